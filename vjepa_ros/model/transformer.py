@@ -1,0 +1,150 @@
+"""The transformer block that the video encoder and the predictor share.
+
+Positions are rotary in three dimensions: time, row and column each turn a third of a head's
+channels (head_dim // 3, rounded down to even), and the channels left over stay as they are.
+Module names are those of the published checkpoints, so that their keys map by renaming.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+NORM_EPS = 1e-6
+
+Rotary = tuple[Tensor, Tensor]  # cosines and signed sines, [L, head_dim] each
+
+
+# --- rotary positions --------------------------------------------------------------------
+
+
+def grid_positions(frames: int, rows: int, columns: int) -> Tensor:
+    """Position (time, row, column) of every patch of a clip, [frames * rows * columns, 3]."""
+    axes = (torch.arange(frames), torch.arange(rows), torch.arange(columns))
+    return torch.cartesian_prod(*axes).float()
+
+
+def rotary_tables(positions: Tensor, head_dim: int) -> Rotary:
+    """The rotation of tokens at positions [L, 3], for `rotate`.
+
+    A position of 0 leaves its channels unturned. Angles are float32 whatever the model's
+    dtype; the original computes them in the dtype of the tokens.
+    """
+    section = 2 * (head_dim // 3 // 2)
+    frequencies = 1e4 ** -(torch.arange(section // 2, device=positions.device) / (section / 2))
+    angles = positions.float().unsqueeze(-1) * frequencies  # [L, 3, section / 2]
+    # Tiled, not interleaved: the two channels of a pair turn at different frequencies. That
+    # is a slip of the original, which the published weights were trained with.
+    angles = angles.repeat(1, 1, 2).flatten(1)
+    angles = F.pad(angles, (0, head_dim - 3 * section))
+    sign = torch.tensor([-1.0, 1.0], device=positions.device).repeat(head_dim // 2)
+    return angles.cos(), angles.sin() * sign
+
+
+def rotate(x: Tensor, rotary: Rotary) -> Tensor:
+    """Turn the channel pairs of x [..., L, head_dim] by its tokens' positions."""
+    cosines, sines = (table.to(x.dtype) for table in rotary)
+    swapped = x.unflatten(-1, (-1, 2)).flip(-1).flatten(-2)
+    return torch.addcmul(x * cosines, swapped, sines)
+
+
+# --- attention ---------------------------------------------------------------------------
+
+
+class KeyValueCache:
+    """Keys and values of the frames that one attention layer has seen, [B, heads, L, head_dim].
+
+    A cache of batch 1 is shared by every sequence of the batch that extends it.
+    """
+
+    def __init__(self, keys: Tensor | None = None, values: Tensor | None = None) -> None:
+        self.keys, self.values = keys, values
+
+    def join(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """The past followed by the given keys and values; the cache stays as it is."""
+        if self.keys is None or self.values is None:
+            return keys, values
+        past = (self.keys.expand(len(keys), -1, -1, -1), self.values.expand(len(keys), -1, -1, -1))
+        return torch.cat((past[0], keys), -2), torch.cat((past[1], values), -2)
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention with rotary positions, block-causal over frames."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(width, width)
+
+    def forward(
+        self, x: Tensor, rotary: Rotary, frames: int = 1, cache: KeyValueCache | None = None
+    ) -> Tensor:
+        """x [B, L, width] holds `frames` equal blocks of tokens; each sees itself, those
+        before it and the cache, which is extended. One block is full attention."""
+        qkv = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        queries, keys = rotate(qkv[:2], rotary)
+        values = qkv[2]
+        if cache is not None:
+            keys, values = cache.keys, cache.values = cache.join(keys, values)
+        return self.proj(_attend(queries, keys, values, frames).transpose(1, 2).flatten(2))
+
+
+def _attend(queries: Tensor, keys: Tensor, values: Tensor, frames: int) -> Tensor:
+    # Frame by frame, each with the keys it may see: no mask, so the fast kernels apply.
+    block = queries.shape[-2] // frames
+    seen = keys.shape[-2] - queries.shape[-2]
+    outputs = [
+        F.scaled_dot_product_attention(
+            queries[..., frame * block : (frame + 1) * block, :],
+            keys[..., : seen + (frame + 1) * block, :],
+            values[..., : seen + (frame + 1) * block, :],
+        )
+        for frame in range(frames)
+    ]
+    return outputs[0] if frames == 1 else torch.cat(outputs, -2)
+
+
+# --- blocks ------------------------------------------------------------------------------
+
+
+class Mlp(nn.Module):
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(width, hidden)
+        self.fc2 = nn.Linear(hidden, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc2(F.gelu(self.fc1(x)))
+
+
+class Block(nn.Module):
+    """A pre-norm transformer block; the arguments of `forward` are those of `Attention`."""
+
+    def __init__(self, width: int, heads: int, mlp_ratio: float = 4.0) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width, eps=NORM_EPS)
+        self.attn = Attention(width, heads)
+        self.norm2 = nn.LayerNorm(width, eps=NORM_EPS)
+        self.mlp = Mlp(width, int(width * mlp_ratio))
+
+    def forward(
+        self, x: Tensor, rotary: Rotary, frames: int = 1, cache: KeyValueCache | None = None
+    ) -> Tensor:
+        x = x + self.attn(self.norm1(x), rotary, frames, cache)
+        return x + self.mlp(self.norm2(x))
+
+
+@torch.no_grad()
+def init_weights(model: nn.Module) -> None:
+    """The original's initialisation: narrow normal, residual branches scaled by their depth."""
+    for module in model.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d | nn.Conv3d):
+            nn.init.trunc_normal_(module.weight, std=0.02)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    blocks = [module for module in model.modules() if isinstance(module, Block)]
+    for depth, block in enumerate(blocks, start=1):
+        block.attn.proj.weight /= math.sqrt(2 * depth)
+        block.mlp.fc2.weight /= math.sqrt(2 * depth)
