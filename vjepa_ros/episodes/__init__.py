@@ -1,0 +1,1 @@
+"""Episodes: one type for what was recorded, and its readers and writers."""

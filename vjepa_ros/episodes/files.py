@@ -1,0 +1,56 @@
+"""Files of episodes: errors that name them, and writes that are whole or not there."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from vjepa_ros.errors import UserError
+
+
+class EpisodeError(UserError):
+    """A file that cannot be read as an episode: which one, where in it, and what is wrong."""
+
+    def __init__(self, path: Path | str, key: str, problem: str) -> None:
+        super().__init__(f"{path}: {key}: {problem}")
+        self.path, self.key, self.problem = Path(path), key, problem
+
+    def __reduce__(self) -> tuple[type, tuple[Path, str, str]]:
+        return type(self), (self.path, self.key, self.problem)  # worker processes send these home
+
+
+@contextmanager
+def reading(path: Path | str, key: str, expected: str) -> Iterator[None]:
+    """Whatever a parser makes of a damaged or foreign file, the user reads an EpisodeError."""
+    try:
+        yield
+    except EpisodeError:
+        raise
+    except Exception as error:
+        found = f"{type(error).__name__}: {error}" if not isinstance(error, ValueError) else error
+        raise EpisodeError(path, key, f"found {found}; expected {expected}") from error
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """A place to write a file or folder that appears at `path` only when it is complete.
+
+    Left-overs of a killed run begin with a dot and end in `.partial`; no reader sees them,
+    and the next write of the same path replaces them.
+    """
+    scratch = path.parent / f".{path.name}.partial"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _remove(scratch)
+    scratch.mkdir()
+    try:
+        yield scratch / path.name
+        if path.is_dir():
+            shutil.rmtree(path)
+        (scratch / path.name).replace(path)
+    finally:
+        _remove(scratch)
+
+
+def _remove(path: Path) -> None:
+    if path.exists():
+        shutil.rmtree(path)
