@@ -19,9 +19,11 @@ Rotary = tuple[Tensor, Tensor]  # cosines and signed sines, [L, head_dim] each
 # --- rotary positions --------------------------------------------------------------------
 
 
-def grid_positions(frames: int, rows: int, columns: int) -> Tensor:
+def grid_positions(
+    frames: int, rows: int, columns: int, device: torch.device | str | None = None
+) -> Tensor:
     """Position (time, row, column) of every patch of a clip, [frames * rows * columns, 3]."""
-    axes = (torch.arange(frames), torch.arange(rows), torch.arange(columns))
+    axes = (torch.arange(size, device=device) for size in (frames, rows, columns))
     return torch.cartesian_prod(*axes).float()
 
 

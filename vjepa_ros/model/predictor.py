@@ -1,0 +1,144 @@
+"""The action-conditioned predictor of V-JEPA 2-AC: the next frame's latent from those so far.
+
+Every frame is the tokens [action, state, (extrinsics), patches]. A frame sees itself and the
+frames before it, so the keys and values of frames already seen can be kept in a `Past` and
+a rollout computes each new frame alone.
+"""
+
+import copy
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vjepa_ros.model.transformer import (
+    NORM_EPS,
+    Block,
+    KeyValueCache,
+    Rotary,
+    grid_positions,
+    init_weights,
+    rotary_tables,
+)
+
+ACTION_SIZE = STATE_SIZE = 7
+EXTRINSICS_SIZE = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictorConfig:
+    latent_width: int  # channels of the encoder's latents
+    grid: int = 16  # patches along each side of a frame
+    width: int = 1024
+    depth: int = 24
+    heads: int = 16
+    mlp_ratio: float = 4.0
+    max_frames: int = 32  # frames that one sequence may hold, context and rollout together
+    extrinsics: bool = False  # a third token per frame: the camera's pose
+    residual: bool = False  # the output is added to the input latent and starts at zero
+
+    @property
+    def patches(self) -> int:
+        return self.grid**2
+
+    @property
+    def controls(self) -> int:
+        """Tokens of a frame that come before its patches."""
+        return 3 if self.extrinsics else 2
+
+
+class Past:
+    """What the predictor has seen so far: the keys and values of every block."""
+
+    def __init__(self, depth: int) -> None:
+        self.frames = 0
+        self.caches = [KeyValueCache() for _ in range(depth)]
+
+    def branch(self) -> "Past":
+        """A past that can be extended without changing this one; nothing is copied."""
+        other = copy.copy(self)
+        other.caches = [copy.copy(cache) for cache in self.caches]
+        return other
+
+
+class Predictor(nn.Module):
+    """Submodules bear the names of the published checkpoints.
+
+    Those hold an `extrinsics_encoder` even where it was never used.
+    """
+
+    def __init__(self, config: PredictorConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.predictor_embed = nn.Linear(config.latent_width, config.width)
+        self.action_encoder = nn.Linear(ACTION_SIZE, config.width)
+        self.state_encoder = nn.Linear(STATE_SIZE, config.width)
+        if config.extrinsics:
+            self.extrinsics_encoder = nn.Linear(EXTRINSICS_SIZE, config.width)
+        self.predictor_blocks = nn.ModuleList(
+            Block(config.width, config.heads, config.mlp_ratio) for _ in range(config.depth)
+        )
+        self.predictor_norm = nn.LayerNorm(config.width, eps=NORM_EPS)
+        self.predictor_proj = nn.Linear(config.width, config.latent_width)
+        init_weights(self)
+        if config.residual:
+            nn.init.zeros_(self.predictor_proj.weight)
+
+    def forward(
+        self,
+        latents: Tensor,
+        actions: Tensor,
+        states: Tensor,
+        extrinsics: Tensor | None = None,
+        past: Past | None = None,
+    ) -> Tensor:
+        """The latent that follows each frame, layer-normalised, [B, T, patches, latent_width].
+
+        Frame t is `latents` [B or 1, T, patches, latent_width], the action taken in it
+        [B, T, 7], the state [B, T, 7] and the extrinsics [B, T, 6]. With a `past`, the T
+        frames follow its frames and extend it. Inputs and output are float32 whatever the
+        dtype of the weights.
+        """
+        config = self.config
+        frames, first = latents.shape[1], past.frames if past else 0
+        x = self._tokens(latents, actions, states, extrinsics).flatten(1, 2)
+        rotary = self._rotary(first, frames, x.device)
+        for index, block in enumerate(self.predictor_blocks):
+            x = block(x, rotary, frames, past.caches[index] if past else None)
+        if past:
+            past.frames += frames
+        x = x.unflatten(1, (frames, -1))[:, :, config.controls :]
+        x = self.predictor_proj(self.predictor_norm(x)).float()
+        if config.residual:
+            x = latents + x
+        return F.layer_norm(x, (config.latent_width,))
+
+    def _tokens(
+        self, latents: Tensor, actions: Tensor, states: Tensor, extrinsics: Tensor | None
+    ) -> Tensor:
+        """[B, T, controls + patches, width]"""
+        if (extrinsics is not None) != self.config.extrinsics:
+            wants = "needs" if self.config.extrinsics else "takes no"
+            raise ValueError(f"extrinsics: this predictor {wants} extrinsics")
+        patches = self.predictor_embed(latents.to(self.predictor_embed.weight.dtype))
+        controls = [_exact(self.action_encoder, actions), _exact(self.state_encoder, states)]
+        if extrinsics is not None:
+            controls.append(_exact(self.extrinsics_encoder, extrinsics))
+        tokens = torch.stack(controls, 2).to(patches.dtype)
+        return torch.cat((tokens, patches.expand(len(actions), -1, -1, -1)), 2)
+
+    def _rotary(self, first: int, frames: int, device: torch.device) -> Rotary:
+        """Controls are turned by their time alone: they stand at row 0, column 0."""
+        config = self.config
+        patches = grid_positions(frames, config.grid, config.grid, device)
+        patches = patches.unflatten(0, (frames, -1))
+        controls = patches[:, :1].expand(-1, config.controls, -1)
+        positions = torch.cat((controls, patches), 1).flatten(0, 1)
+        positions[:, 0] += first
+        return rotary_tables(positions, config.width // config.heads)
+
+
+def _exact(encoder: nn.Linear, values: Tensor) -> Tensor:
+    # bf16 would round a position of 0.5 m to 2 mm.
+    return F.linear(values, encoder.weight.float(), encoder.bias.float())
