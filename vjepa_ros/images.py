@@ -124,7 +124,7 @@ def decode_picture(data: bytes) -> NDArray[np.uint8]:
         raise ValueError(f"picture of {len(data)} bytes cannot be decoded: {error.err}") from error
     if bgr is None:
         raise ValueError(f"picture of {len(data)} bytes cannot be decoded: it is damaged")
-    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB)
+    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
 
 
 def rgb_to_fields(rgb: NDArray[np.uint8]) -> dict[str, Any]:
@@ -132,7 +132,7 @@ def rgb_to_fields(rgb: NDArray[np.uint8]) -> dict[str, Any]:
     _check_rgb(rgb)
     height, width, _ = rgb.shape
     data = array.array("B")  # the one type that rclpy takes without copying item by item
-    data.frombytes(memoryview(np.ascontiguousarray(rgb)).cast("B"))
+    data.frombytes(np.ascontiguousarray(rgb).data.cast("B"))
     return {
         "height": height,
         "width": width,
@@ -151,6 +151,11 @@ def encode_jpeg(rgb: NDArray[np.uint8], quality: int = 90) -> bytes:
 def encode_png(rgb: NDArray[np.uint8]) -> bytes:
     """An RGB picture [height, width, 3] as the bytes of a PNG file."""
     return _encode(rgb, ".png", [])
+
+
+def uses_cv_bridge() -> bool:
+    """Whether images are unpacked by ROS's cv_bridge; else by numpy, with the same result."""
+    return _cv_bridge() is not None
 
 
 def _encode(rgb: NDArray[np.uint8], suffix: str, options: list[int]) -> bytes:
@@ -191,8 +196,7 @@ def _layout(message: Any) -> _Encoding:
 
 def _unpack(message: Any, encoding: _Encoding) -> NDArray[Any]:
     """The pixels of a checked message; a copy, since rows may be padded and unaligned."""
-    order = ">" if message.is_bigendian else "<"
-    dtype = np.dtype(encoding.dtype).newbyteorder(order)
+    dtype = np.dtype((">" if message.is_bigendian else "<") + encoding.dtype)
     height, width, step = int(message.height), int(message.width), int(message.step)
     rows = np.frombuffer(message.data, np.uint8).reshape(height, step)
     used = rows[:, : width * encoding.channels * dtype.itemsize].copy()
@@ -256,9 +260,7 @@ def _check_png(data: bytes) -> None:
     position, kind = len(_PNG_MAGIC), b""
     while kind != b"IEND":
         if position + 12 > len(data):
-            raise ValueError(
-                f"PNG of {len(data)} bytes ends before its last chunk: it was cut off"
-            )
+            raise ValueError(f"PNG of {len(data)} bytes ends before its last chunk: it was cut off")
         (length,) = struct.unpack_from(">I", data, position)
         chunk = data[position + 4 : position + 8 + length]
         checksum = data[position + 8 + length : position + 12 + length]

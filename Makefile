@@ -1,0 +1,36 @@
+# Thin: what there is to know is in scripts/bootstrap.py and in `vjepa-ros --help`.
+PYTHON ?= python3
+VENV := .venv/bin
+
+# A sourced ROS is used as it is, and finds the interfaces that setup built in .venv.
+# Without one, colcon needs to be told that ROS is in .venv too.
+ifdef ROS_DISTRO
+export LD_LIBRARY_PATH := $(CURDIR)/.venv/lib:$(LD_LIBRARY_PATH)
+export AMENT_PREFIX_PATH := $(CURDIR)/.venv:$(AMENT_PREFIX_PATH)
+else
+COLCON_ENVIRONMENT := AMENT_PREFIX_PATH=$(CURDIR)/.venv CMAKE_PREFIX_PATH=$(CURDIR)/.venv
+COLCON_CMAKE_ARGS := --cmake-args -DCMAKE_PROJECT_INCLUDE=$(CURDIR)/cmake/ros_wheels.cmake
+endif
+
+.PHONY: setup demo test lint colcon clean
+
+setup:  ## create .venv with all that the project needs
+	@$(PYTHON) scripts/bootstrap.py
+
+demo: setup  ## show what works on this machine
+	@$(VENV)/vjepa-ros doctor
+
+test: setup  ## run all tests
+	$(VENV)/python -m pytest
+
+lint: setup  ## check style and types
+	$(VENV)/ruff check .
+	$(VENV)/ruff format --check .
+	$(VENV)/mypy
+
+colcon: setup  ## build the three packages as a ROS workspace does
+	PATH=$(CURDIR)/$(VENV):$$PATH $(COLCON_ENVIRONMENT) $(VENV)/python -m colcon build \
+	  --base-paths . vjepa_msgs sim $(COLCON_CMAKE_ARGS)
+
+clean:  ## remove all that these targets made
+	rm -rf .venv build install log

@@ -1,0 +1,37 @@
+from glob import glob
+
+from setuptools import find_packages, setup
+
+NAME = "vjepa_ros"
+
+setup(
+    name=NAME,
+    version="0.1.0",
+    description="V-JEPA 2 world-model planning for robot arms: ROS 2 nodes and a plain library",
+    license="Apache-2.0",
+    packages=find_packages(include=[NAME, f"{NAME}.*"]),
+    package_data={NAME: ["py.typed"]},
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
+        (f"share/{NAME}", ["package.xml"]),
+        (f"share/{NAME}/launch", glob("launch/*.launch.py")),
+        (f"share/{NAME}/config", glob("config/*")),
+    ],
+    python_requires=">=3.11",
+    install_requires=[
+        "h5py",
+        "matplotlib",
+        "numpy",
+        "opencv-python-headless<5",
+        "pyyaml",
+        "rosbags",
+        "safetensors",
+        "scipy",
+        "torch",
+        "tqdm",
+    ],
+    # colcon runs `colcon test` with pytest only where a package says so.
+    extras_require={"test": ["hypothesis", "pytest", "pytest-timeout"]},
+    entry_points={"console_scripts": ["vjepa-ros = vjepa_ros.cli:main"]},
+    zip_safe=False,
+)

@@ -1,0 +1,25 @@
+from glob import glob
+
+from setuptools import find_packages, setup
+
+NAME = "vjepa_sim"
+
+setup(
+    name=NAME,
+    version="0.1.0",
+    description="A PyBullet Franka that looks like the hardware to ROS",
+    license="Apache-2.0",
+    packages=find_packages(include=[NAME, f"{NAME}.*"]),
+    package_data={NAME: ["assets/**/*"]},
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
+        (f"share/{NAME}", ["package.xml"]),
+        (f"share/{NAME}/config", glob("config/*")),
+        (f"share/{NAME}/launch", glob("launch/*.launch.py")),
+    ],
+    python_requires=">=3.11",
+    install_requires=["numpy", "opencv-python-headless<5", "pybullet", "scipy"],
+    extras_require={"test": ["pytest", "pytest-timeout"]},
+    entry_points={"console_scripts": ["vjepa-sim = vjepa_sim.__main__:main"]},
+    zip_safe=False,
+)

@@ -1,0 +1,54 @@
+"""The `vjepa-ros` command: one subcommand a module of `vjepa_ros.commands`."""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from vjepa_ros.errors import UserError
+
+COMMANDS = {
+    "doctor": "check this machine: Python, ROS, torch, simulator; each line ok or what to do",
+}
+
+EPILOG = """\
+`vjepa-ros COMMAND --help` tells more about each. New here? Run `vjepa-ros doctor` first.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one subcommand; an error that the user can mend is one line and exit code 2."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    parser = _parser(arguments[0] if arguments else "")
+    parsed = parser.parse_args(arguments)
+    if parsed.command is None:
+        parser.print_help()
+        return 0
+    try:
+        return parsed.run(parsed)
+    except UserError as error:
+        print(f"vjepa-ros {parsed.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser(chosen: str) -> argparse.ArgumentParser:
+    """All commands by name, but only the chosen one's module is imported: torch takes seconds."""
+    parser = argparse.ArgumentParser(
+        prog="vjepa-ros",
+        description="Plan a robot arm's motion to a goal image with the V-JEPA 2 world model.",
+        epilog=EPILOG,
+    )
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    for name, summary in COMMANDS.items():
+        subparser = subparsers.add_parser(name, help=summary, description=summary)
+        if name == chosen:
+            module = importlib.import_module(f"vjepa_ros.commands.{name}")
+            module.add_arguments(subparser)
+            subparser.set_defaults(run=module.run)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
