@@ -47,8 +47,11 @@ def plain_predictor(weights, config, latents, actions, states, extrinsics=None):
     batch, frames = latents.shape[:2]
     tokens, places = [], []  # of the whole sequence
     for t in range(frames):
-        tokens += [dense("action_encoder", actions[:, t]), dense("state_encoder", states[:, t])]
-        places += [(t, 0, 0), (t, 0, 0)]
+        tokens += [dense("action_encoder", actions[:, t])]
+        places += [(t, 0, 0)]
+        if config.state:
+            tokens += [dense("state_encoder", states[:, t])]
+            places += [(t, 0, 0)]
         if extrinsics is not None:
             tokens += [dense("extrinsics_encoder", extrinsics[:, t])]
             places += [(t, 0, 0)]
@@ -98,7 +101,9 @@ def plain_rotation(x, places):
 # --- tests -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("changes", [{}, {"residual": True}, {"heads": 4}, {"grid": 2}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"residual": True}, {"heads": 4}, {"grid": 2}, {"state": False}]
+)
 @pytest.mark.parametrize("frames", [1, 2, 4])
 def test_equals_the_plain_algorithm(frames, changes):
     predictor = make_predictor(**changes)

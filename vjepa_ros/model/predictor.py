@@ -1,6 +1,6 @@
 """The action-conditioned predictor of V-JEPA 2-AC: the next frame's latent from those so far.
 
-Every frame is the tokens [action, state, (extrinsics), patches]. A frame sees itself and the
+Every frame is the tokens [action, (state), (extrinsics), patches]. A frame sees itself and the
 frames before it, so the keys and values of frames already seen can be kept in a `Past` and
 a rollout computes each new frame alone.
 """
@@ -35,7 +35,8 @@ class PredictorConfig:
     heads: int = 16
     mlp_ratio: float = 4.0
     max_frames: int = 32  # frames that one sequence may hold, context and rollout together
-    extrinsics: bool = False  # a third token per frame: the camera's pose
+    state: bool = True  # a token per frame for the arm's state; jepa-wms trained without one
+    extrinsics: bool = False  # one more, for the camera's pose
     residual: bool = False  # the output is added to the input latent and starts at zero
 
     @property
@@ -45,7 +46,7 @@ class PredictorConfig:
     @property
     def controls(self) -> int:
         """Tokens of a frame that come before its patches."""
-        return 3 if self.extrinsics else 2
+        return 1 + self.state + self.extrinsics
 
 
 class Past:
@@ -73,7 +74,8 @@ class Predictor(nn.Module):
         self.config = config
         self.predictor_embed = nn.Linear(config.latent_width, config.width)
         self.action_encoder = nn.Linear(ACTION_SIZE, config.width)
-        self.state_encoder = nn.Linear(STATE_SIZE, config.width)
+        if config.state:
+            self.state_encoder = nn.Linear(STATE_SIZE, config.width)
         if config.extrinsics:
             self.extrinsics_encoder = nn.Linear(EXTRINSICS_SIZE, config.width)
         self.predictor_blocks = nn.ModuleList(
@@ -122,7 +124,9 @@ class Predictor(nn.Module):
             wants = "needs" if self.config.extrinsics else "takes no"
             raise ValueError(f"extrinsics: this predictor {wants} extrinsics")
         patches = self.predictor_embed(latents.to(self.predictor_embed.weight.dtype))
-        controls = [_exact(self.action_encoder, actions), _exact(self.state_encoder, states)]
+        controls = [_exact(self.action_encoder, actions)]
+        if self.config.state:
+            controls.append(_exact(self.state_encoder, states))
         if extrinsics is not None:
             controls.append(_exact(self.extrinsics_encoder, extrinsics))
         tokens = torch.stack(controls, 2).to(patches.dtype)
