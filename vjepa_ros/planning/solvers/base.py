@@ -1,0 +1,261 @@
+"""What all solvers share: their arguments, the solution they return and its statistics.
+
+A solver is given a cost, a function from candidate actions [N, H, 7] to energies [N], and
+looks for the actions [H, 7] of the least energy. It knows nothing of what computes them.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from vjepa_ros.conventions import GRIPPER, POSITION
+from vjepa_ros.planning.limits import ActionLimits
+
+Cost = Callable[[Tensor], Tensor]  # actions [N, H, 7] to energies [N]
+
+
+class PlanningError(RuntimeError):
+    """The search found no plan; the message says why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statistics:
+    """What happened in each iteration, for plots.
+
+    Energies are infinite for dropped candidates, and NaN fills up the rows of populations
+    that shrink. Samples are kept on request (`keep_samples`).
+    """
+
+    energies: Tensor  # [iterations, N]
+    elite_mean: Tensor  # [iterations, H, 7]
+    elite_std: Tensor  # [iterations, H, 7]
+    samples: Tensor | None  # [iterations, N, H, 7]
+
+    @property
+    def end_points(self) -> Tensor | None:
+        """Where each sample's translations lead, [iterations, N, 3] metres from the start."""
+        return None if self.samples is None else self.samples[..., POSITION].sum(-2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Solution:
+    """A plan, and how it was found.
+
+    confidence is 1 − (spread of the last elites / spread of the first population), averaged
+    over all steps and searched dimensions and kept in [0, 1]: 1 when the best candidates are
+    one and the same plan, 0 when they differ as much as the candidates drawn blindly. It
+    says that the search settled, not that the goal will be reached.
+    """
+
+    actions: Tensor  # [H, 7]
+    energy: float  # of these very actions
+    confidence: float
+    elites: Tensor  # [K, H, 7] the last ones, best first
+    dropped: int  # candidates whose energy was not finite
+    seed: int  # reset(seed) and the same solve give the same bits
+    statistics: Statistics
+
+
+class Search:
+    """One solve under way: evaluates candidates and remembers what the solution reports."""
+
+    def __init__(self, cost: Cost, keep_samples: bool) -> None:
+        self.cost = cost
+        self.keep_samples = keep_samples
+        self.dropped = 0
+        self.energies: list[Tensor] = []
+        self.samples: list[Tensor] = []
+        self.elite_mean: list[Tensor] = []
+        self.elite_std: list[Tensor] = []
+        self.first_std: Tensor | None = None
+
+    def evaluate(self, samples: Tensor) -> Tensor:
+        """Energies [N] of one iteration's samples, infinite for those dropped."""
+        energies = self._finite_energies(samples)
+        self.energies.append(energies.detach())
+        if self.first_std is None:
+            self.first_std = samples.detach().std(0)
+        if self.keep_samples:
+            self.samples.append(samples.detach().clone())
+        return energies
+
+    def energy_of(self, plan: Tensor) -> float:
+        """The energy of one plan [H, 7]."""
+        return float(self._finite_energies(plan[None])[0])
+
+    def record_elites(self, mean: Tensor, std: Tensor) -> None:
+        self.elite_mean.append(mean)
+        self.elite_std.append(std)
+
+    def confidence(self) -> float:
+        assert self.first_std is not None
+        searched = self.first_std > 0
+        ratio = self.elite_std[-1][searched] / self.first_std[searched]
+        return float((1 - ratio.mean()).clamp(0, 1))
+
+    def statistics(self) -> Statistics:
+        def padded(rows: list[Tensor]) -> Tensor:
+            return pad_sequence(rows, batch_first=True, padding_value=torch.nan)
+
+        return Statistics(
+            energies=padded(self.energies),
+            elite_mean=torch.stack(self.elite_mean),
+            elite_std=torch.stack(self.elite_std),
+            samples=padded(self.samples) if self.keep_samples else None,
+        )
+
+    def _finite_energies(self, samples: Tensor) -> Tensor:
+        energies = self.cost(samples)
+        if energies.shape != samples.shape[:1]:
+            raise ValueError(
+                f"cost returned energies of shape {list(energies.shape)} for "
+                f"{len(samples)} candidates, expected [{len(samples)}]"
+            )
+        finite = energies.isfinite()
+        dropped = int((~finite).sum())
+        if dropped == len(samples):
+            raise PlanningError(
+                f"no plan: the energies of all {dropped} candidates of iteration "
+                f"{len(self.energies) + 1} are NaN or infinite. Look for NaN in the latents, "
+                "the goal or the state, and at the weights' dtype"
+            )
+        self.dropped += dropped
+        return energies.float().masked_fill(~finite, torch.inf)
+
+
+@dataclass(kw_only=True)
+class Solver(ABC):
+    """The arguments of every solver.
+
+    Each solve draws from a private generator, seeded afresh: the first with `seed`, the
+    next with seed + 1 and so on, so that any single plan can be had again from its seed.
+    """
+
+    horizon: int = 1
+    samples: int = 64
+    iterations: int = 10
+    elites: int = 10
+    limits: ActionLimits = field(default_factory=ActionLimits)
+    gripper_std: float = 1.0  # the first spread of dclosedness; elsewhere it is the limit itself
+    seed: int = 0
+    device: torch.device | str = "cpu"
+    keep_samples: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("horizon", "samples", "iterations"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1")
+        if not 2 <= self.elites <= self.samples:
+            raise ValueError(
+                f"elites is {self.elites}, expected at least 2 and at most samples, {self.samples}"
+            )
+        if self.gripper_std <= 0:
+            raise ValueError(f"gripper_std is {self.gripper_std:g}, expected more than 0")
+        self._generator = torch.Generator(self.device)
+        self._searched = self.limits.searched()
+        self.reset(self.seed)
+
+    def reset(self, seed: int) -> None:
+        """The next solve uses this seed."""
+        if seed < 0:
+            raise ValueError(f"seed is {seed}, expected 0 or more")
+        self._next_seed = seed
+
+    def solve(
+        self, cost: Cost, *, warm_start: Tensor | None = None, proposals: Tensor | None = None
+    ) -> Solution:
+        """Look for the actions of the least cost.
+
+        warm_start [H, 7] is where the search begins, instead of at zero. It and the
+        proposals [P, H, 7] (a policy's suggestions, earlier elites) are candidates of the
+        first population, in the place of as many random ones.
+        """
+        seed, self._next_seed = self._next_seed, self._next_seed + 1
+        self._generator.manual_seed(seed)
+        start, candidates = self._candidates(warm_start, proposals)
+        search = Search(cost, self.keep_samples)
+        actions, energy, elites = self._search(search, start, candidates)
+        return Solution(
+            actions=actions,
+            energy=energy,
+            confidence=search.confidence(),
+            elites=elites,
+            dropped=search.dropped,
+            seed=seed,
+            statistics=search.statistics(),
+        )
+
+    @abstractmethod
+    def _search(
+        self, search: Search, start: Tensor, proposals: Tensor
+    ) -> tuple[Tensor, float, Tensor]:
+        """The plan [H, 7], its energy and the last elites [K, H, 7], best first."""
+
+    def _candidates(
+        self, warm_start: Tensor | None, proposals: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Where the search begins, [H, 7], and all that was suggested to it, [P, H, 7]."""
+        start = torch.zeros(self.horizon, 7, device=self.device)
+        suggested = []
+        if warm_start is not None:
+            start = self._checked("warm_start", warm_start[None])[0]
+            suggested.append(start[None])
+        if proposals is not None:
+            suggested.append(self._checked("proposals", proposals))
+        candidates = torch.cat(suggested) if suggested else start[None][:0]
+        if len(candidates) >= self.samples:
+            raise ValueError(
+                f"{len(candidates)} proposals (warm_start is one) leave nothing to search in a "
+                f"population of {self.samples}: raise samples or give fewer"
+            )
+        return start, candidates
+
+    def _checked(self, name: str, actions: Tensor) -> Tensor:
+        if actions.ndim != 3 or actions.shape[1:] != (self.horizon, 7):
+            leading = "[P, H, 7]" if name == "proposals" else "[H, 7]"
+            shape = actions.shape if name == "proposals" else actions.shape[1:]
+            raise ValueError(
+                f"{name} has shape {list(shape)}, expected {leading} with H = {self.horizon}"
+            )
+        self.limits.check(name, actions)
+        return actions.detach().to(self.device, torch.float32)
+
+    def _first_std(self) -> Tensor:
+        """The spread of the first population, [H, 7]; 0 where nothing is searched."""
+        std = self.limits.sizes()
+        std[GRIPPER] = self.gripper_std
+        return std.to(self.device).repeat(self.horizon, 1)
+
+    def _white_noise(self, count: int) -> Tensor:
+        """Standard normal numbers [count, H, 7]; 0 where nothing is searched.
+
+        Drawn one step of the horizon after the other, as the reference draws them: with
+        the same seed it sees the same samples.
+        """
+        noise = torch.zeros(count, self.horizon, 7, device=self.device)
+        for step in range(self.horizon):
+            noise[:, step, self._searched] = torch.randn(
+                count, len(self._searched), generator=self._generator, device=self.device
+            )
+        return noise
+
+
+def best(samples: Tensor, energies: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The count samples of the least energy, and these energies, without dropped ones."""
+    count = min(count, int(energies.isfinite().sum()))
+    lowest = energies.topk(count, largest=False, sorted=True)
+    return samples[lowest.indices], lowest.values
+
+
+def mean_and_std(elites: Tensor, wider: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and unbiased std of elites [K, H, 7]; one elite alone leaves the std as wide."""
+    return elites.mean(0), elites.std(0) if len(elites) > 1 else wider
+
+
+def shifted(plan: Tensor) -> Tensor:
+    """What is left of plans [..., H, 7] after their first step, ending with a stay."""
+    return torch.cat((plan[..., 1:, :], torch.zeros_like(plan[..., :1, :])), -2)
