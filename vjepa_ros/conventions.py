@@ -26,7 +26,7 @@ GRIPPER = 6
 FRANKA_HAND_WIDTH = 0.08  # metres between the fingers of an open Franka hand
 ARM_REACH = 3.0  # metres; no table-top arm reaches further, but 3 mm written as 3 does not pass
 
-_ANGLE_SLACK = 1e-4
+_SLACK = 1e-4  # what float32 arithmetic may add to a bound
 # Beyond this |sin(pitch)| roll and yaw turn about one axis and only their sum is known.
 _GIMBAL = 1.0 - 1e-7
 
@@ -166,7 +166,7 @@ def closedness_from_width(width: Tensor, max_width: float = FRANKA_HAND_WIDTH) -
     """
     _check_max_width(max_width)
     slack = 0.02 * max_width  # a real hand reads a little past its stops
-    if (width < -slack).any() or (width > max_width + slack).any():
+    if _outside(width, -slack, max_width + slack):
         raise ValueError(
             f"gripper width {_worst(width, max_width / 2):.4g} m is outside [0, {max_width:g}] m: "
             "expected the distance between the fingers in metres, not a closedness, "
@@ -186,10 +186,13 @@ def width_from_closedness(closedness: Tensor, max_width: float = FRANKA_HAND_WID
 
 
 def check_quaternion(xyzw: Tensor) -> None:
-    """Raise ValueError unless the last dimension holds unit quaternions."""
+    """Raise ValueError unless the last dimension holds unit quaternions.
+
+    The order of its components cannot be told from the numbers: w comes last.
+    """
     _check_numbers("quaternion", xyzw, 4)
     norm = xyzw.norm(dim=-1)
-    if ((norm - 1).abs() > 1e-2).any():
+    if _outside(norm, 0.99, 1.01):
         raise ValueError(
             f"quaternion of norm {_worst(norm, 1.0):.4g}, expected a unit quaternion (x, y, z, w): "
             "an all-zero one usually means that no pose was filled in"
@@ -200,12 +203,12 @@ def check_state(state: Tensor) -> None:
     """Raise ValueError for numbers that cannot be a state in metres, radians, closedness."""
     _check_numbers("state", state, 7)
     position, angles = state[..., POSITION], state[..., ROTATION]
-    if (position.abs() > ARM_REACH).any():
+    if _outside(position, -ARM_REACH, ARM_REACH):
         raise ValueError(
             f"state position {_worst(position, 0.0):.4g} m is outside ±{ARM_REACH:g} m: "
             "expected metres in the robot's base frame, not millimetres"
         )
-    if (angles.abs() > 2 * math.pi + _ANGLE_SLACK).any():
+    if _outside(angles, -2 * math.pi - _SLACK, 2 * math.pi + _SLACK):
         raise ValueError(
             f"state angle {_worst(angles, 0.0):.4g} is outside ±2 pi: expected radians, not degrees"
         )
@@ -215,17 +218,17 @@ def check_state(state: Tensor) -> None:
 def check_action(action: Tensor) -> None:
     """Raise ValueError for numbers that cannot be the difference of two states."""
     _check_numbers("action", action, 7)
-    if (action[..., POSITION].abs() > ARM_REACH).any():
+    if _outside(action[..., POSITION], -ARM_REACH, ARM_REACH):
         raise ValueError(
             f"action moves {_worst(action[..., POSITION], 0.0):.4g} m in one step, more than "
             f"{ARM_REACH:g} m: expected metres, not millimetres"
         )
-    if (action[..., ROTATION].abs() > math.pi + _ANGLE_SLACK).any():
+    if _outside(action[..., ROTATION], -math.pi - _SLACK, math.pi + _SLACK):
         raise ValueError(
             f"action turns {_worst(action[..., ROTATION], 0.0):.4g} in one step, more than pi: "
             "expected radians, not degrees"
         )
-    if (action[..., GRIPPER].abs() > 1 + _ANGLE_SLACK).any():
+    if _outside(action[..., GRIPPER], -1 - _SLACK, 1 + _SLACK):
         raise ValueError(
             f"action changes closedness by {_worst(action[..., GRIPPER], 0.0):.4g}: expected a "
             "value in [-1, 1], positive to close"
@@ -240,7 +243,7 @@ def _check_numbers(name: str, values: Tensor, size: int) -> None:
 
 
 def _check_closedness(closedness: Tensor) -> None:
-    if (closedness < -_ANGLE_SLACK).any() or (closedness > 1 + _ANGLE_SLACK).any():
+    if _outside(closedness, -_SLACK, 1 + _SLACK):
         raise ValueError(
             f"closedness {_worst(closedness, 0.5):.4g} is outside [0, 1]: expected "
             "1 - width / max_width (0 open, 1 closed), not a width or a percentage"
@@ -250,6 +253,11 @@ def _check_closedness(closedness: Tensor) -> None:
 def _check_max_width(max_width: float) -> None:
     if not 0 < max_width < 1:
         raise ValueError(f"max_width is {max_width:g} m, expected between 0 and 1 m (Franka: 0.08)")
+
+
+def _outside(values: Tensor, low: float, high: float) -> bool:
+    """Whether any value is not in [low, high]; NaN is in no range."""
+    return not bool(((values >= low) & (values <= high)).all())
 
 
 def _worst(values: Tensor, centre: float) -> float:
