@@ -8,7 +8,6 @@ what was expected; no picture is ever guessed.
 
 import array
 import functools
-import struct
 import zlib
 from typing import Any, NamedTuple
 
@@ -257,13 +256,14 @@ def _check_jpeg(data: bytes) -> None:
 
 
 def _check_png(data: bytes) -> None:
+    """Walk the chunks (length, kind, content, checksum) to the last one."""
     position, kind = len(_PNG_MAGIC), b""
     while kind != b"IEND":
-        if position + 12 > len(data):
+        length = int.from_bytes(data[position : position + 4], "big")
+        end = position + 12 + length
+        if end > len(data):
             raise ValueError(f"PNG of {len(data)} bytes ends before its last chunk: it was cut off")
-        (length,) = struct.unpack_from(">I", data, position)
-        chunk = data[position + 4 : position + 8 + length]
-        checksum = data[position + 8 + length : position + 12 + length]
-        if len(checksum) < 4 or zlib.crc32(chunk) != int.from_bytes(checksum, "big"):
+        chunk, checksum = data[position + 4 : end - 4], data[end - 4 : end]
+        if zlib.crc32(chunk) != int.from_bytes(checksum, "big"):
             raise ValueError(f"PNG of {len(data)} bytes is damaged at byte {position}")
-        position, kind = position + 12 + length, chunk[:4]
+        position, kind = end, chunk[:4]
