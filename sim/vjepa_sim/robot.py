@@ -1,0 +1,178 @@
+"""The Franka Panda in one PyBullet world: a tool pose and a width in, joint motors out.
+
+A target is tracked as an impedance controller does: a set-point travels to it with limited
+speed and acceleration, the joints follow the set-point with limited torque beyond what
+gravity takes, and the set-point waits where the arm is held up by what it touches.
+"""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pybullet
+from pybullet_utils.bullet_client import BulletClient
+
+from vjepa_sim import kinematics
+from vjepa_sim.geometry import (
+    matrix_to_quaternion,
+    quaternion_to_matrix,
+    rotation_about,
+    rotation_vector,
+)
+
+MAX_WIDTH = 0.08  # metres between the fingers of the open hand
+ASSETS = Path(__file__).parent / "assets"
+
+_ARM = list(range(7))
+_FINGER_NAMES = ("panda_finger_joint1", "panda_finger_joint2")
+_FINGER_SPEED = 0.05  # m/s for each finger
+_FINGER_FRICTION = 1.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControlConfig:
+    """Limits of the motion; the defaults are gentle for a Franka."""
+
+    speed: float = 0.4  # m/s
+    acceleration: float = 3.0  # m/s²
+    turn_speed: float = 1.5  # rad/s
+    leash: float = 0.02  # m that the set-point may be ahead of a blocked arm
+    torque: tuple[float, ...] = (25, 25, 25, 25, 8, 8, 8)  # Nm beyond gravity
+
+
+@dataclass(frozen=True, kw_only=True)
+class RobotState:
+    """What the robot's own sensors tell; arrays are float64, metres, radians, newton metres."""
+
+    position: np.ndarray  # (3,) TCP in the base frame
+    quaternion_xyzw: np.ndarray  # (4,)
+    width: float  # between the fingers
+    joint_positions: np.ndarray  # (7,)
+    joint_velocities: np.ndarray  # (7,)
+    joint_torques: np.ndarray  # (7,)
+    finger_positions: np.ndarray  # (2,)
+    finger_velocities: np.ndarray  # (2,)
+    stamp: float  # seconds since the reset
+
+
+class Robot:
+    """Loads the arm into a world; the scene calls `control` at a fixed rate."""
+
+    def __init__(self, bullet: BulletClient, config: ControlConfig, joints: np.ndarray) -> None:
+        self._bullet = bullet
+        self._config = config
+        self.body = bullet.loadURDF(str(ASSETS / "panda" / "panda.urdf"), useFixedBase=True)
+        names = {
+            bullet.getJointInfo(self.body, index)[1].decode(): index
+            for index in range(bullet.getNumJoints(self.body))
+        }
+        self.fingers = [names[name] for name in _FINGER_NAMES]
+        self.hand = names["panda_hand_joint"]
+        self._tie_fingers()
+
+        for index, angle in zip(_ARM, joints, strict=True):
+            bullet.resetJointState(self.body, index, angle)
+        for finger in self.fingers:
+            bullet.resetJointState(self.body, finger, MAX_WIDTH / 2)
+            bullet.changeDynamics(self.body, finger, lateralFriction=_FINGER_FRICTION)
+        self._command = np.array(joints)  # joint angles that the motors hold
+        pose, _ = kinematics.forward(self._command)
+        self._position, self._rotation = pose[:3, 3].copy(), pose[:3, :3].copy()
+        self._speed = 0.0
+        self.target_position, self.target_rotation = self._position, self._rotation
+        self.target_width, self.target_force = MAX_WIDTH, 40.0
+
+    def set_target(self, position: np.ndarray, quaternion_xyzw: np.ndarray) -> None:
+        self.target_position = np.array(position, float)
+        self.target_rotation = quaternion_to_matrix(np.asarray(quaternion_xyzw, float))
+
+    def set_gripper(self, width: float, force: float) -> None:
+        self.target_width, self.target_force = min(max(width, 0.0), MAX_WIDTH), force
+
+    def state(self, stamp: float) -> RobotState:
+        arm = self._bullet.getJointStates(self.body, _ARM)
+        fingers = self._bullet.getJointStates(self.body, self.fingers)
+        joints = np.array([joint[0] for joint in arm])
+        pose, _ = kinematics.forward(joints)
+        return RobotState(
+            position=pose[:3, 3].copy(),
+            quaternion_xyzw=matrix_to_quaternion(pose[:3, :3]),
+            width=float(np.clip(sum(finger[0] for finger in fingers), 0, MAX_WIDTH)),
+            joint_positions=joints,
+            joint_velocities=np.array([joint[1] for joint in arm]),
+            joint_torques=np.array([joint[3] for joint in arm]),
+            finger_positions=np.array([finger[0] for finger in fingers]),
+            finger_velocities=np.array([finger[1] for finger in fingers]),
+            stamp=stamp,
+        )
+
+    def control(self, period: float) -> None:
+        """One tick: move the set-point, solve for the joints, command the motors."""
+        states = self._bullet.getJointStates(self.body, _ARM + self.fingers)
+        measured = np.array([joint[0] for joint in states])
+        pose, _ = kinematics.forward(measured[:7])
+        self._advance_set_point(pose[:3, 3], period)
+
+        previous = self._command
+        wanted = kinematics.step_towards(previous, self._position, self._rotation)
+        reach = kinematics.MAX_SPEED * period
+        self._command = previous + np.clip(wanted - previous, -reach, reach)
+        gravity = self._bullet.calculateInverseDynamics(
+            self.body, measured.tolist(), [0.0] * 9, [0.0] * 9
+        )
+        self._bullet.setJointMotorControlArray(
+            self.body,
+            _ARM,
+            pybullet.POSITION_CONTROL,
+            targetPositions=self._command.tolist(),
+            targetVelocities=((self._command - previous) / period).tolist(),
+            forces=(np.abs(gravity[:7]) + self._config.torque).tolist(),
+            positionGains=[0.3] * 7,
+            velocityGains=[1.0] * 7,
+        )
+        for finger in self.fingers:
+            self._bullet.setJointMotorControl2(
+                self.body,
+                finger,
+                pybullet.POSITION_CONTROL,
+                targetPosition=self.target_width / 2,
+                force=self.target_force,
+                maxVelocity=_FINGER_SPEED,
+            )
+
+    def _advance_set_point(self, measured: np.ndarray, period: float) -> None:
+        config = self._config
+        offset = self.target_position - self._position
+        lead = self._position - measured
+        if math.sqrt(lead @ lead) > config.leash and offset @ lead > 0:
+            self._speed = 0.0
+            return
+        distance = math.sqrt(offset @ offset)
+        braking = math.sqrt(2 * config.acceleration * distance)
+        self._speed = min(config.speed, self._speed + config.acceleration * period, braking)
+        move = self._speed * period
+        if move >= distance:
+            self._position = self.target_position
+        else:
+            self._position = self._position + offset * (move / distance)
+
+        turn = rotation_vector(self.target_rotation @ self._rotation.T)
+        angle = math.sqrt(turn @ turn)
+        share = min(1.0, config.turn_speed * period / angle) if angle > 0 else 0.0
+        self._rotation = rotation_about(share * turn) @ self._rotation
+
+    def _tie_fingers(self) -> None:
+        """Both fingers always travel as far, as in the real hand."""
+        left, right = self.fingers
+        gear = self._bullet.createConstraint(
+            self.body,
+            left,
+            self.body,
+            right,
+            jointType=pybullet.JOINT_GEAR,
+            jointAxis=(1, 0, 0),
+            parentFramePosition=(0, 0, 0),
+            childFramePosition=(0, 0, 0),
+        )
+        self._bullet.changeConstraint(gear, gearRatio=-1, erp=0.1, maxForce=50)
