@@ -93,6 +93,7 @@ class ActionLimits:
 
     def check(self, name: str, actions: Tensor) -> None:
         """Raise ValueError, naming the argument, unless the actions [..., 7] are allowed."""
+        actions = actions.detach()
         if actions.shape[-1:] != (7,) or not actions.is_floating_point():
             raise ValueError(
                 f"{name} is {actions.dtype} of shape {list(actions.shape)}, "

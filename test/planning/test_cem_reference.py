@@ -1,0 +1,114 @@
+"""CEM against a plain transcription of how the reference runs it.
+
+Everything that CONVENTIONS says under "CEM as the reference runs it" stands here once
+more, one sample and one axis at a time, drawing from a generator of the same seed.
+"""
+
+import pytest
+import torch
+
+from vjepa_ros.planning.limits import ActionLimits, Box
+from vjepa_ros.planning.solvers import CEM
+
+AXES = 4  # dx, dy, dz and the gripper; the rotation stays 0
+
+
+def reference_cem(
+    cost, *, seed, horizon, samples, iterations, top, max_step, momentum, gripper_momentum
+):
+    """The plan [H, 7] and all samples [iterations, N, H, 7]; momenta are (mean, std)."""
+    generator = torch.Generator().manual_seed(seed)
+    mean = [[0.0] * AXES for _ in range(horizon)]
+    std = [[max_step] * 3 + [1.0] for _ in range(horizon)]
+    history = []
+
+    for _ in range(iterations):
+        noise = [torch.randn(samples, AXES, generator=generator) for _ in range(horizon)]
+        population = []
+        for n in range(samples):
+            plan = []
+            for h in range(horizon):
+                action = []
+                for axis in range(AXES):
+                    value = mean[h][axis] + std[h][axis] * float(noise[h][n, axis])
+                    bound = max_step if axis < 3 else 0.75
+                    action.append(max(-bound, min(bound, value)))
+                plan.append(action)
+            population.append(plan)
+        history.append(as_actions(population))
+
+        energies = cost(as_actions(population)).tolist()
+        elites = sorted(range(samples), key=lambda n: energies[n])[:top]
+        for h in range(horizon):
+            for axis in range(AXES):
+                values = [population[n][h][axis] for n in elites]
+                elite_mean = sum(values) / top
+                squares = sum((value - elite_mean) ** 2 for value in values)
+                elite_std = (squares / (top - 1)) ** 0.5  # unbiased
+                old_mean, old_std = momentum if axis < 3 else gripper_momentum
+                mean[h][axis] = (1 - old_mean) * elite_mean + old_mean * mean[h][axis]
+                std[h][axis] = (1 - old_std) * elite_std + old_std * std[h][axis]
+
+    for h in range(horizon):
+        if abs(mean[h][3]) < 0.25:
+            mean[h][3] = 0.0
+    return as_actions([mean])[0], torch.stack(history)
+
+
+def as_actions(plans):
+    """Plans of 4 numbers a step to actions [N, H, 7]."""
+    plans = torch.tensor(plans)
+    actions = torch.zeros(*plans.shape[:2], 7)
+    actions[..., :3], actions[..., 6] = plans[..., :3], plans[..., 3]
+    return actions
+
+
+def bent_cost(target):
+    """Smooth, not separable, and different at each step of the horizon."""
+    target = torch.tensor(target)
+
+    def cost(actions):
+        error = actions - target
+        steps = torch.arange(1.0, actions.shape[1] + 1)
+        coupled = (error[..., 0] * 8 + error[..., 6] * error[..., 1] * 20).abs()
+        return ((error.square().sum(-1) + coupled) * steps).sum(-1)
+
+    return cost
+
+
+@pytest.mark.parametrize("gripper", [0.6, 0.1], ids=["closing", "dead zone"])
+@pytest.mark.parametrize("horizon", [1, 2, 3])
+def test_the_same_seed_gives_the_reference_numbers(horizon, gripper):
+    cost = bent_cost([0.03, -0.09, 0.05, 0, 0, 0, gripper])
+    plan, samples = reference_cem(
+        cost,
+        seed=7,
+        horizon=horizon,
+        samples=48,
+        iterations=6,
+        top=5,
+        max_step=0.06,
+        momentum=(0.25, 0.4),
+        gripper_momentum=(0.1, 0.3),
+    )
+    solution = CEM(
+        seed=7,
+        horizon=horizon,
+        samples=48,
+        iterations=6,
+        elites=5,
+        limits=ActionLimits(translation=Box(0.06)),
+        momentum_mean=0.25,
+        momentum_std=0.4,
+        momentum_mean_gripper=0.1,
+        momentum_std_gripper=0.3,
+        keep_samples=True,
+    ).solve(cost)
+
+    torch.testing.assert_close(solution.statistics.samples, samples, rtol=0, atol=1e-6)
+    torch.testing.assert_close(solution.actions, plan, rtol=0, atol=1e-6)
+    assert solution.energy == pytest.approx(float(cost(plan[None])), rel=1e-4)
+    if gripper == 0.1:
+        assert (solution.actions[:, 6] == 0).any()
+    else:
+        assert (solution.actions[:, 6] != 0).any()
