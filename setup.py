@@ -1,8 +1,18 @@
 from glob import glob
 
 from setuptools import find_packages, setup
+from setuptools.command.develop import develop
 
 NAME = "vjepa_ros"
+
+
+class Develop(develop):
+    """`colcon build --symlink-install`, with the interpreter line that setup.cfg asks for."""
+
+    def write_script(self, name, contents, *arguments):
+        _, _, body = contents.partition("\n")
+        super().write_script(name, f"#!/usr/bin/env python3\n{body}", *arguments)
+
 
 setup(
     name=NAME,
@@ -33,5 +43,6 @@ setup(
     # colcon runs `colcon test` with pytest only where a package says so.
     extras_require={"test": ["hypothesis", "pytest", "pytest-timeout"]},
     entry_points={"console_scripts": ["vjepa-ros = vjepa_ros.cli:main"]},
+    cmdclass={"develop": Develop},
     zip_safe=False,
 )

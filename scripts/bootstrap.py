@@ -7,6 +7,7 @@ so that an old one gets as far as being told.
 
 import hashlib
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -24,7 +25,7 @@ DISK_NEEDED_GB = 4  # with a CPU-only torch; a CUDA one takes about 6 more
 
 NETWORK_TROUBLE = re.compile(
     r"name resolution|Connection(Error| refused| reset|.*failed)|Network is unreachable"
-    r"|Max retries|timed out|ProxyError|SSLError"
+    r"|Max retries|timed out|ProxyError|SSLError|from versions: none"
 )
 
 
@@ -55,6 +56,11 @@ def check_machine() -> None:
         raise SetupError(
             "Python %d.%d found, 3.11 to 3.13 needed: install one, "
             "then run `make setup PYTHON=python3.12`." % found
+        )
+    if not ROS_SOURCED and platform.machine() != "x86_64":
+        raise SetupError(
+            f"this is a {platform.machine()} machine and ROS wheels exist for x86_64 only: "
+            "install ROS 2 Jazzy from apt, then `source /opt/ros/jazzy/setup.bash`."
         )
     compilers = (os.environ.get("CC", "cc"), os.environ.get("CXX", "c++"))
     missing = [name for name in compilers if not shutil.which(name)]

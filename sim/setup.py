@@ -1,8 +1,18 @@
 from glob import glob
 
 from setuptools import find_packages, setup
+from setuptools.command.develop import develop
 
 NAME = "vjepa_sim"
+
+
+class Develop(develop):
+    """`colcon build --symlink-install`, with the interpreter line that setup.cfg asks for."""
+
+    def write_script(self, name, contents, *arguments):
+        _, _, body = contents.partition("\n")
+        super().write_script(name, f"#!/usr/bin/env python3\n{body}", *arguments)
+
 
 setup(
     name=NAME,
@@ -21,5 +31,6 @@ setup(
     install_requires=["numpy", "opencv-python-headless<5", "pybullet", "scipy"],
     extras_require={"test": ["pytest", "pytest-timeout"]},
     entry_points={"console_scripts": ["vjepa-sim = vjepa_sim.__main__:main"]},
+    cmdclass={"develop": Develop},
     zip_safe=False,
 )

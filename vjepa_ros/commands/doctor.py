@@ -1,7 +1,6 @@
 """`vjepa-ros doctor`: is everything here that the rest needs, and if not, what to do."""
 
 import argparse
-import contextlib
 import importlib
 import os
 import platform
@@ -10,7 +9,7 @@ import statistics
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -172,14 +171,17 @@ def _round_trips(count: int, timeout: float = 5.0) -> list[float]:
     from std_msgs.msg import Header
 
     from vjepa_ros.images import rgb_to_fields
+    from vjepa_ros.nodes.spinning import spinning_node
 
     topic = f"vjepa_doctor_{os.getpid()}"
-    with _spinning_node("doctor_asks") as asks, _spinning_node("doctor_answers") as answers:
+    with spinning_node("doctor_asks") as asks, spinning_node("doctor_answers") as answers:
         answered = threading.Event()
         reply = answers.create_publisher(Header, f"{topic}/answer", 10)
-        answers.create_subscription(
-            Image, topic, lambda image: reply.publish(image.header), qos_profile_sensor_data
-        )
+
+        def answer(image: Image) -> None:
+            reply.publish(image.header)
+
+        answers.create_subscription(Image, topic, answer, qos_profile_sensor_data)
         asks.create_subscription(Header, f"{topic}/answer", lambda _: answered.set(), 10)
         camera = asks.create_publisher(Image, topic, qos_profile_sensor_data)
 
@@ -200,32 +202,3 @@ def _round_trips(count: int, timeout: float = 5.0) -> list[float]:
                     "loopback and the room in /dev/shm"
                 )
     return milliseconds
-
-
-@contextlib.contextmanager
-def _spinning_node(name: str) -> Iterator:
-    """A node with a context of its own, hence a DDS participant of its own."""
-    from rclpy.context import Context
-    from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-    from rclpy.node import Node
-
-    context = Context()
-    context.init()
-    node = Node(name, context=context, start_parameter_services=False, enable_rosout=False)
-    executor = SingleThreadedExecutor(context=context)
-    executor.add_node(node)
-
-    def spin() -> None:
-        with contextlib.suppress(ExternalShutdownException):
-            executor.spin()
-
-    thread = threading.Thread(target=spin)
-    thread.start()
-    try:
-        yield node
-    finally:
-        # A spinning thread must end before the interpreter does.
-        executor.shutdown(timeout_sec=2)
-        thread.join()
-        node.destroy_node()
-        context.try_shutdown()

@@ -1,0 +1,54 @@
+"""The command as a newcomer meets it."""
+
+import subprocess
+import sys
+
+import pytest
+
+from vjepa_ros import cli
+from vjepa_ros.errors import UserError
+
+
+def vjepa_ros(*arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "vjepa_ros.cli", *arguments], capture_output=True, text=True
+    )
+
+
+def test_without_arguments_it_shows_the_commands():
+    shown = vjepa_ros()
+    assert shown.returncode == 0
+    assert all(command in shown.stdout for command in cli.COMMANDS)
+
+
+def test_an_unknown_command_is_refused_with_the_known_ones():
+    shown = vjepa_ros("docter")
+    assert shown.returncode == 2
+    assert "docter" in shown.stderr
+    assert "doctor" in shown.stderr
+    assert "Traceback" not in shown.stderr
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_every_command_has_help(command):
+    shown = vjepa_ros(command, "--help")
+    assert shown.returncode == 0
+    assert f"vjepa-ros {command}" in shown.stdout
+
+
+def test_help_does_not_wait_for_torch():
+    code = "import sys; from vjepa_ros import cli; cli.main([]); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+
+
+def test_an_error_that_the_user_can_mend_is_one_line(monkeypatch, capsys):
+    from vjepa_ros.commands import doctor
+
+    def fail(_):
+        raise UserError("goal.png: not there, expected a picture: check the path")
+
+    monkeypatch.setattr(doctor, "run", fail)
+    assert cli.main(["doctor"]) == 2
+    assert capsys.readouterr().err == (
+        "vjepa-ros doctor: goal.png: not there, expected a picture: check the path\n"
+    )

@@ -1,0 +1,70 @@
+"""What colcon installs is what `ros2 run` and `ros2 launch` look for."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module", params=["copied", "symlinked"])
+def workspace(request, tmp_path_factory):
+    """Both ament_python packages built in a workspace of their own."""
+    base = tmp_path_factory.mktemp(request.param)
+    options = ["--symlink-install"] if request.param == "symlinked" else []
+    built = subprocess.run(
+        [sys.executable, "-m", "colcon", "--log-base", base / "log", "build",
+         "--base-paths", ROOT, ROOT / "sim", "--packages-select", "vjepa_ros", "vjepa_sim",
+         "--build-base", base / "build", "--install-base", base / "install", *options],
+        capture_output=True, text=True, cwd=base,
+    )  # fmt: skip
+    assert built.returncode == 0, built.stderr
+    return base / "install"
+
+
+EXECUTABLES = [("vjepa_ros", "vjepa-ros"), ("vjepa_sim", "vjepa-sim")]
+
+
+@pytest.mark.parametrize(("package", "name"), EXECUTABLES)
+def test_executables_run_in_whatever_environment_is_active(workspace, tmp_path, package, name):
+    """colcon may be the system's Python; torch is in the environment that is active later."""
+    executable = workspace / package / "lib" / package / name
+    assert executable.read_text().startswith("#!/usr/bin/env python3\n")
+
+    active = tmp_path / "python3"
+    active.write_text(f'#!/bin/sh\necho active >&2\nexec {sys.executable} "$@"\n')
+    active.chmod(0o755)
+    sourced = f". {workspace}/setup.sh && exec {executable} --help"
+    shown = subprocess.run(
+        ["sh", "-c", sourced],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+    )
+    assert shown.returncode == 0, shown.stderr
+    assert "active" in shown.stderr
+    assert "usage" in shown.stdout
+
+
+@pytest.mark.parametrize("package", ["vjepa_ros", "vjepa_sim"])
+def test_the_index_finds_packages_and_what_they_share(workspace, package):
+    code = (
+        "from ament_index_python.packages import get_package_share_directory as share;"
+        f"print(share('{package}'))"
+    )
+    shown = subprocess.run(
+        ["sh", "-c", f'. {workspace}/setup.sh && {sys.executable} -c "{code}"'],
+        capture_output=True,
+        text=True,
+    )
+    share = Path(shown.stdout.strip())
+    assert share == workspace / package / "share" / package
+    source = ROOT if package == "vjepa_ros" else ROOT / "sim"
+    for folder in ("launch", "config"):
+        expected = {p.name for p in (source / folder).glob("*") if p.is_file()}
+        installed = {p.name for p in (share / folder).glob("*")}
+        assert installed == expected, f"{share / folder}"
+    assert (share / "package.xml").is_file()

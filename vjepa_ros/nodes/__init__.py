@@ -1,0 +1,1 @@
+"""Thin rclpy adapters: messages in, one object of the core called, messages out."""
