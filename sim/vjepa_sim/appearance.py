@@ -13,7 +13,7 @@ Rgb = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Surface:
-    """A texture file (assets/textures) and the colour that it is multiplied with."""
+    """The name of a tile (textures.py) and the colour that it is multiplied with."""
 
     texture: str
     tint: Rgb
@@ -77,7 +77,7 @@ PALETTES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Room:
+class RoomLook:
     table: Surface
     wall: Surface
     floor: Surface
@@ -106,7 +106,7 @@ def draw_colours(palette: Palette, count: int, rng: np.random.Generator | None) 
     return colours
 
 
-def draw_room(palette: Palette, rng: np.random.Generator | None) -> Room:
+def draw_room(palette: Palette, rng: np.random.Generator | None) -> RoomLook:
     def pick(surfaces: tuple[Surface, ...]) -> Surface:
         if rng is None:
             return surfaces[0]
@@ -114,7 +114,9 @@ def draw_room(palette: Palette, rng: np.random.Generator | None) -> Room:
         tint = np.clip(np.array(surface.tint) * rng.uniform(0.9, 1.1), 0, 1)
         return Surface(surface.texture, tuple(tint.tolist()))
 
-    return Room(table=pick(palette.tables), wall=pick(palette.walls), floor=pick(palette.floors))
+    return RoomLook(
+        table=pick(palette.tables), wall=pick(palette.walls), floor=pick(palette.floors)
+    )
 
 
 def draw_light(rng: np.random.Generator | None) -> Light:

@@ -11,7 +11,7 @@ import numpy as np
 
 from vjepa_sim.geometry import rotation_about
 
-_NEAR, _FAR = 0.02, 6.0  # metres
+NEAR, FAR = 0.03, 6.0  # metres
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +60,10 @@ class Camera:
     pose: np.ndarray  # (4, 4) optical frame in the base frame
 
     @property
+    def fixed(self) -> bool:
+        return self.name != WRIST
+
+    @property
     def intrinsics(self) -> np.ndarray:
         """K (3, 3) in pixels."""
         focal = self.height / 2 / math.tan(math.radians(self.field_of_view) / 2)
@@ -75,9 +79,21 @@ class Camera:
         """Points (..., 3) of the base frame to pixels (..., 2): column, row; NaN if behind."""
         rotation, eye = self.pose[:3, :3], self.pose[:3, 3]
         seen = (np.asarray(points, float) - eye) @ rotation
-        depth = np.where(seen[..., 2:] > _NEAR, seen[..., 2:], np.nan)
+        depth = np.where(seen[..., 2:] > NEAR, seen[..., 2:], np.nan)
         pixels = (seen / depth) @ self.intrinsics.T
         return pixels[..., :2]
+
+    def rays(self) -> np.ndarray:
+        """Directions float32 [H, W, 3] in the base frame, of length 1 along the optical axis."""
+        (focal, _, centre_x), (_, _, centre_y) = self.intrinsics[:2]
+        columns, rows = np.meshgrid(np.arange(self.width), np.arange(self.height))
+        seen = np.stack(((columns - centre_x) / focal, (rows - centre_y) / focal), -1)
+        rays = seen @ self.pose[:3, :2].T + self.pose[:3, 2]
+        return rays.astype(np.float32)
+
+    def scaled(self, factor: int) -> "Camera":
+        """The same camera with that many times the pixels each way."""
+        return replace(self, width=factor * self.width, height=factor * self.height)
 
     def view_matrix(self) -> list[float]:
         """World to OpenGL eye (x right, y up, z back), column-major."""
@@ -91,7 +107,7 @@ class Camera:
         matrix = np.zeros((4, 4))
         matrix[0, 0] = scale * self.height / self.width
         matrix[1, 1] = scale
-        matrix[2, 2:] = (_FAR + _NEAR) / (_NEAR - _FAR), 2 * _FAR * _NEAR / (_NEAR - _FAR)
+        matrix[2, 2:] = (FAR + NEAR) / (NEAR - FAR), 2 * FAR * NEAR / (NEAR - FAR)
         matrix[3, 2] = -1
         return matrix.T.ravel().tolist()
 

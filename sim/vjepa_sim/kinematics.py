@@ -65,12 +65,18 @@ def forward(joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return pose, jacobian
 
 
-def step_towards(joints: np.ndarray, position: np.ndarray, rotation: np.ndarray) -> np.ndarray:
+def step_towards(
+    joints: np.ndarray,
+    reached: tuple[np.ndarray, np.ndarray],
+    position: np.ndarray,
+    rotation: np.ndarray,
+) -> np.ndarray:
     """One damped least-squares step of the joints towards a tool pose (rotation is 3×3).
 
-    The arm's seventh degree of freedom is used to stay near the home posture.
+    reached is forward(joints). The arm's seventh degree of freedom is used to stay near the
+    home posture.
     """
-    pose, jacobian = forward(joints)
+    pose, jacobian = reached
     error = np.concatenate((position - pose[:3, 3], rotation_vector(rotation @ pose[:3, :3].T)))
     gram = jacobian @ jacobian.T
     gram[range(6), range(6)] += _DAMPING**2
@@ -84,7 +90,7 @@ def solve(position: np.ndarray, rotation: np.ndarray, start: np.ndarray = HOME) 
     """Joint angles for a tool pose; ValueError where the arm does not reach it."""
     joints = start
     for _ in range(200):
-        joints = step_towards(joints, position, rotation)
+        joints = step_towards(joints, forward(joints), position, rotation)
     pose, _ = forward(joints)
     miss = float(np.linalg.norm(pose[:3, 3] - position))
     if miss > 2e-3:

@@ -17,6 +17,7 @@ from vjepa_sim.geometry import matrix_to_quaternion, yaw_quaternion
 
 FRICTION = 1.0
 _WALL_PARTS = 12
+_LIFT = 0.002  # metres that walls begin above the foot, which alone touches the table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +84,7 @@ def _cup(d: Dimensions) -> Body:
     foot = Part(size=(2 * inner, 2 * inner, floor), centre=(0, 0, floor / 2), round=True)
     return Body(
         mesh=mesh,
-        parts=(foot, *_ring(radius, radius, 0.0, height, wall)),
+        parts=(foot, *_ring(radius, radius, _LIFT, height, wall)),
         mass=0.12,
         height=height,
         radius=radius,
@@ -100,7 +101,7 @@ def _bowl(d: Dimensions) -> Body:
     mesh = meshes.lathe([(0, 0), *outer, *inner, (0, floor)])
     rings: list[Part] = []
     for (r0, z0), (r1, z1) in zip(outer[:-1:2], outer[2::2], strict=True):
-        rings += _ring(r0, r1, z0, z1, wall)
+        rings += _ring(r0, r1, max(z0, _LIFT), z1, wall)
     base = Part(size=(2 * foot, 2 * foot, floor), centre=(0, 0, floor / 2), round=True)
     return Body(
         mesh=mesh,
@@ -122,9 +123,7 @@ def _can(d: Dimensions) -> Body:
     profile = [(0, 0), (radius - lip, 0), (radius, lip), (radius, height - lip)]
     return Body(
         mesh=meshes.lathe([*profile, (radius - lip, height), (0, height)]),
-        parts=(
-            Part(size=(2 * radius, 2 * radius, height), centre=(0, 0, height / 2), round=True),
-        ),
+        parts=(Part(size=(2 * radius, 2 * radius, height), centre=(0, 0, height / 2), round=True),),
         mass=0.25,
         height=height,
         radius=radius,

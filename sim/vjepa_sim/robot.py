@@ -5,6 +5,7 @@ speed and acceleration, the joints follow the set-point with limited torque beyo
 gravity takes, and the set-point waits where the arm is held up by what it touches.
 """
 
+import functools
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from vjepa_sim.geometry import (
     rotation_about,
     rotation_vector,
 )
+from vjepa_sim.rendering import ShadowCaster
 
 MAX_WIDTH = 0.08  # metres between the fingers of the open hand
 ASSETS = Path(__file__).parent / "assets"
@@ -68,7 +70,8 @@ class Robot:
             for index in range(bullet.getNumJoints(self.body))
         }
         self.fingers = [names[name] for name in _FINGER_NAMES]
-        self.hand = names["panda_hand_joint"]
+        self._hulls = {index: f"link{index + 1}" for index in _ARM}
+        self._hulls[names["panda_hand_joint"]] = "hand"
         self._tie_fingers()
 
         for index, angle in zip(_ARM, joints, strict=True):
@@ -107,15 +110,25 @@ class Robot:
             stamp=stamp,
         )
 
+    def shadow_casters(self) -> list[ShadowCaster]:
+        """The convex hulls of arm, hand and fingers."""
+        casters = [
+            ShadowCaster(self.body, link, _hull_points(name)) for link, name in self._hulls.items()
+        ]
+        for link, side in zip(self.fingers, (1, -1), strict=True):
+            casters.append(ShadowCaster(self.body, link, _FINGER_CORNERS * (1, side, 1)))
+        return casters
+
     def control(self, period: float) -> None:
         """One tick: move the set-point, solve for the joints, command the motors."""
         states = self._bullet.getJointStates(self.body, _ARM + self.fingers)
         measured = np.array([joint[0] for joint in states])
-        pose, _ = kinematics.forward(measured[:7])
-        self._advance_set_point(pose[:3, 3], period)
-
         previous = self._command
-        wanted = kinematics.step_towards(previous, self._position, self._rotation)
+        reached = kinematics.forward(previous)
+        ahead = reached[1][:3] @ (previous - measured[:7])  # of the arm, metres
+        self._advance_set_point(ahead, period)
+
+        wanted = kinematics.step_towards(previous, reached, self._position, self._rotation)
         reach = kinematics.MAX_SPEED * period
         self._command = previous + np.clip(wanted - previous, -reach, reach)
         gravity = self._bullet.calculateInverseDynamics(
@@ -141,11 +154,10 @@ class Robot:
                 maxVelocity=_FINGER_SPEED,
             )
 
-    def _advance_set_point(self, measured: np.ndarray, period: float) -> None:
+    def _advance_set_point(self, ahead: np.ndarray, period: float) -> None:
         config = self._config
         offset = self.target_position - self._position
-        lead = self._position - measured
-        if math.sqrt(lead @ lead) > config.leash and offset @ lead > 0:
+        if math.sqrt(ahead @ ahead) > config.leash and offset @ ahead > 0:
             self._speed = 0.0
             return
         distance = math.sqrt(offset @ offset)
@@ -176,3 +188,15 @@ class Robot:
             childFramePosition=(0, 0, 0),
         )
         self._bullet.changeConstraint(gear, gearRatio=-1, erp=0.1, maxForce=50)
+
+
+# Finger and sleeve: from palm to tip, from the pad outwards.
+_FINGER_CORNERS = np.array(
+    [(x, y, z) for x in (-0.011, 0.011) for y in (0, 0.017) for z in (0, 0.054)]
+)
+
+
+@functools.cache
+def _hull_points(name: str) -> np.ndarray:
+    lines = (ASSETS / "panda" / f"{name}_hull.obj").read_text().splitlines()
+    return np.array([line.split()[1:] for line in lines if line.startswith("v ")], float)

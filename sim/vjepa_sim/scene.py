@@ -12,14 +12,15 @@ metres, radians, seconds. Any number of scenes can live in one process. The same
 same commands give the same states and images, bit for bit.
 """
 
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import pybullet
+from numpy.typing import ArrayLike
 from pybullet_utils.bullet_client import BulletClient
 
-from vjepa_sim import appearance, kinematics, meshes
+from vjepa_sim import appearance, kinematics
 from vjepa_sim.cameras import (
     CAMERAS,
     VIEWPOINTS,
@@ -33,36 +34,31 @@ from vjepa_sim.cameras import (
     wrist_pose,
 )
 from vjepa_sim.geometry import pointing_down, quaternion_to_matrix
-from vjepa_sim.objects import DISTRACTORS, KINDS, Body, draw_dimensions, spawn, visual_shape
+from vjepa_sim.layout import ASPECTS, Placed, Seed, place_distractors, place_objects
+from vjepa_sim.objects import KINDS, Body, spawn
+from vjepa_sim.rendering import Renderer, ShadowCaster
 from vjepa_sim.robot import ControlConfig, Robot, RobotState
-
-ASPECTS = ("positions", "sizes", "colours", "textures", "light", "camera", "start")
+from vjepa_sim.room import FLOOR_HEIGHT, TABLE, Room
 
 PHYSICS_RATE = 240  # Hz
 CONTROL_RATE = 60  # Hz at which the set-point moves and the joints are solved for
 _SUBSTEPS = PHYSICS_RATE // CONTROL_RATE
-
-_REACHABLE = ((0.38, 0.60), (-0.20, 0.20))  # x and y where objects are put, metres
-_AROUND = ((0.28, 0.72), (-0.34, 0.34))  # where distractors are put
-_CLEARANCE = 0.05  # metres between objects, room for a finger
-_START = ((0.40, 0.52), (-0.12, 0.12), (0.24, 0.36))  # where the tool starts
-_TEXTURES = Path(__file__).parent / "assets" / "textures"
+_START = ((0.40, 0.52), (-0.12, 0.12), (0.24, 0.36))  # x, y, z where the tool starts
 
 
 @dataclass(frozen=True, kw_only=True)
 class SceneConfig:
     """What is on the table and what a seed may change."""
 
-    objects: tuple[str, ...] = ("cube",)
+    objects: tuple[str, ...] = ("cube",)  # of KINDS, each at most once
     distractors: int = 0
     distractor_seed: int | None = None  # other distractors without changing the rest
     randomise: frozenset[str] = frozenset(ASPECTS)
     yaw: float = 12.0  # degrees either way that objects are turned
-    palette: str = "train"
+    palette: str = "train"  # or "held_out"
     width: int = 128  # pixels
     height: int = 128
     displacement: Displacement = Displacement()  # of the fixed cameras
-    shadows: bool = False
     control: ControlConfig = field(default_factory=ControlConfig)
 
     def __post_init__(self) -> None:
@@ -101,39 +97,48 @@ class ObjectTruth:
 class Scene:
     """One PyBullet world without a window; `reset` builds it anew from a seed."""
 
+    robot: Robot
+
     def __init__(self, config: SceneConfig | None = None) -> None:
-        self.config = config or SceneConfig()  # replaced by tasks; takes effect at the reset
+        self.config = config or SceneConfig()  # may be replaced; takes effect at the next reset
         self._bullet = BulletClient(pybullet.DIRECT)
-        self.robot: Robot
         self.reset(seed=0)
 
     # --- life ------------------------------------------------------------------------------
 
     def reset(self, seed: int) -> None:
         """Build the scene that config and seed describe; time starts at 0."""
-        config = self.config
-        self._bullet.resetSimulation()
-        self._bullet.setGravity(0, 0, -9.81)
-        self._bullet.setTimeStep(1 / PHYSICS_RATE)
-        self._bullet.setPhysicsEngineParameter(deterministicOverlappingPairs=1)
-        self._substeps, self._asked = 0, 0.0
-        self._names: dict[int, str] = {}
-        self._things: dict[str, tuple[int, str, Body]] = {}
+        config, bullet = self.config, self._bullet
+        bullet.resetSimulation()
+        bullet.setGravity(0, 0, -9.81)
+        bullet.setTimeStep(1 / PHYSICS_RATE)
+        bullet.setPhysicsEngineParameter(deterministicOverlappingPairs=1)
+        self._names: dict[int, str] = {}  # by PyBullet's number of the body
+        self._objects: dict[str, tuple[int, Placed]] = {}
 
-        def stream(aspect: str) -> np.random.Generator | None:
-            """Every aspect has its own stream: switching one leaves the others as they are."""
-            if aspect not in config.randomise:
-                return None
-            return np.random.default_rng((seed, ASPECTS.index(aspect)))
-
+        draw = Seed(seed, config.randomise)
         palette = appearance.PALETTES[config.palette]
-        self.light = appearance.draw_light(stream("light"))
-        self._build_room(appearance.draw_room(palette, stream("textures")))
-        self._aim_cameras(stream("camera"))
-        self.robot = Robot(self._bullet, config.control, _start_joints(stream("start")))
+        self._build_table()
+        self._aim_cameras(draw.stream("camera"))
+        self.robot = Robot(bullet, config.control, _start_joints(draw.stream("start")))
         self._names[self.robot.body] = "robot"
-        self._put_objects(palette, stream("sizes"), stream("colours"), stream("positions"))
-        self._put_distractors(palette, seed)
+
+        placed = place_objects(config.objects, config.yaw, palette, draw)
+        chosen = seed if config.distractor_seed is None else config.distractor_seed
+        placed += place_distractors(config.distractors, palette, chosen, placed)
+        for thing in placed:
+            unique = spawn(bullet, thing.body, thing.spot, thing.yaw, thing.colour)
+            self._names[unique] = thing.name
+            self._objects[thing.name] = unique, thing
+
+        textures = draw.stream("textures")
+        room = Room(
+            appearance.draw_room(palette, textures),
+            appearance.draw_light(draw.stream("light")),
+            textures or np.random.default_rng(0),
+        )
+        self._renderer = Renderer(bullet, room, self._shadow_casters())
+        self._substeps, self._asked = 0, 0.0
         self.step(0.25)  # things settle, and the clock starts after that
         self._substeps, self._asked = 0, 0.0
 
@@ -149,9 +154,9 @@ class Scene:
 
     # --- commands --------------------------------------------------------------------------
 
-    def set_target(self, position: np.ndarray, quaternion_xyzw: np.ndarray) -> None:
+    def set_target(self, position: ArrayLike, quaternion_xyzw: ArrayLike) -> None:
         """Where the TCP shall go; it travels there with limited speed and force."""
-        self.robot.set_target(position, quaternion_xyzw)
+        self.robot.set_target(np.asarray(position, float), np.asarray(quaternion_xyzw, float))
 
     def set_gripper(self, width: float, force: float = 40.0) -> None:
         """The width in metres that the fingers shall have, and the newtons they press with."""
@@ -206,41 +211,23 @@ class Scene:
             pose=pose,
         )
 
-    def render(self, camera: str | Camera = "exterior") -> np.ndarray:
+    def render(self, camera: str = "exterior") -> np.ndarray:
         """A picture, uint8 RGB [H, W, 3]."""
-        if isinstance(camera, str):
-            camera = self.camera(camera)
-        _, _, rgba, _, _ = self._bullet.getCameraImage(
-            camera.width,
-            camera.height,
-            camera.view_matrix(),
-            camera.projection_matrix(),
-            lightDirection=self.light.direction,
-            lightColor=self.light.colour,
-            lightAmbientCoeff=self.light.ambient,
-            lightDiffuseCoeff=self.light.diffuse,
-            lightSpecularCoeff=self.light.specular,
-            shadow=int(self.config.shadows),
-            renderer=pybullet.ER_TINY_RENDERER,
-            flags=pybullet.ER_NO_SEGMENTATION_MASK,
-        )
-        pixels = np.asarray(rgba, np.uint8).reshape(camera.height, camera.width, 4)
-        return np.ascontiguousarray(pixels[..., :3])
+        return self._renderer.render(self.camera(camera))
 
     def truth(self) -> dict[str, ObjectTruth]:
         """Where the objects really are and what they touch, by name. For scoring only."""
-        return {name: self._truth_of(name) for name in self._things}
+        return {name: self._truth_of(unique, it) for name, (unique, it) in self._objects.items()}
 
-    def _truth_of(self, name: str) -> ObjectTruth:
-        unique, kind, body = self._things[name]
+    def _truth_of(self, unique: int, placed: Placed) -> ObjectTruth:
         position, quaternion = self._bullet.getBasePositionAndOrientation(unique)
         velocity, _ = self._bullet.getBaseVelocity(unique)
         return ObjectTruth(
-            kind=kind,
+            kind=placed.kind,
             position=np.array(position),
             quaternion_xyzw=np.array(quaternion),
             velocity=np.array(velocity),
-            body=body,
+            body=placed.body,
             touches=self._touches(unique),
         )
 
@@ -248,137 +235,48 @@ class Scene:
         touched = set()
         for contact in self._bullet.getContactPoints(bodyA=unique):
             other, link, normal_force = contact[2], contact[4], contact[9]
-            if normal_force <= 0:
-                continue
-            fingers = other == self.robot.body and link in self.robot.fingers
-            touched.add("fingers" if fingers else self._names[other])
+            if normal_force > 0:
+                is_finger = other == self.robot.body and link in self.robot.fingers
+                touched.add("fingers" if is_finger else self._names[other])
         return frozenset(touched)
 
     # --- building --------------------------------------------------------------------------
 
-    def _build_room(self, room: appearance.Room) -> None:
-        half = (0.65, 0.80, 0.02)
-        slab = self._bullet.createCollisionShape(pybullet.GEOM_BOX, halfExtents=half)
-        centre = np.array((0.35, 0.0, -half[2]))
-        top = meshes.sheet(
-            np.array((-0.30, -0.80, 0.0)), np.array((1.30, 0, 0)), np.array((0, 1.60, 0)), 8
-        )
-        edge = meshes.box((1.30, 1.60, 0.04), tuple(centre))
-        shadow_gap = -0.001
-        edge.vertices[:, 2] += shadow_gap
-        table = self._static(slab, centre, None, room.table)
-        self._names[table] = "table"
-        self._static(-1, np.zeros(3), meshes.joined([top]), room.table)
-        dim = appearance.Surface("", tuple(0.7 * value for value in room.table.tint))
-        self._static(-1, np.zeros(3), edge, dim)
-
+    def _build_table(self) -> None:
+        """Only for touching: the renderer draws table and room by itself."""
+        half = (TABLE[1] - TABLE[0]) / 2
+        slab = self._bullet.createCollisionShape(pybullet.GEOM_BOX, halfExtents=half.tolist())
         ground = self._bullet.createCollisionShape(pybullet.GEOM_PLANE)
-        floor = meshes.sheet(
-            np.array((-1.6, -2.5, 0.0)), np.array((4.0, 0, 0)), np.array((0, 5.0, 0)), 10, 4
+        # PyBullet draws the collision shape of a body without a visual one: give it a speck.
+        speck = self._bullet.createVisualShape(
+            pybullet.GEOM_BOX, halfExtents=(1e-4,) * 3, visualFramePosition=(0, 0, -0.01)
         )
-        self._names[self._static(ground, np.array((0, 0, -0.75)), floor, room.floor)] = "floor"
-        wall = meshes.sheet(
-            np.array((-1.0, -2.5, -0.75)), np.array((0, 5.0, 0)), np.array((0, 0, 2.6)), 6, 3
-        )
-        self._static(-1, np.zeros(3), wall, room.wall)
-
-    def _static(
-        self,
-        collision: int,
-        position: np.ndarray,
-        mesh: meshes.Mesh | None,
-        surface: appearance.Surface,
-    ) -> int:
-        visual = -1
-        if mesh is not None:
-            visual = visual_shape(self._bullet, mesh, surface.tint, specular=0.0)
-        body = self._bullet.createMultiBody(
-            baseMass=0,
-            baseCollisionShapeIndex=collision,
-            baseVisualShapeIndex=visual,
-            basePosition=position.tolist(),
-        )
-        self._names[body] = "room"
-        texture = _TEXTURES / f"{surface.texture}.png"
-        if mesh is not None and texture.exists():
-            self._bullet.changeVisualShape(
-                body, -1, textureUniqueId=self._bullet.loadTexture(str(texture))
+        for name, shape, centre in (
+            ("table", slab, TABLE.mean(0).tolist()),
+            ("floor", ground, (0, 0, FLOOR_HEIGHT)),
+        ):
+            body = self._bullet.createMultiBody(
+                baseMass=0,
+                baseCollisionShapeIndex=shape,
+                baseVisualShapeIndex=speck,
+                basePosition=centre,
             )
-        return body
+            self._names[body] = name
 
     def _aim_cameras(self, rng: np.random.Generator | None) -> None:
-        self._cameras = {}
+        self._cameras: dict[str, tuple[float, np.ndarray]] = {}
         for name, viewpoint in VIEWPOINTS.items():
-            if rng is not None:
-                viewpoint = jittered(viewpoint, rng)
-            pose = look_at(np.array(viewpoint.eye), np.array(viewpoint.target))
-            pose = displaced(viewpoint, pose, self.config.displacement)
-            self._cameras[name] = (viewpoint.field_of_view, pose)
+            mounted = jittered(viewpoint, rng) if rng is not None else viewpoint
+            pose = look_at(np.array(mounted.eye), np.array(mounted.target))
+            pose = displaced(mounted, pose, self.config.displacement)
+            self._cameras[name] = mounted.field_of_view, pose
 
-    def _put_objects(
-        self,
-        palette: appearance.Palette,
-        sizes: np.random.Generator | None,
-        colours: np.random.Generator | None,
-        positions: np.random.Generator | None,
-    ) -> None:
-        kinds = self.config.objects
-        bodies = [KINDS[kind].build(draw_dimensions(kind, sizes)) for kind in kinds]
-        paints = appearance.draw_colours(palette, len(kinds), colours)
-        for index, (kind, body, paint) in enumerate(zip(kinds, bodies, paints, strict=True)):
-            if positions is None:
-                spot, yaw = (0.50, 0.0 if len(kinds) == 1 else 0.12 * (2 * index - 1)), 0.0
-            else:
-                spot = self._free_spot(body.radius, _REACHABLE, positions)
-                yaw = np.radians(positions.uniform(-self.config.yaw, self.config.yaw))
-            self._put(kind, kind, body, spot, yaw, paint)
-
-    def _put_distractors(self, palette: appearance.Palette, seed: int) -> None:
-        config = self.config
-        chosen = seed if config.distractor_seed is None else config.distractor_seed
-        rng = np.random.default_rng((chosen, len(ASPECTS)))
-        paints = appearance.draw_colours(palette, config.distractors, rng)
-        for index, paint in enumerate(paints):
-            kind = DISTRACTORS[rng.integers(len(DISTRACTORS))]
-            body = KINDS[kind].build(draw_dimensions(kind, rng))
-            spot = self._free_spot(body.radius, _AROUND, rng)
-            yaw = rng.uniform(-np.pi, np.pi)
-            self._put(f"distractor_{index}", kind, body, spot, yaw, paint)
-
-    def _put(
-        self,
-        name: str,
-        kind: str,
-        body: Body,
-        spot: tuple[float, float],
-        yaw: float,
-        paint: appearance.Rgb,
-    ) -> None:
-        unique = spawn(self._bullet, body, spot, float(yaw), paint)
-        self._names[unique] = name
-        self._things[name] = (unique, kind, body)
-
-    def _free_spot(
-        self,
-        radius: float,
-        area: tuple[tuple[float, float], tuple[float, float]],
-        rng: np.random.Generator,
-    ) -> tuple[float, float]:
-        low, high = np.array(area).T
-        taken = [
-            (self._bullet.getBasePositionAndOrientation(unique)[0][:2], body.radius)
-            for unique, _, body in self._things.values()
-        ]
-        for _ in range(1000):
-            spot = rng.uniform(low, high)
-            if all(
-                np.linalg.norm(spot - other) > radius + wide + _CLEARANCE for other, wide in taken
-            ):
-                return float(spot[0]), float(spot[1])
-        raise ValueError(
-            f"no room for {len(taken) + 1} objects on the table: ask for fewer objects or "
-            "distractors"
-        )
+    def _shadow_casters(self) -> list[ShadowCaster]:
+        casters = self.robot.shadow_casters()
+        for unique, placed in self._objects.values():
+            above_centre = placed.body.mesh.vertices - (0, 0, placed.body.height / 2)
+            casters.append(ShadowCaster(unique, -1, above_centre))
+        return casters
 
 
 def _start_joints(rng: np.random.Generator | None) -> np.ndarray:
@@ -387,7 +285,7 @@ def _start_joints(rng: np.random.Generator | None) -> np.ndarray:
     return kinematics.solve(position, quaternion_to_matrix(pointing_down()))
 
 
-def _check_names(what: str, names: object, known: object) -> None:
-    for name in names:  # type: ignore[attr-defined]
-        if name not in known:  # type: ignore[operator]
-            raise ValueError(f"{what}: no {name!r}, expected some of {', '.join(sorted(known))}")  # type: ignore[call-overload]
+def _check_names(what: str, names: Iterable[str], known: Collection[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise ValueError(f"{what}: no {name!r}, expected one of {', '.join(sorted(known))}")
