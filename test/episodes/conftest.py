@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -16,7 +18,7 @@ def smooth_picture(rng: np.random.Generator, height: int, width: int) -> np.ndar
     return np.stack(channels, -1).astype(np.uint8)
 
 
-def make_episode(steps: int = 5, seed: int = 0, height: int = 48, width: int = 64) -> Episode:
+def _make_episode(steps: int = 5, seed: int = 0, height: int = 48, width: int = 64) -> Episode:
     rng = np.random.default_rng(seed)
     drift = np.cumsum(rng.normal(0, 0.01, (steps, 7)), axis=0)
     states = np.array([0.5, 0.1, 0.3, 3.1, 0.05, -0.4, 0.5]) + drift
@@ -41,5 +43,10 @@ def make_episode(steps: int = 5, seed: int = 0, height: int = 48, width: int = 6
 
 
 @pytest.fixture
+def make_episode() -> Callable[..., Episode]:
+    return _make_episode
+
+
+@pytest.fixture
 def episode() -> Episode:
-    return make_episode()
+    return _make_episode()

@@ -27,8 +27,9 @@ def reading(path: Path | str, key: str, expected: str) -> Iterator[None]:
     except EpisodeError:
         raise
     except Exception as error:
-        found = f"{type(error).__name__}: {error}" if not isinstance(error, ValueError) else error
-        raise EpisodeError(path, key, f"found {found}; expected {expected}") from error
+        found = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        problem = found if "expected" in found else f"{found}; expected {expected}"
+        raise EpisodeError(path, key, f"found {problem}") from error
 
 
 @contextmanager

@@ -1,0 +1,412 @@
+import shutil
+import tracemalloc
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from rosbags.rosbag2 import StoragePlugin, Writer
+from scipy.spatial.transform import Rotation
+
+from vjepa_ros import conventions
+from vjepa_ros.episodes import bag_schema
+from vjepa_ros.episodes.bag import read_bag
+from vjepa_ros.episodes.bag_schema import BagTopics, typestore
+from vjepa_ros.episodes.bag_writer import write_bag
+from vjepa_ros.episodes.files import EpisodeError
+from vjepa_ros.images import encode_png
+
+START = 1_700_000_000.0
+
+
+def assert_same_states(found, expected, tolerance=1e-9):
+    """Angles may differ by whole turns, so rotations are compared as matrices."""
+    for part in (conventions.POSITION, conventions.GRIPPER):
+        np.testing.assert_allclose(found[:, part], expected[:, part], atol=tolerance)
+    turns = [conventions.euler_to_matrix(torch.from_numpy(a[:, 3:6])) for a in (found, expected)]
+    np.testing.assert_allclose(turns[0], turns[1], atol=tolerance)
+
+
+# --- bags of our own ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("storage", ["mcap", "sqlite3"])
+@pytest.mark.parametrize("images", ["png", "raw"])
+def test_lossless_images_and_states_come_back(tmp_path, episode, storage, images):
+    write_bag(tmp_path / "bag", episode, episode.frames, images=images, storage=storage)
+    back = read_bag(tmp_path / "bag").load()
+    np.testing.assert_array_equal(back.frames, episode.frames)
+    np.testing.assert_array_equal(back.stamps, episode.stamps)
+    assert_same_states(back.states, episode.states)
+    np.testing.assert_allclose(back.commanded, episode.commanded, atol=1e-9)
+    assert (back.task, back.provenance) == (episode.task, episode.provenance)
+    calibration = back.calibration
+    np.testing.assert_array_equal(calibration.intrinsics, episode.calibration.intrinsics)
+    np.testing.assert_allclose(
+        calibration.camera_to_base, episode.calibration.camera_to_base, atol=1e-12
+    )
+
+
+def test_jpeg_images_come_back_close(tmp_path, episode):
+    write_bag(tmp_path / "bag", episode, episode.frames, images="jpeg")
+    back = read_bag(tmp_path / "bag").load()
+    assert 0 < np.abs(back.frames.astype(int) - episode.frames).mean() < 8
+
+
+def test_an_episode_of_states_and_frames_only(tmp_path, episode):
+    bare = replace(episode, commanded=None, calibration=None, task="", provenance={})
+    write_bag(tmp_path / "bag", bare, bare.frames)
+    back = read_bag(tmp_path / "bag").load()
+    assert back.commanded is None
+    assert back.calibration is None
+    assert back.provenance == {"source": "bag"}
+
+
+def test_a_single_storage_file_reads_without_its_metadata(tmp_path, episode):
+    write_bag(tmp_path / "bag", episode, episode.frames)
+    back = read_bag(tmp_path / "bag" / "bag.mcap").load()
+    np.testing.assert_array_equal(back.frames, episode.frames)
+
+
+def test_topics_can_be_renamed(tmp_path, episode):
+    topics = BagTopics.from_mapping({"image": "/left/image", "pose": "arm/pose", "max_width": 0.1})
+    write_bag(tmp_path / "bag", episode, episode.frames, topics=topics)
+    assert_same_states(read_bag(tmp_path / "bag", topics).load().states, episode.states)
+    with pytest.raises(EpisodeError, match=r"the bag has left/image/compressed: choose with"):
+        read_bag(tmp_path / "bag")
+
+
+def test_windows_of_a_bag_decode_the_right_frames(tmp_path, make_episode):
+    episode = make_episode(steps=30)
+    write_bag(tmp_path / "bag", episode, episode.frames)
+    reader = read_bag(tmp_path / "bag")
+    np.testing.assert_array_equal(list(reader.frames(7, 11)), episode.frames[7:11])
+    np.testing.assert_array_equal(list(reader.select([2, 29]).frames()), episode.frames[[2, 29]])
+    np.testing.assert_array_equal(list(reader.every(1.0).frames(3, 5)), episode.frames[12:20:4])
+
+
+def test_reading_a_long_bag_holds_one_frame_at_a_time(tmp_path, make_episode):
+    """300 frames are 66 MB; a chunk of the bag, one frame and the poses are a few."""
+    episode = make_episode(steps=10)
+    frames = np.random.default_rng(0).integers(0, 255, (10, 240, 320, 3), np.uint8)
+    many = replace(
+        episode,
+        states=np.repeat(episode.states, 30, axis=0),
+        stamps=START + np.arange(300) / 15,
+        frames=np.zeros((300, 1, 1, 3), np.uint8),
+        commanded=None,
+        calibration=None,
+        truth={},
+    )
+    write_bag(tmp_path / "bag", many, (frames[step % 10] for step in range(300)), images="raw")
+    tracemalloc.start()
+    total = sum(int(frame[0, 0, 0]) for frame in read_bag(tmp_path / "bag").frames())
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert total == 30 * int(frames[:, 0, 0, 0].sum())
+    assert peak < 10e6
+
+
+# --- bags that a lab recorded ------------------------------------------------------------
+
+
+class Lab:
+    """A recording as ros2 bag makes it: every topic at its own rate and moment."""
+
+    def __init__(self):
+        self.messages = []
+
+    def add(self, topic, kind, stamp, log_stamp=None, frame_id="", **fields):
+        time = new("builtin_interfaces/msg/Time", *divmod(nanoseconds_at(stamp), 10**9))
+        message = new(kind, new("std_msgs/msg/Header", time, frame_id), *fields.values())
+        log = nanoseconds_at(stamp if log_stamp is None else log_stamp)
+        self.messages.append((log, topic, kind, message))
+
+    def image(self, stamp, value=0, topic="/camera/image_raw/compressed", **options):
+        picture = np.frombuffer(encode_png(np.full((8, 8, 3), value, np.uint8)), np.uint8)
+        self.add(topic, bag_schema.COMPRESSED_IMAGE, stamp, format="png", data=picture, **options)
+
+    def pose(self, stamp, x=0.5, turn=0.0, **options):
+        quaternion = Rotation.from_euler("xyz", [np.pi, 0, turn]).as_quat()
+        pose = new(
+            "geometry_msgs/msg/Pose",
+            new("geometry_msgs/msg/Point", x, 0.0, 0.3),
+            new("geometry_msgs/msg/Quaternion", *map(float, quaternion)),
+        )
+        topic = "/franka_robot_state_broadcaster/current_pose"
+        self.add(topic, bag_schema.POSE, stamp, frame_id="fr3_link0", pose=pose, **options)
+
+    def fingers(self, stamp, each=0.04, names=("fr3_finger_joint1", "fr3_finger_joint2")):
+        values = {"name": list(names), "position": np.full(len(names), each)}
+        values |= {"velocity": np.zeros(0), "effort": np.zeros(0)}
+        self.add("/franka_gripper/joint_states", bag_schema.JOINT_STATE, stamp, **values)
+
+    def write(self, path):
+        with Writer(path, version=9, storage_plugin=StoragePlugin.MCAP) as writer:
+            connections = {}
+            for log, topic, kind, message in sorted(self.messages, key=lambda entry: entry[0]):
+                if topic not in connections:
+                    connections[topic] = writer.add_connection(topic, kind, typestore=typestore())
+                data = bytes(typestore().serialize_cdr(message, kind))
+                writer.write(connections[topic], log, data)
+        return path
+
+
+def nanoseconds_at(stamp):
+    return round((stamp - START) * 1e9) + int(START) * 10**9
+
+
+def new(kind, *values):
+    return typestore().types[kind](*values)
+
+
+def moving_arm(seconds=2.0, rate=200):
+    """x runs at 0.1 m/s and yaw at 1 rad/s, the fingers close at 0.02 m/s each."""
+    lab = Lab()
+    for time in np.arange(0, seconds, 1 / rate):
+        lab.pose(START + time, x=0.4 + 0.1 * time, turn=3.0 + time)
+    for time in np.arange(0, seconds, 1 / 30):
+        lab.fingers(START + time, each=0.04 - 0.02 * time)
+    return lab
+
+
+def test_states_are_interpolated_at_the_stamps_of_the_images(tmp_path):
+    lab, rng = moving_arm(), np.random.default_rng(0)
+    times = np.sort(rng.uniform(0.1, 1.8, 12))
+    for index, time in enumerate(times):
+        lab.image(START + time, value=index)
+    back = read_bag(lab.write(tmp_path / "bag")).load()
+    np.testing.assert_allclose(back.stamps - START, times, atol=1e-6)
+    np.testing.assert_allclose(back.states[:, 0], 0.4 + 0.1 * times, atol=1e-6)
+    np.testing.assert_allclose(back.states[:, 6], 0.5 * times, atol=1e-6)
+    yaw = np.angle(np.exp(1j * (back.states[:, 5] - (3.0 + times))))
+    np.testing.assert_allclose(yaw, 0, atol=1e-5)  # across the jump from pi to -pi
+    assert back.frames[:, 0, 0, 0].tolist() == list(range(12))
+
+
+def test_images_outside_the_robots_recording_are_left_out_and_counted(tmp_path):
+    lab = moving_arm()
+    for time in np.arange(-0.5, 2.5, 0.25):
+        lab.image(START + time)
+    back = read_bag(lab.write(tmp_path / "bag"))
+    assert back.trajectory.stamps[0] == START
+    assert len(back) == 8
+    assert back.trajectory.provenance["images_without_state"] == 4
+
+
+def test_one_finger_stands_for_both(tmp_path):
+    lab = moving_arm()
+    lab.messages = [entry for entry in lab.messages if "gripper" not in entry[1]]
+    for time in np.arange(0, 2, 0.05):
+        lab.fingers(START + time, each=0.03, names=("joint1", "left_finger"))
+        lab.image(START + time)
+    states = read_bag(lab.write(tmp_path / "bag")).trajectory.states
+    np.testing.assert_allclose(states[:, 6], 0.25)
+
+
+def test_a_command_holds_until_the_next(tmp_path):
+    """Images at 10 Hz, commands at 2.5 Hz: each state is told to go to the last target."""
+    lab = moving_arm()
+    for index, time in enumerate(np.arange(0, 1.2, 0.1)):
+        lab.image(START + time)
+        if index in (2, 6):
+            seconds = new("builtin_interfaces/msg/Time", int(START), round(time * 1e9))
+            deltas = dict.fromkeys(conventions.ACTION_NAMES, 0.0) | {"dx": 0.05}
+            lab.add(
+                "/ee_delta", bag_schema.ACTION, START + time + 0.03, image_stamp=seconds,
+                sequence=index, **deltas, duration=0.4, energy=0.5,
+            )  # fmt: skip
+    commanded = read_bag(lab.write(tmp_path / "bag")).trajectory.commanded
+    expected = np.array([0, 0, 0.05, 0.04, 0.03, 0.02, 0.05, 0.04, 0.03, 0.02, 0.01])
+    np.testing.assert_allclose(commanded[:, 0], expected, atol=1e-6)
+
+
+def test_the_camera_stands_where_a_chain_of_transforms_says(tmp_path):
+    lab = moving_arm()
+    transforms = []
+    for parent, child, height in (
+        ("world", "fr3_link0", 0.8),
+        ("world", "mount", 1.5),
+        ("mount", "optical", 0.1),
+    ):
+        transforms.append(
+            new(
+                "geometry_msgs/msg/TransformStamped",
+                new("std_msgs/msg/Header", new("builtin_interfaces/msg/Time", 0, 0), parent),
+                child,
+                new(
+                    "geometry_msgs/msg/Transform",
+                    new("geometry_msgs/msg/Vector3", 0.0, 0.0, height),
+                    new("geometry_msgs/msg/Quaternion", 0.0, 0.0, 0.0, 1.0),
+                ),
+            )
+        )
+    message = new(bag_schema.TRANSFORMS, transforms)
+    lab.messages.append((int(START) * 10**9, "/tf_static", bag_schema.TRANSFORMS, message))
+    for time in (0.5, 1.0):
+        lab.image(START + time, frame_id="optical")
+    calibration = read_bag(lab.write(tmp_path / "bag")).trajectory.calibration
+    np.testing.assert_allclose(calibration.camera_to_base[:3, 3], [0, 0, 0.8], atol=1e-12)
+    assert calibration.intrinsics is None
+
+
+def test_empty_headers_are_named_and_the_recorders_clock_reads_them(tmp_path):
+    lab = moving_arm()
+    for time in (0.5, 0.75, 1.0):
+        lab.image(0.0, log_stamp=START + time)
+    path = lab.write(tmp_path / "bag")
+    with pytest.raises(EpisodeError, match=r"image_raw.*expected rising stamps.*clock=recorder"):
+        read_bag(path)
+    recorder = read_bag(path, BagTopics(clock="recorder"))
+    np.testing.assert_allclose(recorder.trajectory.states[:, 0], [0.45, 0.475, 0.5], atol=1e-6)
+
+
+# --- bags that must be refused -----------------------------------------------------------
+
+
+def without_images(lab):
+    pass
+
+
+def images_backwards(lab):
+    for time, log in ((0.5, 0.5), (0.4, 0.6), (0.7, 0.7)):
+        lab.image(START + time, log_stamp=START + log)
+
+
+def poses_with_a_gap(lab):
+    lab.messages = [
+        entry
+        for entry in lab.messages
+        if "current_pose" not in entry[1] or not 0.6 < entry[0] * 1e-9 - START < 1.4
+    ]
+    for time in (0.5, 1.0, 1.5):
+        lab.image(START + time)
+
+
+def a_wrong_type(lab):
+    pose = lab.messages[0][3].pose
+    lab.add("/camera/image_raw", bag_schema.POSE, START + 0.5, pose=pose)
+
+
+def a_closed_hand_in_millimetres(lab):
+    lab.messages = [entry for entry in lab.messages if "gripper" not in entry[1]]
+    for time in (0.1, 0.5, 1.0):
+        lab.fingers(START + time, each=40.0)
+        lab.image(START + time)
+
+
+def an_arm_without_fingers(lab):
+    for time in (0.5, 1.0):
+        lab.fingers(START + time + 0.001, names=("fr3_joint1",))
+        lab.image(START + time)
+
+
+def no_quaternion(lab):
+    for time in (0.5, 1.0):
+        lab.image(START + time)
+    lab.messages[0][3].pose.orientation.x = 0.0
+    lab.messages[0][3].pose.orientation.y = 0.0
+
+
+def two_sizes(lab):
+    for time, size in ((0.5, 8), (0.6, 9)):
+        picture = np.frombuffer(encode_png(np.zeros((size, size, 3), np.uint8)), np.uint8)
+        lab.add(
+            "/camera/image_raw/compressed", bag_schema.COMPRESSED_IMAGE, START + time,
+            format="png", data=picture,
+        )  # fmt: skip
+
+
+def depth(lab):
+    for time in (0.5, 0.6):
+        fields = {"height": 2, "width": 2, "encoding": "16UC1", "is_bigendian": 0, "step": 4}
+        data = np.zeros(8, np.uint8)
+        lab.add("/camera/image_raw", bag_schema.IMAGE, START + time, **fields, data=data)
+
+
+@pytest.mark.parametrize(
+    ("plant", "message"),
+    [
+        (without_images, r"camera/image_raw: found no such topic.*the bag has none"),
+        (images_backwards, r"compressed: found stamp .*400000 s of message 1 after .*500000"),
+        (poses_with_a_gap, r"current_pose: found nothing for 0\.4\d* s around the image"),
+        (a_wrong_type, r"image_raw: found type geometry_msgs/msg/PoseStamped; expected sensor"),
+        (a_closed_hand_in_millimetres, r"joint_states: .*gripper width 80 m is outside"),
+        (an_arm_without_fingers, r"joint_states: found joints \['fr3_joint1'\]"),
+        (no_quaternion, r"current_pose: found quaternion of norm 6.*e-17"),
+        (two_sizes, r"compressed 1: found a picture of \(9, 9, 3\) after one of \(8, 8, 3\)"),
+        (depth, r"image_raw 0: found image encoding '16UC1'"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path, plant, message):
+    lab = moving_arm()
+    plant(lab)
+    with pytest.raises(EpisodeError, match=message):
+        read_bag(lab.write(tmp_path / "bag")).load()
+
+
+def test_a_bag_that_was_cut_off_is_refused(tmp_path, episode):
+    write_bag(tmp_path / "bag", episode, episode.frames)
+    file = tmp_path / "bag" / "bag.mcap"
+    file.write_bytes(file.read_bytes()[:-4000])
+    with pytest.raises(EpisodeError, match="closed properly"):
+        read_bag(tmp_path / "bag")
+
+
+def test_a_changed_byte_fails_the_checksum_of_its_topic(tmp_path, episode):
+    write_bag(tmp_path / "bag", episode, episode.frames, images="raw", storage="sqlite3")
+    file = tmp_path / "bag" / "bag.db3"
+    data = bytearray(file.read_bytes())
+    data[data.find(episode.frames[3].tobytes()[:100]) + 7] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(EpisodeError, match=r"/camera/image_raw: found checksum .* damaged"):
+        read_bag(tmp_path / "bag")
+
+
+def test_missing_messages_are_noticed(tmp_path, episode):
+    """A bag whose index promises more than it holds."""
+    write_bag(tmp_path / "bag", episode, episode.frames, storage="sqlite3")
+    metadata = tmp_path / "bag" / "metadata.yaml"
+    content = yaml.safe_load(metadata.read_text())
+    topics = content["rosbag2_bagfile_information"]["topics_with_message_count"]
+    next(one for one in topics if "current_pose" in one["topic_metadata"]["name"])[
+        "message_count"
+    ] = 9
+    metadata.write_text(yaml.safe_dump(content))
+    with pytest.raises(EpisodeError, match="found 5 messages; expected 9"):
+        read_bag(tmp_path / "bag")
+
+
+def test_empty_folders_and_missing_files_are_named(tmp_path):
+    with pytest.raises(EpisodeError, match="nowhere"):
+        read_bag(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(EpisodeError, match="empty"):
+        read_bag(tmp_path / "empty")
+    (tmp_path / "empty.mcap").touch()
+    with pytest.raises(EpisodeError, match=r"empty\.mcap"):
+        read_bag(tmp_path / "empty.mcap")
+
+
+def test_a_killed_write_leaves_no_bag(tmp_path, episode):
+    def frames():
+        yield episode.frames[0]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_bag(tmp_path / "bag", episode, frames())
+    assert not list(tmp_path.iterdir())
+
+
+def test_unknown_topic_keys_are_refused():
+    with pytest.raises(ValueError, match="unknown topic key imge, expected image"):
+        BagTopics.from_mapping({"imge": "x"})
+    with pytest.raises(ValueError, match="clock is 'wall'"):
+        BagTopics(clock="wall")
+
+
+def test_bags_can_be_moved(tmp_path, episode):
+    write_bag(tmp_path / "bag", episode, episode.frames)
+    shutil.move(tmp_path / "bag", tmp_path / "elsewhere")
+    np.testing.assert_array_equal(read_bag(tmp_path / "elsewhere").load().frames, episode.frames)
