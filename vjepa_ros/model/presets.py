@@ -1,0 +1,57 @@
+"""The models by name: the published ones, and the tiny one for the simulation."""
+
+from dataclasses import dataclass
+
+from vjepa_ros.model.encoder import EncoderConfig
+from vjepa_ros.model.predictor import PredictorConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """A model's architecture, and what it was trained on: pictures, clock and reach."""
+
+    preset: str
+    encoder: EncoderConfig
+    predictor: PredictorConfig | None = None  # None: an encoder alone cannot plan
+    image_size: int = 256  # pixels along each side of the square that the encoder sees
+    crop: str = "square"  # one of preprocessing.CROPS
+    step_period: float = 0.25  # seconds between two frames of a training clip
+    trained_horizon: int = 0  # actions in a training clip; later ones come at untrained times
+
+
+_VITG = EncoderConfig(width=1408, depth=40, heads=22, mlp_ratio=48 / 11)
+
+_MODELS = (
+    ModelConfig(preset="vitl", encoder=EncoderConfig(width=1024, depth=24, heads=16)),
+    ModelConfig(preset="vith", encoder=EncoderConfig(width=1280, depth=32, heads=16)),
+    ModelConfig(preset="vitg", encoder=_VITG),
+    ModelConfig(preset="vitg_384", encoder=_VITG, image_size=384),
+    ModelConfig(
+        preset="ac_vitg",
+        encoder=_VITG,
+        predictor=PredictorConfig(latent_width=1408),
+        crop="droid",
+        # Meant as 0.25; but 15 frames of DROID's 60 fps video were taken for 15 control steps.
+        step_period=1.06,
+        trained_horizon=7,
+    ),
+    # Post-trained anew by jepa-wms, with a mended rollout loss and no token for the state.
+    ModelConfig(
+        preset="ac_vitg_stateless",
+        encoder=_VITG,
+        predictor=PredictorConfig(latent_width=1408, state=False),
+        step_period=1.06,
+        trained_horizon=7,
+    ),
+    ModelConfig(
+        preset="tiny",
+        encoder=EncoderConfig(width=192, depth=6, heads=3, stem="conv"),
+        predictor=PredictorConfig(
+            latent_width=192, grid=8, width=256, depth=6, heads=4, max_frames=8, residual=True
+        ),
+        image_size=128,
+        trained_horizon=4,
+    ),
+)
+
+PRESETS = {model.preset: model for model in _MODELS}
