@@ -1,0 +1,167 @@
+"""`vjepa-ros weights`: what a checkpoint file holds, and lean files made of published ones."""
+
+import argparse
+import math
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from vjepa_ros.errors import UserError
+from vjepa_ros.model.checkpoints import (
+    Checkpoint,
+    Weights,
+    load_weights,
+    open_checkpoint,
+    save_weights,
+)
+from vjepa_ros.model.encoder import Encoder
+
+DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+
+    summary = "say what a checkpoint file holds; reads its table of contents alone"
+    inspect = verbs.add_parser("inspect", help=summary, description=summary)
+    inspect.add_argument("file", type=Path, help="a published checkpoint, or our safetensors")
+
+    summary = "write what planning needs as safetensors, with the configuration inside"
+    convert = verbs.add_parser("convert", help=summary, description=summary)
+    convert.add_argument("input", type=Path, help="a published checkpoint, or our safetensors")
+    convert.add_argument("output", type=Path, help="the .safetensors file to write")
+    convert.add_argument(
+        "--dtype", choices=DTYPES, default="float32", help="type of the numbers (%(default)s)"
+    )
+    convert.add_argument(
+        "--encoder",
+        type=Path,
+        metavar="FILE",
+        help="take the encoder from this file: jepa-wms publishes predictors without one, "
+        "trained on the encoder of Meta's vitg.pt",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.verb == "inspect":
+        print(describe(open_checkpoint(args.file)))
+    else:
+        print(convert(args.input, args.output, DTYPES[args.dtype], args.encoder))
+    return 0
+
+
+# --- inspect -----------------------------------------------------------------------------
+
+
+def describe(checkpoint: Checkpoint) -> str:
+    """A page about a checkpoint file, for people."""
+    config, file = checkpoint.config, checkpoint.file
+    encoder, predictor = config.encoder, config.predictor
+    rows = [
+        ("kind", f"{checkpoint.kind}, {_bytes(file.path.stat().st_size)}"),
+        ("preset", config.preset),
+        ("pictures", f"{config.image_size} × {config.image_size}, {config.crop} crop"),
+    ]
+    if checkpoint.has_encoder:
+        blocks = f"{encoder.depth} blocks × {encoder.width}, {encoder.heads} heads"
+        patches = f"patches of {encoder.patch} pixels × {encoder.tubelet} frames"
+        stem = ", convolutional stem" if encoder.stem == "conv" else ""
+        rows.append(("encoder", f"{blocks}, {patches}{stem}"))
+        rows.append(("", _amount(checkpoint, "encoder.")))
+    else:
+        rows.append(("encoder", "none: add one with `vjepa-ros weights convert --encoder`"))
+    if predictor:
+        blocks = f"{predictor.depth} blocks × {predictor.width}, {predictor.heads} heads"
+        wanted = ("action", predictor.state and "state", predictor.extrinsics and "extrinsics")
+        tokens = ", ".join(token for token in wanted if token)
+        rows.append(("predictor", f"{blocks}, a frame is [{tokens}, {predictor.patches} patches]"))
+        rows.append(("", _amount(checkpoint, "predictor.")))
+        clock = f"one action lasts {config.step_period:g} s"
+        rows.append(("trained on", f"{clock}, up to {config.trained_horizon} in a row"))
+    else:
+        rows.append(("predictor", "none for planning"))
+    if checkpoint.identity:
+        rows.append(("identity", checkpoint.identity))
+    rows += [("note", note) for note in checkpoint.notes]
+    rows += [(key, str(value)) for key, value in checkpoint.metadata.items()]
+    scalars = {key: value for key, value in file.values.items() if "." not in key}
+    rows += [(f"its {key}", str(value)) for key, value in scalars.items()]
+    rows += [("not loaded", line) for line in _unused(checkpoint)]
+    return "\n".join([str(file.path), *(f"  {name:<12}{text}" for name, text in rows)])
+
+
+def _amount(checkpoint: Checkpoint, part: str) -> str:
+    tensors = [
+        tensor
+        for name, stacked in checkpoint.tensors.items()
+        if name.startswith(part)
+        for tensor in stacked
+    ]
+    count = sum(tensor.numel() for tensor in tensors)
+    dtypes = ", ".join(sorted({str(tensor.dtype).removeprefix("torch.") for tensor in tensors}))
+    return f"{count / 1e6:,.1f} M parameters, {dtypes}, {_bytes(_size(tensors))}"
+
+
+def _unused(checkpoint: Checkpoint) -> list[str]:
+    """A line for every reason to leave tensors in the file."""
+    groups: dict[str, list[str]] = {}
+    for name, reason in checkpoint.unused.items():
+        groups.setdefault(reason, []).append(name)
+    lines = []
+    for reason, names in groups.items():
+        size = _bytes(_size(checkpoint.file.tensors[name] for name in names))
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        lines.append(f"{size:>8}  {reason}: {names[0]}{more}")
+    return lines
+
+
+def _size(tensors: Iterable[Tensor]) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def _bytes(count: int) -> str:
+    power = min(int(math.log(max(count, 1), 1000)), 3)
+    return f"{count / 1000**power:.{2 if power else 0}f} {('B', 'kB', 'MB', 'GB')[power]}"
+
+
+# --- convert -----------------------------------------------------------------------------
+
+
+def convert(source: Path, target: Path, dtype: torch.dtype, encoder_file: Path | None) -> str:
+    """Write the model of one file, or the parts of two; returns what was done, for people."""
+    if target.suffix != ".safetensors":
+        raise UserError(f"{target}: the output is safetensors, expected a name that ends so")
+    weights = load_weights(source, dtype=dtype)
+    metadata = weights.metadata | {"converted from": f"{source.name}, {weights.identity}"}
+    if encoder_file:
+        encoder, origin = _encoder_for(weights, source, encoder_file, dtype)
+        metadata["encoder from"] = origin
+    elif weights.encoder:
+        encoder = weights.encoder
+    else:
+        raise UserError(
+            f"{source}: holds a predictor without its encoder; name a file that has one with "
+            "--encoder (jepa-wms trained on the encoder of Meta's vitg.pt)"
+        )
+    try:
+        identity = save_weights(target, weights.config, encoder, weights.predictor, dtype, metadata)
+    except OSError as error:
+        raise UserError(f"{target}: cannot be written, {error.strerror or error}") from error
+    before, after = source.stat().st_size, target.stat().st_size
+    return f"{target}: {identity}, {_bytes(after)} of {_bytes(before)}"
+
+
+def _encoder_for(
+    weights: Weights, source: Path, encoder_file: Path, dtype: torch.dtype
+) -> tuple[Encoder, str]:
+    if weights.encoder:
+        raise UserError(f"{source}: has an encoder of its own, leave --encoder out")
+    other = load_weights(encoder_file, dtype=dtype)
+    if other.encoder is None or other.config.encoder != weights.config.encoder:
+        raise UserError(
+            f"{encoder_file}: --encoder holds {other.config.preset}, expected the encoder that "
+            f"{source.name} was trained on: {weights.config.encoder}"
+        )
+    return other.encoder, f"{encoder_file.name}, {other.identity}"

@@ -1,0 +1,191 @@
+"""Published checkpoint files: how they name the parts of a model, which model one holds, and
+what else is in it.
+
+The project's own names are those of Meta's files: `encoder.` or `predictor.`, then the name of
+the module. Hugging Face and jepa-wms differ in what is listed here.
+"""
+
+import dataclasses
+import json
+import re
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from vjepa_ros.model.checkpoint_files import CheckpointFile, WeightsError
+from vjepa_ros.model.encoder import EncoderConfig
+from vjepa_ros.model.predictor import PredictorConfig
+from vjepa_ros.model.presets import PRESETS, ModelConfig
+
+# --- names -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a kind of file names what the model calls `encoder.…` or `predictor.…`.
+
+    Several names are to be stacked along the first dimension: query, key and value.
+    """
+
+    kind: str
+    names: Callable[[str], tuple[str, ...]]
+
+
+def layout_of(names: Collection[str]) -> Layout | None:
+    """The layout that a file's names follow, if any is known."""
+    if _holds(names, "encoder.layer."):
+        return Layout("V-JEPA 2 as Hugging Face lays it out", _hugging_face)
+    if _holds(names, "encoder.blocks."):
+        kind = "V-JEPA 2-AC" if _holds_predictor(names) else "V-JEPA 2"
+        return Layout(f"{kind} as Meta lays it out", plain_names)
+    if _holds_predictor(names):
+        return Layout("V-JEPA 2-AC predictor without an encoder, as of jepa-wms", _jepa_wms)
+    return None
+
+
+def plain_names(name: str) -> tuple[str, ...]:
+    return (name,)
+
+
+def _jepa_wms(name: str) -> tuple[str, ...]:
+    return (name.replace("predictor.state_encoder.", "predictor.proprio_encoder."),)
+
+
+def _hugging_face(name: str) -> tuple[str, ...]:
+    for pattern, replacement in (
+        (r"^encoder\.patch_embed\.", "encoder.embeddings.patch_embeddings."),
+        (r"^encoder\.blocks\.", "encoder.layer."),
+        (r"^encoder\.norm\.", "encoder.layernorm."),
+        (r"\.attn\.", ".attention."),
+    ):
+        name = re.sub(pattern, replacement, name)
+    parts = ("query", "key", "value") if ".qkv." in name else ("",)
+    return tuple(name.replace(".qkv.", f".{part}.") for part in parts)
+
+
+def _holds(names: Collection[str], prefix: str) -> bool:
+    return any(name.startswith(prefix) for name in names)
+
+
+def _holds_predictor(names: Collection[str]) -> bool:
+    """Whether there is an action-conditioned predictor, and not that of pretraining."""
+    return _holds(names, "predictor.predictor_blocks.") and not _holds_pretraining(names)
+
+
+def _holds_pretraining(names: Collection[str]) -> bool:
+    return _holds(names, "predictor.mask_tokens") or _holds(names, "predictor.embeddings.")
+
+
+# --- which model -------------------------------------------------------------------------
+
+
+def infer_config(file: CheckpointFile, layout: Layout) -> tuple[ModelConfig, list[str]]:
+    """The preset that a file's tensors fit, and what had to be assumed."""
+    blocks = _blocks(file, layout.names("encoder.blocks.")[0])
+    predictor_blocks = None
+    if _holds_predictor(file.tensors):
+        predictor_blocks = _blocks(file, "predictor.predictor_blocks.")
+    state = _holds(file.tensors, layout.names("predictor.state_encoder.")[0])
+
+    def fits(model: ModelConfig) -> bool:
+        if blocks and (model.encoder.stem != "patch" or blocks != _size(model.encoder)):
+            return False
+        if model.predictor is None or predictor_blocks is None:
+            return model.predictor is predictor_blocks
+        return predictor_blocks == _size(model.predictor) and state == model.predictor.state
+
+    fitting = [model for model in PRESETS.values() if fits(model)]
+    if not fitting:
+        raise WeightsError(file.path, _unknown(blocks, predictor_blocks))
+    size = _image_size(file, fitting)
+    if size is None:
+        assumed = f"trained on pictures of {fitting[0].image_size} pixels, it is assumed"
+        return fitting[0], [assumed] if len(fitting) > 1 else []
+    resized = dataclasses.replace(fitting[0], image_size=size)
+    return next((model for model in fitting if model.image_size == size), resized), []
+
+
+_Size = tuple[int, int, int]  # width, hidden width and number of transformer blocks
+
+
+def _blocks(file: CheckpointFile, prefix: str) -> _Size | None:
+    numbered = re.compile(re.escape(prefix) + r"(\d+)\.(.*)")
+    found = [match for match in map(numbered.match, file.tensors) if match]
+    hidden = [file.tensors[match[0]] for match in found if match[2] == "mlp.fc1.weight"]
+    if not hidden or hidden[0].dim() != 2:
+        return None
+    return hidden[0].shape[1], hidden[0].shape[0], 1 + max(int(match[1]) for match in found)
+
+
+def _size(config: EncoderConfig | PredictorConfig) -> _Size:
+    return config.width, int(config.width * config.mlp_ratio), config.depth
+
+
+def _unknown(blocks: _Size | None, predictor_blocks: _Size | None) -> str:
+    def described(size: _Size | None) -> str:
+        return "{2} blocks of width {0}, hidden {1}".format(*size) if size else "none"
+
+    known = "\n".join(
+        f"    {name}: {described(_size(model.encoder))}; "
+        f"predictor: {described(_size(model.predictor) if model.predictor else None)}"
+        for name, model in PRESETS.items()
+    )
+    return (
+        f"holds an encoder of {described(blocks)}; predictor: {described(predictor_blocks)}. "
+        f"Expected a known size:\n{known}"
+    )
+
+
+def _image_size(file: CheckpointFile, fitting: list[ModelConfig]) -> int | None:
+    """The resolution that a file was trained at, which no shape of the model tells."""
+    beside = file.path.with_name("config.json")
+    if file.path.suffix == ".safetensors" and beside.exists():  # as Hugging Face publishes
+        try:
+            return int(json.loads(beside.read_text())["crop_size"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise WeightsError(beside, f"is no config of V-JEPA 2: {error!r}") from error
+    positions = file.tensors.get("encoder.pos_embed")
+    if positions is None or positions.dim() != 3:
+        return None
+    # A position per patch, of a number of frames that is a power of two; but 24² has a 9 in it.
+    sizes = [model.image_size for model in fitting]
+    return max((s for s in sizes if positions.shape[1] % (s // 16) ** 2 == 0), default=None)
+
+
+# --- what is not loaded ------------------------------------------------------------------
+
+_UNUSED = (
+    (r"target_encoder\.", "moving average of the encoder, the target of its training"),
+    (r"(opt|optimizer)\.", "state of the optimizer"),
+    (r"scaler\.|(epoch|loss|batch_size|world_size|lr)$", "progress of the training run"),
+    (r"encoder\.pos_embed$", "sine-cosine positions, which rotary models never use"),
+    (
+        r"predictor\.extrinsics_encoder\.",
+        "token of the camera's pose, which the published predictor was trained without",
+    ),
+    (r"(pooler|classifier)\.", "video classifier"),
+)
+_PRETRAINING = "pretraining predictor, which fills in masked patches: not used for planning"
+
+
+def why_unused(name: str, names: Collection[str]) -> str | None:
+    """Why what a file calls `name`, among all its `names`, is no part of the model."""
+    if name.startswith("predictor.") and _holds_pretraining(names):
+        return _PRETRAINING
+    return next((reason for pattern, reason in _UNUSED if re.match(pattern, name)), None)
+
+
+# --- releases, told by a file's name: whoever trains with Meta's code writes the same keys ----
+
+_FIRST = (
+    "Meta's first release of V-JEPA 2-AC, whose rollout loss had a bug; "
+    "jepa-wms publishes mended weights, vjepa2_ac_droid"
+)
+_MENDED = "V-JEPA 2-AC post-trained anew by jepa-wms with the rollout loss mended; CC-BY-NC"
+
+RELEASES = {
+    "vjepa2-ac-vitg": _FIRST,
+    "vjepa2_ac_oss": _FIRST,
+    "droid_vj2ac_oss-prop": _FIRST,
+    "vjepa2_ac_droid": _MENDED,
+    "droid_vj2ac_noprop": _MENDED,
+}
