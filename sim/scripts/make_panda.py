@@ -12,6 +12,7 @@ sleeves, for the eye only, because black ones hardly change the picture when the
 import shutil
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -67,7 +68,7 @@ def read_by_colour(path: Path) -> dict[str, Mesh]:
                 colour = _nearest_colour(diffuse.get(name, np.ones(3)))
             case ["f", *corners]:
                 indices = [int(corner.split("/")[0]) - 1 for corner in corners]
-                fan = zip(indices[1:-1], indices[2:], strict=True)
+                fan = pairwise(indices[1:])
                 faces.setdefault(colour, []).extend([indices[0], b, c] for b, c in fan)
     return {
         colour: _without_unused(np.array(vertices), np.array(corners))

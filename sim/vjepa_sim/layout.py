@@ -10,9 +10,10 @@ from vjepa_sim.objects import DISTRACTORS, KINDS, Body, draw_dimensions
 ASPECTS = ("positions", "sizes", "colours", "textures", "light", "camera", "start")
 
 Area = tuple[tuple[float, float], tuple[float, float]]
-_REACHABLE: Area = ((0.38, 0.60), (-0.20, 0.20))  # x and y where objects are put, metres
+REACHABLE: Area = ((0.38, 0.60), (-0.20, 0.20))  # x and y where objects are put, metres
 _AROUND: Area = ((0.28, 0.72), (-0.34, 0.34))  # where distractors are put
 _CLEARANCE = 0.05  # metres between objects, room for a finger
+_WIDE_CLEARANCE = 0.09  # around what may be taller than the palm is high in a grasp
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +54,7 @@ def place_objects(
         if positions is None:
             spot, yaw = (0.50, 0.15 * (index - (len(kinds) - 1) / 2)), 0.0
         else:
-            spot = free_spot(body.radius, _REACHABLE, placed, positions)
+            spot = free_spot(body.radius, REACHABLE, placed, positions)
             yaw = float(np.radians(positions.uniform(-yaw_limit, yaw_limit)))
         placed.append(Placed(name=kind, kind=kind, body=body, spot=spot, yaw=yaw, colour=colour))
     return placed
@@ -68,7 +69,7 @@ def place_distractors(
     for index, colour in enumerate(appearance.draw_colours(palette, count, rng)):
         kind = DISTRACTORS[rng.integers(len(DISTRACTORS))]
         body = KINDS[kind].build(draw_dimensions(kind, rng))
-        spot = free_spot(body.radius, _AROUND, [*placed, *added], rng)
+        spot = free_spot(body.radius, _AROUND, [*placed, *added], rng, _WIDE_CLEARANCE)
         yaw = float(rng.uniform(-np.pi, np.pi))
         name = f"distractor_{index}"
         added.append(Placed(name=name, kind=kind, body=body, spot=spot, yaw=yaw, colour=colour))
@@ -76,14 +77,18 @@ def place_distractors(
 
 
 def free_spot(
-    radius: float, area: Area, placed: list[Placed], rng: np.random.Generator
+    radius: float,
+    area: Area,
+    placed: list[Placed],
+    rng: np.random.Generator,
+    clearance: float = _CLEARANCE,
 ) -> tuple[float, float]:
     """A random spot of the area that keeps clear of all that is placed."""
     low, high = np.array(area).T
     for _ in range(1000):
         x, y = rng.uniform(low, high).tolist()
         if all(
-            np.hypot(x - other.spot[0], y - other.spot[1]) > radius + other.body.radius + _CLEARANCE
+            np.hypot(x - other.spot[0], y - other.spot[1]) > radius + other.body.radius + clearance
             for other in placed
         ):
             return x, y

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -24,7 +25,7 @@ def lathe(profile: list[tuple[float, float]], segments: int = 24) -> Mesh:
     parts = []
     angles = np.linspace(0, 2 * math.pi, segments + 1)
     cosine, sine = np.cos(angles), np.sin(angles)
-    for (r0, z0), (r1, z1) in zip(profile[:-1], profile[1:], strict=True):
+    for (r0, z0), (r1, z1) in pairwise(profile):
         length = math.hypot(r1 - r0, z1 - z0)
         outward, upward = (z1 - z0) / length, (r0 - r1) / length
         normal = np.stack((outward * cosine, outward * sine, np.full_like(cosine, upward)), 1)

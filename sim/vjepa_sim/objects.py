@@ -41,20 +41,21 @@ class Body:
     radius: float  # metres around the vertical axis that nothing else may enter
     grip_width: float  # metres across the fingers at yaw 0
     grip_height: float  # metres above the table for the TCP
+    symmetry: float  # degrees after which it looks the same to the fingers
 
 
 Dimensions = dict[str, float]
 
 
 def _cube(d: Dimensions) -> Body:
-    return _cuboid((d["side"], d["side"], d["side"]), density=700)
+    return _cuboid((d["side"], d["side"], d["side"]), density=700, symmetry=90)
 
 
 def _box(d: Dimensions) -> Body:
-    return _cuboid((d["length"], d["width"], d["height"]), density=350)
+    return _cuboid((d["length"], d["width"], d["height"]), density=350, symmetry=180)
 
 
-def _cuboid(size: tuple[float, float, float], density: float) -> Body:
+def _cuboid(size: tuple[float, float, float], density: float, symmetry: float) -> Body:
     centre = (0.0, 0.0, size[2] / 2)
     return Body(
         mesh=meshes.box(size, centre),
@@ -64,6 +65,7 @@ def _cuboid(size: tuple[float, float, float], density: float) -> Body:
         radius=math.hypot(size[0], size[1]) / 2,
         grip_width=size[1],
         grip_height=max(size[2] / 2, size[2] - 0.035),
+        symmetry=symmetry,
     )
 
 
@@ -90,6 +92,7 @@ def _cup(d: Dimensions) -> Body:
         radius=radius,
         grip_width=2 * radius,
         grip_height=height - 0.028,
+        symmetry=360 / _WALL_PARTS,
     )
 
 
@@ -111,6 +114,7 @@ def _bowl(d: Dimensions) -> Body:
         radius=radius,
         grip_width=2 * radius,
         grip_height=height,
+        symmetry=360 / _WALL_PARTS,
     )
 
 
@@ -129,6 +133,7 @@ def _can(d: Dimensions) -> Body:
         radius=radius,
         grip_width=2 * radius,
         grip_height=height - 0.03,
+        symmetry=360 / _WALL_PARTS,
     )
 
 
@@ -171,7 +176,7 @@ KINDS = {
     ),
     "cup": Kind(_cup, {"radius": (0.028, 0.033), "height": (0.075, 0.090)}),
     "bowl": Kind(_bowl, {"radius": (0.075, 0.085), "height": (0.045, 0.055)}),
-    "can": Kind(_can, {"radius": (0.025, 0.033), "height": (0.080, 0.120)}),
+    "can": Kind(_can, {"radius": (0.025, 0.033), "height": (0.080, 0.110)}),
     "block": Kind(
         _box, {"length": (0.050, 0.100), "width": (0.030, 0.060), "height": (0.020, 0.050)}
     ),

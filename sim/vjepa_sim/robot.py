@@ -30,6 +30,10 @@ _ARM = list(range(7))
 _FINGER_NAMES = ("panda_finger_joint1", "panda_finger_joint2")
 _FINGER_SPEED = 0.05  # m/s for each finger
 _FINGER_FRICTION = 1.5
+# The left finger with its sleeve, for the shadow: from the pad outwards, from palm to tip.
+_FINGER_CORNERS = np.array(
+    [(x, y, z) for x in (-0.011, 0.011) for y in (0.0, 0.017) for z in (0.0, 0.054)]
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,12 +192,6 @@ class Robot:
             childFramePosition=(0, 0, 0),
         )
         self._bullet.changeConstraint(gear, gearRatio=-1, erp=0.1, maxForce=50)
-
-
-# Finger and sleeve: from palm to tip, from the pad outwards.
-_FINGER_CORNERS = np.array(
-    [(x, y, z) for x in (-0.011, 0.011) for y in (0, 0.017) for z in (0, 0.054)]
-)
 
 
 @functools.cache

@@ -58,7 +58,7 @@ class SceneConfig:
     palette: str = "train"  # or "held_out"
     width: int = 128  # pixels
     height: int = 128
-    displacement: Displacement = Displacement()  # of the fixed cameras
+    displacement: Displacement = field(default_factory=Displacement)  # of the fixed cameras
     control: ControlConfig = field(default_factory=ControlConfig)
 
     def __post_init__(self) -> None:
@@ -115,6 +115,7 @@ class Scene:
         bullet.setPhysicsEngineParameter(deterministicOverlappingPairs=1)
         self._names: dict[int, str] = {}  # by PyBullet's number of the body
         self._objects: dict[str, tuple[int, Placed]] = {}
+        self.seed = seed
 
         draw = Seed(seed, config.randomise)
         palette = appearance.PALETTES[config.palette]
@@ -171,6 +172,11 @@ class Scene:
                 self.robot.control(1 / CONTROL_RATE)
             self._bullet.stepSimulation()
             self._substeps += 1
+
+    @property
+    def placed(self) -> list[Placed]:
+        """What the reset put on the table, and where."""
+        return [placed for _, placed in self._objects.values()]
 
     # --- what is seen ----------------------------------------------------------------------
 
