@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from zlib import crc32
 
 from vjepa_ros.errors import UserError
 
@@ -55,3 +56,12 @@ def written_whole(path: Path) -> Iterator[Path]:
 def _remove(path: Path) -> None:
     if path.exists():
         shutil.rmtree(path)
+
+
+def checksum(path: Path) -> int:
+    """The CRC-32 of a file."""
+    total = 0
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            total = crc32(block, total)
+    return total
