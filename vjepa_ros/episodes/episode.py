@@ -151,7 +151,8 @@ def steps_every(stamps: NDArray[np.float64], step_period: float) -> NDArray[np.i
     """
     if not step_period > 0:
         raise ValueError(f"step period is {step_period:g} s, expected more than 0")
-    grid = np.arange(stamps[0], stamps[-1] + step_period / 2, step_period)
+    source_period = float(np.median(np.diff(stamps)))
+    grid = np.arange(stamps[0], stamps[-1] + source_period / 2, step_period)
     after = np.searchsorted(stamps, grid).clip(1, len(stamps) - 1)
     nearest = np.where(grid - stamps[after - 1] <= stamps[after] - grid, after - 1, after)
     missed = np.abs(stamps[nearest] - grid) > step_period / 2 + 1e-6
@@ -160,8 +161,8 @@ def steps_every(stamps: NDArray[np.float64], step_period: float) -> NDArray[np.i
         first = int(np.argmax(missed))
         raise ValueError(
             f"no frame within {step_period / 2:.3g} s of {grid[first] - stamps[0]:.3f} s after the "
-            f"start: expected one every {step_period:g} s (median here "
-            f"{np.median(np.diff(stamps)):.3g} s); cut the recording at the gap or raise the period"
+            f"start: expected one every {step_period:g} s (the recording has "
+            f"{source_period:.3g} s); cut the recording at the gap or raise the period"
         )
     return nearest
 
