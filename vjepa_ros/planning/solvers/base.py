@@ -156,7 +156,7 @@ class Solver(ABC):
         if self.gripper_std <= 0:
             raise ValueError(f"gripper_std is {self.gripper_std:g}, expected more than 0")
         self._generator = torch.Generator(self.device)
-        self._searched = self.limits.searched()
+        self._searched = torch.tensor(self.limits.searched(), device=self.device)
         self.reset(self.seed)
 
     def reset(self, seed: int) -> None:
@@ -174,9 +174,9 @@ class Solver(ABC):
         proposals [P, H, 7] (a policy's suggestions, earlier elites) are candidates of the
         first population, in the place of as many random ones.
         """
+        start, candidates = self._candidates(warm_start, proposals)
         seed, self._next_seed = self._next_seed, self._next_seed + 1
         self._generator.manual_seed(seed)
-        start, candidates = self._candidates(warm_start, proposals)
         search = Search(cost, self.keep_samples)
         actions, energy, elites = self._search(search, start, candidates)
         return Solution(
@@ -202,10 +202,10 @@ class Solver(ABC):
         start = torch.zeros(self.horizon, 7, device=self.device)
         suggested = []
         if warm_start is not None:
-            start = self._checked("warm_start", warm_start[None])[0]
+            start = self._checked("warm_start", warm_start, "[H, 7]")
             suggested.append(start[None])
         if proposals is not None:
-            suggested.append(self._checked("proposals", proposals))
+            suggested.append(self._checked("proposals", proposals, "[P, H, 7]"))
         candidates = torch.cat(suggested) if suggested else start[None][:0]
         if len(candidates) >= self.samples:
             raise ValueError(
@@ -214,12 +214,12 @@ class Solver(ABC):
             )
         return start, candidates
 
-    def _checked(self, name: str, actions: Tensor) -> Tensor:
-        if actions.ndim != 3 or actions.shape[1:] != (self.horizon, 7):
-            leading = "[P, H, 7]" if name == "proposals" else "[H, 7]"
-            shape = actions.shape if name == "proposals" else actions.shape[1:]
+    def _checked(self, name: str, actions: Tensor, expected: str) -> Tensor:
+        dimensions = expected.count(",") + 1
+        if actions.ndim != dimensions or actions.shape[-2:] != (self.horizon, 7):
             raise ValueError(
-                f"{name} has shape {list(shape)}, expected {leading} with H = {self.horizon}"
+                f"{name} has shape {list(actions.shape)}, expected {expected} with "
+                f"H = {self.horizon}"
             )
         self.limits.check(name, actions)
         return actions.detach().to(self.device, torch.float32)
