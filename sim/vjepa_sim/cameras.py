@@ -35,7 +35,7 @@ VIEWPOINTS = {
 WRIST = "wrist"
 CAMERAS = (*VIEWPOINTS, WRIST)
 
-_WRIST_EYE = (0.075, 0.0, -0.095)  # metres in the tool frame: before the hand, like a D405
+_WRIST_EYE = (0.085, 0.0, -0.075)  # metres in the tool frame: before the hand, like a D405
 _WRIST_TILT = math.radians(25)  # from along the fingers towards their tips
 WRIST_FIELD_OF_VIEW = 60.0  # degrees
 
@@ -84,12 +84,12 @@ class Camera:
         return pixels[..., :2]
 
     def rays(self) -> np.ndarray:
-        """Directions float32 [H, W, 3] in the base frame, of length 1 along the optical axis."""
+        """Directions float32 [3, H, W] in the base frame, of length 1 along the optical axis."""
         (focal, _, centre_x), (_, _, centre_y) = self.intrinsics[:2]
-        columns, rows = np.meshgrid(np.arange(self.width), np.arange(self.height))
-        seen = np.stack(((columns - centre_x) / focal, (rows - centre_y) / focal), -1)
-        rays = seen @ self.pose[:3, :2].T + self.pose[:3, 2]
-        return rays.astype(np.float32)
+        right, down, forward = self.pose[:3, :3].T.astype(np.float32)[..., None, None]
+        across = ((np.arange(self.width) - centre_x) / focal).astype(np.float32)
+        along = ((np.arange(self.height) - centre_y) / focal).astype(np.float32)
+        return right * across + down * along[:, None] + forward
 
     def scaled(self, factor: int) -> "Camera":
         """The same camera with that many times the pixels each way."""

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pybullet
-from pybullet_utils.bullet_client import BulletClient
 
 from vjepa_sim import meshes
+from vjepa_sim.bullet import Bullet
 from vjepa_sim.geometry import matrix_to_quaternion, yaw_quaternion
 
 FRICTION = 1.0
@@ -191,7 +191,7 @@ def draw_dimensions(kind: str, rng: np.random.Generator | None) -> Dimensions:
 
 
 def spawn(
-    bullet: BulletClient,
+    bullet: Bullet,
     body: Body,
     position: tuple[float, float],
     yaw: float,
@@ -216,7 +216,7 @@ def spawn(
 
 
 def visual_shape(
-    bullet: BulletClient, mesh: meshes.Mesh, colour: tuple[float, float, float], specular: float
+    bullet: Bullet, mesh: meshes.Mesh, colour: tuple[float, float, float], specular: float
 ) -> int:
     return bullet.createVisualShape(
         pybullet.GEOM_MESH,
@@ -229,7 +229,7 @@ def visual_shape(
     )
 
 
-def _collision_shape(bullet: BulletClient, parts: tuple[Part, ...]) -> int:
+def _collision_shape(bullet: Bullet, parts: tuple[Part, ...]) -> int:
     return bullet.createCollisionShapeArray(
         shapeTypes=[pybullet.GEOM_CYLINDER if p.round else pybullet.GEOM_BOX for p in parts],
         halfExtents=[[edge / 2 for edge in part.size] for part in parts],

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import pybullet
-from pybullet_utils.bullet_client import BulletClient
 
+from vjepa_sim.bullet import Bullet
 from vjepa_sim.cameras import FAR, NEAR, Camera
 from vjepa_sim.geometry import quaternion_to_matrix
 from vjepa_sim.room import Backdrop, Room
@@ -29,7 +29,7 @@ class ShadowCaster:
 class Renderer:
     """Draws one scene; made anew when the scene is reset."""
 
-    def __init__(self, bullet: BulletClient, room: Room, casters: list[ShadowCaster]) -> None:
+    def __init__(self, bullet: Bullet, room: Room, casters: list[ShadowCaster]) -> None:
         self._bullet = bullet
         self._room = room
         self._casters = casters
@@ -78,18 +78,19 @@ class Renderer:
     def _shadow(self, camera: Camera) -> np.ndarray:
         """How much of the lamp's light is kept from each pixel's spot on the table, 0..1."""
         mask = np.zeros((camera.height, camera.width), np.uint8)
+        pieces = [self._world_points(caster) for caster in self._casters]
+        points = np.concatenate(pieces)
         lamp = np.array(self._room.light.direction)
-        slide = lamp[:2] / lamp[2]
-        for caster in self._casters:
-            points = self._world_points(caster)
-            points[:, :2] -= points[:, 2:] * slide
-            points[:, 2] = 0.0
-            pixels = camera.project(points)
-            if np.isnan(pixels).any() or np.abs(pixels).max() > 10 * camera.width:
-                continue  # behind the camera, or all but
-            fixed_point = np.round(pixels * 2**_FRACTION_BITS).astype(np.int32)
-            outline = cv2.convexHull(fixed_point)
-            cv2.fillConvexPoly(mask, outline, 255, cv2.LINE_AA, _FRACTION_BITS)
+        points[:, :2] -= points[:, 2:] * (lamp[:2] / lamp[2])
+        points[:, 2] = 0.0
+        pixels = camera.project(points)
+        far_outside = 10 * max(camera.width, camera.height)
+        for outline in np.split(pixels, np.cumsum([len(piece) for piece in pieces])[:-1]):
+            # NaN, behind the camera, fails the comparison too.
+            if np.abs(outline).max() < far_outside:
+                fixed_point = np.round(outline * 2**_FRACTION_BITS).astype(np.int32)
+                hull = cv2.convexHull(fixed_point)
+                cv2.fillConvexPoly(mask, hull, 255, cv2.LINE_AA, _FRACTION_BITS)
         blur = max(0.6, _PENUMBRA * camera.height)
         return cv2.GaussianBlur(mask.astype(np.float32) / 255, (0, 0), blur)
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pybullet
-from pybullet_utils.bullet_client import BulletClient
 
 from vjepa_sim import kinematics
+from vjepa_sim.bullet import Bullet
 from vjepa_sim.geometry import (
     matrix_to_quaternion,
     quaternion_to_matrix,
@@ -65,7 +65,7 @@ class RobotState:
 class Robot:
     """Loads the arm into a world; the scene calls `control` at a fixed rate."""
 
-    def __init__(self, bullet: BulletClient, config: ControlConfig, joints: np.ndarray) -> None:
+    def __init__(self, bullet: Bullet, config: ControlConfig, joints: np.ndarray) -> None:
         self._bullet = bullet
         self._config = config
         self.body = bullet.loadURDF(str(ASSETS / "panda" / "panda.urdf"), useFixedBase=True)

@@ -14,8 +14,10 @@ from vjepa_sim.appearance import Light, RoomLook, Surface
 from vjepa_sim.cameras import Camera
 
 TABLE = np.array(((-0.30, -0.75, -0.04), (0.95, 0.75, 0.0)))  # opposite corners, metres
+TABLE_TOP = np.float32(TABLE[1, 2])
 FLOOR_HEIGHT = -0.75
 _ROOM = np.array(((-1.2, -2.2, FLOOR_HEIGHT), (3.2, 2.2, 1.9)))
+_CEILING = 240.0
 _PANELS = 4  # cupboards, boards and posters on the walls
 
 
@@ -38,6 +40,21 @@ class _Panel:
     high: np.ndarray
     colour: np.ndarray
 
+    def paint(
+        self,
+        rgb: np.ndarray,
+        wall: np.ndarray,
+        along: np.ndarray,
+        height: np.ndarray,
+        lit: np.ndarray,
+    ) -> None:
+        inside = np.minimum(
+            np.minimum(along - self.low[0], self.high[0] - along),
+            np.minimum(height - self.low[1], self.high[1] - height),
+        )
+        rgb[wall & (inside > 0)] = 0.55 * 255 * self.colour * lit
+        rgb[wall & (inside > 0.02)] = 255 * self.colour * lit
+
 
 class Room:
     def __init__(self, look: RoomLook, light: Light, rng: np.random.Generator) -> None:
@@ -58,32 +75,48 @@ class Room:
         return Backdrop(rgb, depth, table)
 
     def _cast(self, camera: Camera) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        rays = camera.rays()  # [H, W, 3], of length 1 along the optical axis
-        eye = camera.pose[:3, 3].astype(np.float32)
-        depth, axis, side = _leave_box(eye, rays, _ROOM)
-        points = eye + depth[..., None] * rays
-        rgb = np.empty_like(points)
-        floor = (axis == 2) & (side == 0)
-        _colour(rgb, floor, self._floor, points[..., 0], points[..., 1], self._lit((0, 0, 1)))
-        for wall_axis in (0, 1):
-            for wall_side in (0, 1):
-                seen = (axis == wall_axis) & (side == wall_side)
-                normal = np.zeros(3)
-                normal[wall_axis] = 1 - 2 * wall_side
-                along, height = points[..., 1 - wall_axis], points[..., 2]
-                _colour(rgb, seen, self._wall, along, height, self._lit(normal))
-                self._hang_panels(rgb, seen, wall_axis, wall_side, along, height, normal)
-        rgb[(axis == 2) & (side == 1)] = 240.0
-
-        entry, entry_axis = _enter_box(eye, rays, TABLE)
-        hit = entry < depth
-        depth = np.where(hit, entry, depth)
-        points = eye + depth[..., None] * rays
-        top = hit & (entry_axis == 2)
-        edge = hit & ~top
-        _colour(rgb, top, self._table, points[..., 0], points[..., 1], self._lit((0, 0, 1)))
-        _colour(rgb, edge, self._table, points[..., 0], points[..., 1], 0.5 * self._lit((1, 0, 0)))
+        eye, rays = camera.pose[:3, 3].astype(np.float32), camera.rays()
+        depth = (TABLE_TOP - eye[2]) / rays[2]
+        x, y = (eye[axis] + depth * rays[axis] for axis in (0, 1))
+        top = (depth > 0) & _between(x, TABLE[:, 0]) & _between(y, TABLE[:, 1])
+        rgb = self._table.colour(x, y, self._lit((0, 0, 1)))
+        if not top.all():  # the wrist camera seldom sees anything else
+            depth = np.where(top, depth, self._cast_around(eye, rays, rgb, ~top))
         return rgb, depth, top.astype(np.float32)
+
+    def _cast_around(
+        self, eye: np.ndarray, rays: np.ndarray, rgb: np.ndarray, around: np.ndarray
+    ) -> np.ndarray:
+        """Colour what is not table top: its edges and the room; returns the depth [H, W]."""
+        entry, leave = _cross_box(eye, rays, TABLE)
+        edge = around & (entry < leave) & (entry > 0)
+        depth = self._cast_room(eye, rays, rgb, around & ~edge)
+        depth = np.where(edge, entry, depth)
+        x, y = (eye[axis] + depth * rays[axis] for axis in (0, 1))
+        _colour(rgb, edge, self._table, x, y, 0.5 * self._lit((1, 0, 0)))
+        return depth
+
+    def _cast_room(
+        self, eye: np.ndarray, rays: np.ndarray, rgb: np.ndarray, open_view: np.ndarray
+    ) -> np.ndarray:
+        """Colour floor, ceiling and walls; returns their depth [H, W]."""
+        faces = [_cross_axis(eye[axis], rays[axis], _ROOM[:, axis])[1] for axis in range(3)]
+        depth = np.minimum(np.minimum(faces[0], faces[1]), faces[2])
+        x, y, height = (eye[axis] + depth * rays[axis] for axis in range(3))
+        flat = open_view & (depth == faces[2])
+        _colour(rgb, flat, self._floor, x, y, self._lit((0, 0, 1)))
+        rgb[flat & (rays[2] > 0)] = _CEILING
+        for axis, along in ((0, y), (1, x)):
+            for side in (0, 1):
+                seen = open_view & (depth == faces[axis]) & ((rays[axis] > 0) == side)
+                normal = np.zeros(3)
+                normal[axis] = 1 - 2 * side
+                lit = self._lit(normal)
+                _colour(rgb, seen, self._wall, along, height, lit)
+                for panel in self._panels:
+                    if (panel.axis, panel.side) == (axis, side):
+                        panel.paint(rgb, seen, along, height, lit)
+        return depth
 
     def shade(self) -> np.ndarray:
         """What is left of the table's colour where the lamp is hidden, per channel."""
@@ -95,27 +128,6 @@ class Room:
         brightness = self.light.ambient + self.light.diffuse * slant
         return (brightness * np.array(self.light.colour)).astype(np.float32)
 
-    def _hang_panels(
-        self,
-        rgb: np.ndarray,
-        seen: np.ndarray,
-        axis: int,
-        side: int,
-        along: np.ndarray,
-        height: np.ndarray,
-        normal: np.ndarray,
-    ) -> None:
-        for panel in self._panels:
-            if (panel.axis, panel.side) != (axis, side):
-                continue
-            inside = np.minimum(
-                np.minimum(along - panel.low[0], panel.high[0] - along),
-                np.minimum(height - panel.low[1], panel.high[1] - height),
-            )
-            lit = 255 * self._lit(normal)
-            rgb[seen & (inside > 0)] = 0.55 * panel.colour * lit
-            rgb[seen & (inside > 0.02)] = panel.colour * lit
-
 
 class _Covering:
     """A surface's tile, ready to be looked up by metres."""
@@ -123,16 +135,15 @@ class _Covering:
     def __init__(self, surface: Surface, period: float, rng: np.random.Generator) -> None:
         self._tile = textures.tile(surface.texture, rng)
         self._tint = 255 * np.array(surface.tint, np.float32)
-        self._scale = textures.SIZE / period
+        self._scale = np.float32(textures.SIZE / period)
 
-    def colour(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-        """Colours [H, W, 3] at the points (u, v) [H, W] in metres."""
-        columns = np.mod(u * self._scale, textures.SIZE).astype(np.float32)
-        rows = np.mod(v * self._scale, textures.SIZE).astype(np.float32)
+    def colour(self, u: np.ndarray, v: np.ndarray, lit: np.ndarray) -> np.ndarray:
+        """Colours [H, W, 3] in the light at the points (u, v) [H, W] in metres."""
+        columns, rows = u * self._scale, v * self._scale
         brightness = cv2.remap(
             self._tile, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
         )
-        return brightness[..., None] * self._tint
+        return brightness[..., None] * (self._tint * lit)
 
 
 def _colour(
@@ -144,7 +155,7 @@ def _colour(
     lit: np.ndarray,
 ) -> None:
     if mask.any():
-        rgb[mask] = (covering.colour(u, v) * lit)[mask]
+        np.copyto(rgb, covering.colour(u, v, lit), where=mask[..., None])
 
 
 def _draw_panel(rng: np.random.Generator) -> _Panel:
@@ -156,30 +167,20 @@ def _draw_panel(rng: np.random.Generator) -> _Panel:
     return _Panel(axis, side, low, low + size, colour)
 
 
-def _plane_distances(
-    eye: np.ndarray, rays: np.ndarray, box: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Distances along the rays [H, W, 3] to each axis' nearer and farther face of a box."""
-    inverse = 1 / np.where(np.abs(rays) < 1e-9, 1e-9, rays)
-    low, high = (box[0] - eye) * inverse, (box[1] - eye) * inverse
+def _cross_axis(eye: float, ray: np.ndarray, limits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distances [H, W] at which rays enter and leave the slab between two parallel planes."""
+    inverse = 1 / np.where(np.abs(ray) < 1e-9, np.float32(1e-9), ray)
+    low, high = (np.float32(limit - eye) * inverse for limit in limits)
     return np.minimum(low, high), np.maximum(low, high)
 
 
-def _leave_box(
-    eye: np.ndarray, rays: np.ndarray, box: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Where rays from inside a box leave it: distance, axis of the face, its side (0 low)."""
-    _, far = _plane_distances(eye, rays, box)
-    axis = far.argmin(-1)
-    distance = np.take_along_axis(far, axis[..., None], -1)[..., 0]
-    side = np.take_along_axis(rays, axis[..., None], -1)[..., 0] > 0
-    return distance.astype(np.float32), axis, side.astype(int)
+def _cross_box(eye: np.ndarray, rays: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Distances [H, W] at which rays enter and leave a box; they miss it if entry > leave."""
+    (x0, x1), (y0, y1), (z0, z1) = (
+        _cross_axis(eye[axis], rays[axis], box[:, axis]) for axis in range(3)
+    )
+    return np.maximum(np.maximum(x0, y0), z0), np.minimum(np.minimum(x1, y1), z1)
 
 
-def _enter_box(eye: np.ndarray, rays: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where rays from outside a box meet it: distance (inf where not) and axis of the face."""
-    near, far = _plane_distances(eye, rays, box)
-    axis = near.argmax(-1)
-    entry = near.max(-1)
-    missed = (entry > far.min(-1)) | (entry <= 0)
-    return np.where(missed, np.inf, entry).astype(np.float32), axis
+def _between(values: np.ndarray, limits: np.ndarray) -> np.ndarray:
+    return (values > limits[0]) & (values < limits[1])

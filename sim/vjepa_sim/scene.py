@@ -18,9 +18,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import pybullet
 from numpy.typing import ArrayLike
-from pybullet_utils.bullet_client import BulletClient
 
 from vjepa_sim import appearance, kinematics
+from vjepa_sim.bullet import Bullet
 from vjepa_sim.cameras import (
     CAMERAS,
     VIEWPOINTS,
@@ -101,7 +101,7 @@ class Scene:
 
     def __init__(self, config: SceneConfig | None = None) -> None:
         self.config = config or SceneConfig()  # may be replaced; takes effect at the next reset
-        self._bullet = BulletClient(pybullet.DIRECT)
+        self._bullet = Bullet()
         self.reset(seed=0)
 
     # --- life ------------------------------------------------------------------------------
@@ -144,8 +144,7 @@ class Scene:
         self._substeps, self._asked = 0, 0.0
 
     def close(self) -> None:
-        if self._bullet.isConnected():
-            self._bullet.disconnect()
+        self._bullet.close()
 
     def __enter__(self) -> "Scene":
         return self

@@ -1,0 +1,78 @@
+"""Motions to collect data from: the expert with noise, wandering between waypoints, drifting.
+
+Every motion is an iterator that takes one control step (expert.PERIOD) an item:
+
+    for _ in islice(waypoint_motion(scene, rng), 40):
+        frames.append(scene.observe())
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from vjepa_sim.expert import PERIOD, Waypoint, Wobble, follow
+from vjepa_sim.geometry import pointing_down
+from vjepa_sim.robot import MAX_WIDTH
+from vjepa_sim.scene import Scene
+from vjepa_sim.tasks import Task
+
+WORKSPACE = np.array(((0.30, -0.28, 0.02), (0.66, 0.28, 0.42)))  # opposite corners, metres
+_AIM_ERROR = 0.004  # metres that the noisy expert is off its object
+_NEAR_OBJECT = 0.5  # share of the waypoints that lie around an object
+_SPEED = 0.15  # m/s, deviation of the drift
+_TURN = 0.25  # radians, largest yaw of a waypoint
+_SWITCH = 0.08  # chance of another gripper width in a step of the drift
+
+
+def expert_motion(
+    scene: Scene, task: Task, target: np.ndarray | None, rng: np.random.Generator
+) -> Iterator[None]:
+    """The expert's path from the task's start, off by some millimetres and unsteady."""
+    wobble = Wobble(rng)
+    aim = np.array((*rng.normal(0, _AIM_ERROR, 2), 0.0))
+    for waypoint in task.path(scene, target):
+        yield from follow(scene, replace(waypoint, position=waypoint.position + aim), wobble)
+
+
+def waypoint_motion(scene: Scene, rng: np.random.Generator) -> Iterator[None]:
+    """From one random pose to the next, half of them around an object; never ends."""
+    wobble = Wobble(rng)
+    low, high = WORKSPACE
+    while True:
+        position = rng.uniform(low, high)
+        things = scene.truth()
+        if things and rng.random() < _NEAR_OBJECT:
+            thing = things[sorted(things)[rng.integers(len(things))]]
+            height = rng.uniform(0.0, 0.15)
+            position = thing.position + np.array((*rng.normal(0, 0.03, 2), height))
+        waypoint = Waypoint(
+            name="random",
+            position=np.clip(position, low, high),
+            quaternion_xyzw=pointing_down(rng.uniform(-_TURN, _TURN)),
+            width=_random_width(rng),
+        )
+        yield from follow(scene, waypoint, wobble)
+
+
+def random_motion(scene: Scene, rng: np.random.Generator) -> Iterator[None]:
+    """Drifting about with a velocity of its own (Ornstein–Uhlenbeck); never ends."""
+    velocity = np.zeros(3)
+    low, high = WORKSPACE
+    scene.set_gripper(_random_width(rng))
+    while True:
+        kick = rng.standard_normal(3) * _SPEED * np.sqrt(1 - 0.8**2)
+        velocity = 0.8 * velocity + kick
+        wanted = scene.state().position + velocity * PERIOD
+        inside = np.clip(wanted, low, high)
+        velocity = np.where(wanted == inside, velocity, -velocity)
+        scene.set_target(inside, pointing_down())
+        if rng.random() < _SWITCH:
+            scene.set_gripper(_random_width(rng))
+        scene.step(PERIOD)
+        yield
+
+
+def _random_width(rng: np.random.Generator) -> float:
+    """Open, closed or in between, a third each."""
+    return float((0.0, MAX_WIDTH, rng.uniform(0, MAX_WIDTH))[rng.integers(3)])
