@@ -5,6 +5,8 @@ of what it was made from, so that a second run has nothing to do. Written for an
 so that an old one gets as far as being told.
 """
 
+import contextlib
+import fcntl
 import hashlib
 import os
 import platform
@@ -36,17 +38,31 @@ class SetupError(Exception):
 def main() -> int:
     try:
         check_machine()
-        stage("environment", [], create_environment)
-        requirements = sorted((ROOT / "requirements").glob("*.txt"))
-        stage("Python packages", requirements, install_requirements)
-        interfaces = interface_packages()
-        stage("interfaces", files_of(*interfaces), lambda: build_interfaces(interfaces))
-        packaging = [ROOT / p / f for p in (".", "sim") for f in ("setup.py", "setup.cfg")]
-        stage("vjepa_ros and vjepa_sim", packaging, install_packages)
+        with only_one_at_a_time():
+            set_up()
     except SetupError as error:
         print(f"setup: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def set_up() -> None:
+    stage("environment", [], create_environment)
+    requirements = sorted((ROOT / "requirements").glob("*.txt"))
+    stage("Python packages", requirements, install_requirements)
+    interfaces = interface_packages()
+    stage("interfaces", files_of(*interfaces), lambda: build_interfaces(interfaces))
+    packaging = [ROOT / p / f for p in (".", "sim") for f in ("pyproject.toml", "setup.py")]
+    stage("vjepa_ros and vjepa_sim", packaging, install_packages)
+
+
+@contextlib.contextmanager
+def only_one_at_a_time():
+    """`make demo` and `make test` in two terminals must not build in one folder."""
+    (ROOT / "build").mkdir(exist_ok=True)
+    with (ROOT / "build" / "setup.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def check_machine() -> None:
@@ -185,7 +201,6 @@ def run(command: list, failed: str, environment=None) -> None:
     if result.returncode == 0:
         return
     log = ROOT / "build" / "setup.log"
-    log.parent.mkdir(exist_ok=True)
     log.write_text(" ".join(command) + "\n" + result.stdout)
     if "No space left on device" in result.stdout:
         raise SetupError(f"the disk is full ({ROOT}): make room, then run `make setup` again.")

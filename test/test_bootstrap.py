@@ -86,6 +86,7 @@ def test_no_disk(monkeypatch, tmp_path, capsys):
 
 def test_a_disk_that_fills_up_while_installing(monkeypatch, tmp_path):
     monkeypatch.setattr(bootstrap, "ROOT", tmp_path)
+    (tmp_path / "build").mkdir()
     with pytest.raises(bootstrap.SetupError, match="the disk is full"):
         bootstrap.run(["sh", "-c", "echo OSError: No space left on device; exit 1"], "pip failed")
 
@@ -115,6 +116,7 @@ def test_a_stage_runs_once_and_again_when_its_inputs_change(monkeypatch, tmp_pat
 def test_a_stage_that_failed_is_not_taken_for_done(monkeypatch, tmp_path):
     monkeypatch.setattr(bootstrap, "ROOT", tmp_path)
     monkeypatch.setattr(bootstrap, "VENV", tmp_path)
+    (tmp_path / "build").mkdir()
     with pytest.raises(bootstrap.SetupError):
         bootstrap.stage("packages", [], lambda: bootstrap.run(["false"], "pip failed"))
     assert not bootstrap.stamp_file("packages").exists()
