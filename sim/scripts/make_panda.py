@@ -19,6 +19,8 @@ import numpy as np
 import pybullet_data
 from scipy.spatial import ConvexHull
 
+from vjepa_sim.meshes import Mesh, write_obj
+
 SOURCE = Path(pybullet_data.getDataPath()) / "franka_panda"
 TARGET = Path(__file__).resolve().parents[1] / "vjepa_sim" / "assets" / "panda"
 
@@ -48,12 +50,14 @@ SLEEVE = (0.98, 0.42, 0.04)
 
 
 @dataclass(frozen=True)
-class Mesh:
+class Shape:
+    """A mesh without normals."""
+
     vertices: np.ndarray  # [V, 3] metres
     faces: np.ndarray  # [F, 3] indices
 
 
-def read_by_colour(path: Path) -> dict[str, Mesh]:
+def read_by_colour(path: Path) -> dict[str, Shape]:
     """The parts of an OBJ file, one mesh per colour of ours."""
     materials = path.with_suffix(".mtl")
     diffuse = _read_diffuse(materials) if materials.exists() else {}
@@ -91,12 +95,12 @@ def _nearest_colour(rgb: np.ndarray) -> str:
     return min(COLOURS, key=lambda name: np.abs(rgb - COLOURS[name]).sum())
 
 
-def _without_unused(vertices: np.ndarray, faces: np.ndarray) -> Mesh:
+def _without_unused(vertices: np.ndarray, faces: np.ndarray) -> Shape:
     used, renumbered = np.unique(faces, return_inverse=True)
-    return Mesh(vertices[used], renumbered.reshape(-1, 3))
+    return Shape(vertices[used], renumbered.reshape(-1, 3))
 
 
-def simplify(mesh: Mesh, cell: float) -> Mesh:
+def simplify(mesh: Shape, cell: float) -> Shape:
     """One vertex per occupied grid cell, placed where the quadric error is least."""
     grid = np.floor((mesh.vertices - mesh.vertices.min(0)) / cell + 0.5).astype(int)
     _, cluster = np.unique(grid, axis=0, return_inverse=True)
@@ -131,26 +135,29 @@ def simplify(mesh: Mesh, cell: float) -> Mesh:
     return _without_unused(centre + step, faces[np.sort(first)])
 
 
-def corner_normals(mesh: Mesh) -> np.ndarray:
-    """[F, 3, 3] shading normals: smooth over the surface, broken at creases."""
-    corners = mesh.vertices[mesh.faces]
+def shaded(shape: Shape) -> Mesh:
+    """With normals that are smooth over the surface and broken at creases."""
+    corners = shape.vertices[shape.faces]
     cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     unit = cross / np.maximum(np.linalg.norm(cross, axis=1, keepdims=True), 1e-12)
-    around: list[list[int]] = [[] for _ in mesh.vertices]
-    for face, indices in enumerate(mesh.faces):
+    around: list[list[int]] = [[] for _ in shape.vertices]
+    for face, indices in enumerate(shape.faces):
         for index in indices:
             around[index].append(face)
-    normals = np.empty((len(mesh.faces), 3, 3))
-    for face, indices in enumerate(mesh.faces):
+    normals = np.empty((len(shape.faces), 3, 3))
+    for face, indices in enumerate(shape.faces):
         for corner, index in enumerate(indices):
             neighbours = np.array(around[index])
             smooth = neighbours[unit[neighbours] @ unit[face] > np.cos(CREASE)]
             total = cross[smooth].sum(0) if len(smooth) else cross[face]
             normals[face, corner] = total / max(np.linalg.norm(total), 1e-12)
-    return normals
+    # Corners that share point and normal become one vertex.
+    points = np.concatenate((np.round(corners, 4), np.round(normals, 2)), -1).reshape(-1, 6)
+    table, index = np.unique(points, axis=0, return_inverse=True)
+    return Mesh(table[:, :3], index.reshape(-1, 3), table[:, 3:])
 
 
-def convex_hull(vertices: np.ndarray) -> Mesh:
+def convex_hull(vertices: np.ndarray) -> Shape:
     hull = ConvexHull(vertices)
     faces = hull.simplices.copy()
     corners = vertices[faces]
@@ -160,22 +167,10 @@ def convex_hull(vertices: np.ndarray) -> Mesh:
     return _without_unused(vertices, faces)
 
 
-def write_obj(path: Path, mesh: Mesh) -> None:
-    normals = np.round(corner_normals(mesh), 2).reshape(-1, 3)
-    table, index = np.unique(normals, axis=0, return_inverse=True)
-    index = index.reshape(-1, 3)
-    lines = [f"v {x:.4f} {y:.4f} {z:.4f}" for x, y, z in mesh.vertices]
-    lines += [f"vn {x:g} {y:g} {z:g}" for x, y, z in table]
-    for face, normal in zip(mesh.faces + 1, index + 1, strict=True):
-        corners = zip(face, normal, strict=True)
-        lines.append("f " + " ".join(f"{vertex}//{n}" for vertex, n in corners))
-    path.write_text("\n".join(lines) + "\n")
-
-
 # --- the robot description -----------------------------------------------------------------
 
 
-def write_urdf(visuals: dict[str, dict[str, Mesh]]) -> None:
+def write_urdf(visuals: dict[str, dict[str, Shape]]) -> None:
     tree = ET.parse(SOURCE / "panda.urdf")
     root = tree.getroot()
     for link in root.findall("link"):
@@ -224,7 +219,7 @@ def _paint(visual: ET.Element, name: str, rgb: tuple) -> None:
 
 def main() -> None:
     TARGET.mkdir(parents=True, exist_ok=True)
-    visuals: dict[str, dict[str, Mesh]] = {}
+    visuals: dict[str, dict[str, Shape]] = {}
     for link, cell in CELLS.items():
         folder = "collision" if link in COLLISION_ONLY else "visual"
         parts = read_by_colour(SOURCE / "meshes" / folder / f"{link}.obj")
@@ -233,12 +228,12 @@ def main() -> None:
 
     for link, parts in visuals.items():
         for colour, part in parts.items():
-            write_obj(TARGET / f"{link}_{colour}.obj", part)
+            write_obj(TARGET / f"{link}_{colour}.obj", shaded(part))
         faces = {colour: len(part.faces) for colour, part in parts.items()}
         print(f"{link:8} {faces}")
         if link != "finger":
             hull = convex_hull(np.concatenate([part.vertices for part in parts.values()]))
-            write_obj(TARGET / f"{link}_hull.obj", hull)
+            write_obj(TARGET / f"{link}_hull.obj", shaded(hull))
     write_urdf(visuals)
     shutil.copy(SOURCE / "LICENSE.txt", TARGET / "LICENSE")
     total = sum(len(part.faces) for parts in visuals.values() for part in parts.values())

@@ -7,6 +7,7 @@ receives what is dropped into it.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pybullet
@@ -196,14 +197,23 @@ def spawn(
     position: tuple[float, float],
     yaw: float,
     colour: tuple[float, float, float],
+    mesh_file: Path,
 ) -> int:
-    """Stand an object on the table; returns PyBullet's number of the body."""
-    visual = visual_shape(bullet, body.mesh, colour, specular=0.2)
-    collision = _collision_shape(bullet, body.parts)
+    """Stand an object on the table; returns PyBullet's number of the body.
+
+    The mesh goes through a file because PyBullet never frees one that is given as numbers.
+    """
+    meshes.write_obj(mesh_file, body.mesh)
+    visual = bullet.createVisualShape(
+        pybullet.GEOM_MESH,
+        fileName=str(mesh_file),
+        rgbaColor=(*colour, 1.0),
+        specularColor=(0.2, 0.2, 0.2),
+    )
     centre = (0.0, 0.0, body.height / 2)
     unique = bullet.createMultiBody(
         baseMass=body.mass,
-        baseCollisionShapeIndex=collision,
+        baseCollisionShapeIndex=_collision_shape(bullet, body.parts),
         baseVisualShapeIndex=visual,
         basePosition=(*position, centre[2]),
         baseOrientation=yaw_quaternion(yaw).tolist(),
@@ -213,20 +223,6 @@ def spawn(
         unique, -1, lateralFriction=FRICTION, rollingFriction=2e-4, spinningFriction=2e-3
     )
     return unique
-
-
-def visual_shape(
-    bullet: Bullet, mesh: meshes.Mesh, colour: tuple[float, float, float], specular: float
-) -> int:
-    return bullet.createVisualShape(
-        pybullet.GEOM_MESH,
-        vertices=mesh.vertices.tolist(),
-        indices=mesh.faces.ravel().tolist(),
-        normals=mesh.normals.tolist(),
-        uvs=mesh.uvs.tolist(),
-        rgbaColor=(*colour, 1.0),
-        specularColor=(specular,) * 3,
-    )
 
 
 def _collision_shape(bullet: Bullet, parts: tuple[Part, ...]) -> int:

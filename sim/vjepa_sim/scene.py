@@ -12,8 +12,10 @@ metres, radians, seconds. Any number of scenes can live in one process. The same
 same commands give the same states and images, bit for bit.
 """
 
+import tempfile
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pybullet
@@ -102,6 +104,7 @@ class Scene:
     def __init__(self, config: SceneConfig | None = None) -> None:
         self.config = config or SceneConfig()  # may be replaced; takes effect at the next reset
         self._bullet = Bullet()
+        self._folder = tempfile.TemporaryDirectory(prefix="vjepa_sim_")
         self.reset(seed=0)
 
     # --- life ------------------------------------------------------------------------------
@@ -112,7 +115,8 @@ class Scene:
         bullet.resetSimulation()
         bullet.setGravity(0, 0, -9.81)
         bullet.setTimeStep(1 / PHYSICS_RATE)
-        bullet.setPhysicsEngineParameter(deterministicOverlappingPairs=1)
+        # Mesh files keep their names from reset to reset: they must not come from a cache.
+        bullet.setPhysicsEngineParameter(deterministicOverlappingPairs=1, enableFileCaching=0)
         self._names: dict[int, str] = {}  # by PyBullet's number of the body
         self._objects: dict[str, tuple[int, Placed]] = {}
         self.seed = seed
@@ -128,7 +132,8 @@ class Scene:
         chosen = seed if config.distractor_seed is None else config.distractor_seed
         placed += place_distractors(config.distractors, palette, chosen, placed)
         for thing in placed:
-            unique = spawn(bullet, thing.body, thing.spot, thing.yaw, thing.colour)
+            mesh_file = Path(self._folder.name) / f"{thing.name}.obj"
+            unique = spawn(bullet, thing.body, thing.spot, thing.yaw, thing.colour, mesh_file)
             self._names[unique] = thing.name
             self._objects[thing.name] = unique, thing
 
@@ -145,6 +150,7 @@ class Scene:
 
     def close(self) -> None:
         self._bullet.close()
+        self._folder.cleanup()
 
     def __enter__(self) -> "Scene":
         return self
