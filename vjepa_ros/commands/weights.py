@@ -2,7 +2,8 @@
 
 import argparse
 import math
-from collections.abc import Iterable
+import textwrap
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
@@ -57,39 +58,60 @@ def run(args: argparse.Namespace) -> int:
 
 def describe(checkpoint: Checkpoint) -> str:
     """A page about a checkpoint file, for people."""
-    config, file = checkpoint.config, checkpoint.file
-    encoder, predictor = config.encoder, config.predictor
+    config, path = checkpoint.config, checkpoint.file.path
     rows = [
-        ("kind", f"{checkpoint.kind}, {_bytes(file.path.stat().st_size)}"),
+        ("kind", f"{checkpoint.kind}, {_bytes(path.stat().st_size)}"),
         ("preset", config.preset),
         ("pictures", f"{config.image_size} × {config.image_size}, {config.crop} crop"),
+        *_encoder_rows(checkpoint),
+        *_predictor_rows(checkpoint),
     ]
-    if checkpoint.has_encoder:
-        blocks = f"{encoder.depth} blocks × {encoder.width}, {encoder.heads} heads"
-        patches = f"patches of {encoder.patch} pixels × {encoder.tubelet} frames"
-        stem = ", convolutional stem" if encoder.stem == "conv" else ""
-        rows.append(("encoder", f"{blocks}, {patches}{stem}"))
-        rows.append(("", _amount(checkpoint, "encoder.")))
-    else:
-        rows.append(("encoder", "none: add one with `vjepa-ros weights convert --encoder`"))
-    if predictor:
-        blocks = f"{predictor.depth} blocks × {predictor.width}, {predictor.heads} heads"
-        wanted = ("action", predictor.state and "state", predictor.extrinsics and "extrinsics")
-        tokens = ", ".join(token for token in wanted if token)
-        rows.append(("predictor", f"{blocks}, a frame is [{tokens}, {predictor.patches} patches]"))
-        rows.append(("", _amount(checkpoint, "predictor.")))
-        clock = f"one action lasts {config.step_period:g} s"
-        rows.append(("trained on", f"{clock}, up to {config.trained_horizon} in a row"))
-    else:
-        rows.append(("predictor", "none for planning"))
     if checkpoint.identity:
         rows.append(("identity", checkpoint.identity))
     rows += [("note", note) for note in checkpoint.notes]
     rows += [(key, str(value)) for key, value in checkpoint.metadata.items()]
-    scalars = {key: value for key, value in file.values.items() if "." not in key}
-    rows += [(f"its {key}", str(value)) for key, value in scalars.items()]
-    rows += [("not loaded", line) for line in _unused(checkpoint)]
-    return "\n".join([str(file.path), *(f"  {name:<12}{text}" for name, text in rows)])
+    progress = [f"{key} {value}" for key, value in checkpoint.file.values.items() if "." not in key]
+    if progress:
+        rows.append(("training", ", ".join(progress)))
+    rows += [("" if n else "not loaded", line) for n, line in enumerate(_unused(checkpoint))]
+    return "\n".join([str(path), *_table(rows)])
+
+
+def _encoder_rows(checkpoint: Checkpoint) -> list[tuple[str, str]]:
+    config = checkpoint.config.encoder
+    if not checkpoint.has_encoder:
+        return [("encoder", "none: add one with `vjepa-ros weights convert --encoder`")]
+    blocks = f"{config.depth} blocks × {config.width}, {config.heads} heads"
+    patches = f"patches of {config.patch} pixels × {config.tubelet} frames"
+    stem = ", convolutional stem" if config.stem == "conv" else ""
+    return [("encoder", f"{blocks}, {patches}{stem}"), ("", _amount(checkpoint, "encoder."))]
+
+
+def _predictor_rows(checkpoint: Checkpoint) -> list[tuple[str, str]]:
+    config = checkpoint.config.predictor
+    if config is None:
+        return [("predictor", "none for planning")]
+    blocks = f"{config.depth} blocks × {config.width}, {config.heads} heads"
+    controls = ("action", config.state and "state", config.extrinsics and "extrinsics")
+    tokens = ", ".join(token for token in controls if token)
+    period, horizon = checkpoint.config.step_period, checkpoint.config.trained_horizon
+    return [
+        ("predictor", f"{blocks}, a frame is [{tokens}, {config.patches} patches]"),
+        ("", _amount(checkpoint, "predictor.")),
+        ("trained on", f"one action lasts {period:g} s, up to {horizon} in a row"),
+    ]
+
+
+def _table(rows: list[tuple[str, str]], width: int = 100) -> Iterator[str]:
+    indent = max(len(name) for name, _ in rows) + 4
+    for name, text in rows:
+        yield textwrap.fill(
+            text,
+            width,
+            initial_indent=f"  {name}".ljust(indent),
+            subsequent_indent=" " * indent,
+            break_on_hyphens=False,
+        )
 
 
 def _amount(checkpoint: Checkpoint, part: str) -> str:
@@ -113,7 +135,7 @@ def _unused(checkpoint: Checkpoint) -> list[str]:
     for reason, names in groups.items():
         size = _bytes(_size(checkpoint.file.tensors[name] for name in names))
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        lines.append(f"{size:>8}  {reason}: {names[0]}{more}")
+        lines.append(f"{size}, {reason} ({names[0]}{more})")
     return lines
 
 
@@ -135,6 +157,8 @@ def convert(source: Path, target: Path, dtype: torch.dtype, encoder_file: Path |
         raise UserError(f"{target}: the output is safetensors, expected a name that ends so")
     weights = load_weights(source, dtype=dtype)
     metadata = weights.metadata | {"converted from": f"{source.name}, {weights.identity}"}
+    for note in open_checkpoint(source).notes:
+        metadata["note"] = note
     if encoder_file:
         encoder, origin = _encoder_for(weights, source, encoder_file, dtype)
         metadata["encoder from"] = origin
@@ -148,7 +172,7 @@ def convert(source: Path, target: Path, dtype: torch.dtype, encoder_file: Path |
     try:
         identity = save_weights(target, weights.config, encoder, weights.predictor, dtype, metadata)
     except OSError as error:
-        raise UserError(f"{target}: cannot be written, {error.strerror or error}") from error
+        raise UserError(str(error)) from error
     before, after = source.stat().st_size, target.stat().st_size
     return f"{target}: {identity}, {_bytes(after)} of {_bytes(before)}"
 

@@ -5,7 +5,7 @@ damaged, is a `WeightsError` that says what the file looks like.
 """
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -62,10 +62,19 @@ def read_checkpoint(path: Path) -> CheckpointFile:
     with path.open("rb") as file:
         head = file.read(512)
     if head.startswith(b"PK\x03\x04"):
-        return _read_torch(path, size)
+        return _read_torch(path)
     if head[8:9] == b"{":
         return _read_safetensors(path, size, header=int.from_bytes(head[:8], "little"))
     raise WeightsError(path, f"is no checkpoint: {_describe(head, size)}")
+
+
+def _damaged(path: Path, error: Exception) -> WeightsError:
+    first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return WeightsError(
+        path,
+        f"is truncated or damaged ({first_line}); it has {path.stat().st_size} bytes: compare "
+        "that with its source and download it again",
+    )
 
 
 def _describe(head: bytes, size: int) -> str:
@@ -91,32 +100,24 @@ def _read_safetensors(path: Path, size: int, header: int) -> CheckpointFile:
         )
     try:
         with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            return CheckpointFile(path, tensors, metadata=file.metadata() or {})
+            leaves = [(_unwrapped(key), file.get_tensor(key)) for key in file.keys()]  # noqa: SIM118
+            return CheckpointFile(path, _named(path, leaves), metadata=file.metadata() or {})
     except SafetensorError as error:
-        raise WeightsError(
-            path,
-            f"is truncated or damaged ({error}); it has {size} bytes: compare that with its "
-            "source and download it again",
-        ) from error
+        raise _damaged(path, error) from error
 
 
 # --- torch -------------------------------------------------------------------------------
 
 
-def _read_torch(path: Path, size: int) -> CheckpointFile:
+def _read_torch(path: Path) -> CheckpointFile:
     try:
         _check_pickle(path)
         content = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
-        leaves = dict(_leaves(content))
+        leaves = _named(path, _leaves(content))
     except WeightsError:
         raise
     except Exception as error:  # damaged bytes raise anything, from IndexError to MemoryError
-        raise WeightsError(
-            path,
-            f"is truncated or damaged ({_first_line(error)}); it has {size} bytes: compare that "
-            "with its source and download it again",
-        ) from error
+        raise _damaged(path, error) from error
     tensors = {name: leaf for name, leaf in leaves.items() if isinstance(leaf, Tensor)}
     values = {name: leaf for name, leaf in leaves.items() if name not in tensors}
     return CheckpointFile(path, tensors, values)
@@ -124,6 +125,12 @@ def _read_torch(path: Path, size: int) -> CheckpointFile:
 
 def _check_pickle(path: Path) -> None:
     """Refuse a pickle that is damaged, or that names code beyond what tensors need."""
+    if not zipfile.is_zipfile(path):
+        raise WeightsError(
+            path,
+            f"is truncated: {path.stat().st_size} bytes, without the table of contents at its "
+            "end; download it again",
+        )
     with zipfile.ZipFile(path) as archive:
         names = [name for name in archive.namelist() if name.rpartition("/")[2] == "data.pkl"]
         if len(names) != 1:
@@ -139,16 +146,44 @@ def _check_pickle(path: Path) -> None:
 
 
 def _leaves(content: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Everything in nested dicts and lists, by dotted name, without what wrappers added."""
+    """Everything in nested dicts and lists, by dotted name."""
     if isinstance(content, dict | list | tuple):
         items = content.items() if isinstance(content, dict) else enumerate(content)
         for key, value in items:
-            parts = [part for part in str(key).split(".") if part not in ("module", "backbone")]
-            yield from _leaves(value, ".".join([name, *parts] if name else parts))
+            yield from _leaves(value, f"{name}.{key}" if name else str(key))
     elif content is not None:
-        yield name, content
+        yield _unwrapped(name), content
 
 
-def _first_line(error: Exception) -> str:
-    text = str(error).strip()
-    return f"{type(error).__name__}: {text.splitlines()[0]}" if text else type(error).__name__
+def verify(path: Path) -> None:
+    """Read a torch file whole and raise if a byte of it has changed since it was written.
+
+    Torch itself never looks at the checksums, and loads what a damaged file happens to hold.
+    """
+    if not zipfile.is_zipfile(path):
+        return  # safetensors bring no checksums
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+    except Exception as error:
+        raise _damaged(path, error) from error
+    if damaged:
+        raise WeightsError(path, f"is damaged in {damaged}; download it again")
+
+
+# --- names -------------------------------------------------------------------------------
+
+
+def _unwrapped(name: str) -> str:
+    """A name without what the wrappers of training and of classifiers added."""
+    wrappers = ("module", "backbone", "vjepa2")
+    return ".".join(part for part in name.split(".") if part not in wrappers)
+
+
+def _named(path: Path, leaves: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    named: dict[str, Any] = {}
+    for name, leaf in leaves:
+        if name in named:
+            raise WeightsError(path, f"holds {name} twice, with a wrapper's prefix and without")
+        named[name] = leaf
+    return named

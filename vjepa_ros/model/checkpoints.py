@@ -14,10 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from vjepa_ros.model.checkpoint_files import CheckpointFile, WeightsError, read_checkpoint
+from vjepa_ros.model.checkpoint_files import (
+    CheckpointFile,
+    WeightsError,
+    read_checkpoint,
+    verify,
+)
 from vjepa_ros.model.encoder import Encoder, EncoderConfig
 from vjepa_ros.model.predictor import Predictor, PredictorConfig
 from vjepa_ros.model.presets import ModelConfig
@@ -71,6 +77,7 @@ def load_weights(
 ) -> Weights:
     """Build the model that a checkpoint file holds; memory peaks at its size, once."""
     checkpoint = open_checkpoint(path)
+    verify(checkpoint.file.path)
 
     def read(name: str) -> tuple[str, Tensor]:
         stacked = checkpoint.tensors[name]
@@ -235,6 +242,8 @@ def save_weights(
     try:
         save_file(tensors, partial, metadata={HEADER: json.dumps(header)})
         partial.replace(path)
+    except SafetensorError as error:
+        raise OSError(f"{path} cannot be written: {error}") from error
     finally:
         partial.unlink(missing_ok=True)
     return identity
