@@ -8,7 +8,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from vjepa_sim.appearance import PALETTES
 from vjepa_sim.cameras import CAMERAS
@@ -201,13 +200,16 @@ def _check_suffix(path: Path, *suffixes: str) -> None:
 
 
 def _write_picture(path: Path, rgb: np.ndarray) -> None:
-    Image.fromarray(rgb).save(path)
+    cv2.imwrite(str(path), cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
     print(f"{rgb.shape[1]} × {rgb.shape[0]} pixels in {path}")
 
 
 def _write_gif(path: Path, frames: list[np.ndarray]) -> None:
-    first, *rest = [Image.fromarray(frame) for frame in frames]
-    first.save(path, save_all=True, append_images=rest, duration=int(1000 * PERIOD), loop=0)
+    animation = cv2.Animation()
+    animation.frames = [cv2.cvtColor(frame, cv2.COLOR_RGB2BGR) for frame in frames]
+    animation.durations = [int(1000 * PERIOD)] * len(frames)
+    if not cv2.imwriteanimation(str(path), animation):
+        raise SimError(f"--out {path}: OpenCV {cv2.__version__} cannot write it; try an .mp4")
 
 
 def _write_mp4(path: Path, frames: list[np.ndarray]) -> None:

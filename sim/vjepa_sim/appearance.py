@@ -127,7 +127,7 @@ def draw_light(rng: np.random.Generator | None) -> Light:
     return Light(
         direction=(float(np.cos(around)), float(np.sin(around)), float(up)),
         colour=(float(min(1.0, 0.97 + warmth)), 0.96, float(min(1.0, 0.97 - warmth))),
-        ambient=float(rng.uniform(0.45, 0.65)),
-        diffuse=float(rng.uniform(0.35, 0.60)),
+        ambient=float(rng.uniform(0.50, 0.65)),
+        diffuse=float(rng.uniform(0.40, 0.60)),
         specular=float(rng.uniform(0.05, 0.25)),
     )
