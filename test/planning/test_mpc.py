@@ -4,10 +4,11 @@ import pytest
 import torch
 
 from vjepa_ros.conventions import GRIPPER, POSITION
+from vjepa_ros.model.predictor import Predictor, PredictorConfig
 from vjepa_ros.planning.mpc import MPC, Status, SubGoal
 from vjepa_ros.planning.objectives import L1
 from vjepa_ros.planning.solvers import Solution, make_solver
-from vjepa_ros.planning.world_model import Context
+from vjepa_ros.planning.world_model import Context, WorldModel
 
 START = [0.4, 0.0, 0.3, 0.0]
 
@@ -251,6 +252,34 @@ def test_proposals_of_ones_own_are_candidates():
     for position in (0, 1):  # the second plan has its warm start before them
         solution = mpc.step(world.context(), proposals).solution
         torch.testing.assert_close(first_samples(solution)[position], proposals[0])
+
+
+# --- with the models themselves ----------------------------------------------------------
+
+
+def test_it_plans_through_the_world_model():
+    # The goal is what the model imagines after an action; that action must be found again.
+    torch.manual_seed(0)
+    config = PredictorConfig(latent_width=16, grid=2, width=32, depth=2, heads=2)
+    predictor = Predictor(config).eval().requires_grad_(False)
+    torch.nn.init.normal_(predictor.action_encoder.weight, std=5.0)
+    world_model = WorldModel(None, predictor, dtype=torch.float32)
+    now = Context(latents=torch.randn(1, 4, 16), states=torch.zeros(1, 7))
+    action = torch.tensor([0.05, -0.03, 0.02, 0, 0, 0, 0.5])
+    imagined = world_model.rollout(now, action[None, None])[0, 0]
+
+    solver = make_solver("icem", samples=128, iterations=15)
+    goals = [SubGoal(latents=imagined, energy=1e-3)]
+    mpc = make_mpc(world_model, goals, solver=solver)
+    decision = mpc.step(now)
+    assert decision.status is Status.RUNNING
+    assert decision.energy == pytest.approx(float(L1().distance(now.latents, imagined)))
+    assert decision.solution.energy < 0.05 * decision.energy
+    error = (decision.action - action)[POSITION]
+    assert error.norm() < 0.3 * action[POSITION].norm()
+
+    arrived = Context(latents=imagined[None], states=torch.zeros(1, 7))
+    assert mpc.step(arrived).status is Status.REACHED
 
 
 # --- bad input ---------------------------------------------------------------------------
