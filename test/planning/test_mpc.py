@@ -258,7 +258,7 @@ def test_proposals_of_ones_own_are_candidates():
 
 
 def test_it_plans_through_the_world_model():
-    # The goal is what the model imagines after an action; that action must be found again.
+    # The goal is what the model imagines after an action: the plan must lead there.
     torch.manual_seed(0)
     config = PredictorConfig(latent_width=16, grid=2, width=32, depth=2, heads=2)
     predictor = Predictor(config).eval().requires_grad_(False)
@@ -274,9 +274,9 @@ def test_it_plans_through_the_world_model():
     decision = mpc.step(now)
     assert decision.status is Status.RUNNING
     assert decision.energy == pytest.approx(float(L1().distance(now.latents, imagined)))
-    assert decision.solution.energy < 0.05 * decision.energy
-    error = (decision.action - action)[POSITION]
-    assert error.norm() < 0.3 * action[POSITION].norm()
+    assert decision.solution.energy < 0.01 * decision.energy
+    # Untrained, an action token goes through a layer norm with its direction alone.
+    assert torch.cosine_similarity(decision.action, action, dim=0) > 0.995
 
     arrived = Context(latents=imagined[None], states=torch.zeros(1, 7))
     assert mpc.step(arrived).status is Status.REACHED
