@@ -56,10 +56,15 @@ class Past:
         self.frames = 0
         self.caches = [KeyValueCache() for _ in range(depth)]
 
-    def branch(self) -> "Past":
-        """A past that can be extended without changing this one; nothing is copied."""
+    def branch(self, frozen: bool = False) -> "Past":
+        """A past that starts as this one and leaves it as it is; nothing is copied.
+
+        A frozen branch is not extended: nothing of the frames that follow is kept.
+        """
         other = copy.copy(self)
         other.caches = [copy.copy(cache) for cache in self.caches]
+        for cache in other.caches:
+            cache.frozen = frozen
         return other
 
 

@@ -57,18 +57,26 @@ def rotate(x: Tensor, rotary: Rotary) -> Tensor:
 class KeyValueCache:
     """Keys and values of the frames that one attention layer has seen, [B, heads, L, head_dim].
 
-    A cache of batch 1 is shared by every sequence of the batch that extends it.
+    A cache of batch 1 is shared by every sequence of the batch that extends it. A frozen
+    one is read and never extended.
     """
 
-    def __init__(self, keys: Tensor | None = None, values: Tensor | None = None) -> None:
-        self.keys, self.values = keys, values
+    def __init__(self) -> None:
+        self.keys: Tensor | None = None
+        self.values: Tensor | None = None
+        self.frozen = False
 
-    def join(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-        """The past followed by the given keys and values; the cache stays as it is."""
-        if self.keys is None or self.values is None:
-            return keys, values
-        past = (self.keys.expand(len(keys), -1, -1, -1), self.values.expand(len(keys), -1, -1, -1))
-        return torch.cat((past[0], keys), -2), torch.cat((past[1], values), -2)
+    def extend(self, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """The past followed by the given keys and values, which join the past."""
+        if self.keys is not None and self.values is not None:
+            past = (past.expand(len(keys), -1, -1, -1) for past in (self.keys, self.values))
+            keys, values = (torch.cat(pair, -2) for pair in zip(past, (keys, values), strict=True))
+        elif not self.frozen:
+            # They are views of all that was projected, which would live on with them.
+            keys, values = keys.clone(), values.clone()
+        if not self.frozen:
+            self.keys, self.values = keys, values
+        return keys, values
 
 
 class Attention(nn.Module):
@@ -89,7 +97,7 @@ class Attention(nn.Module):
         queries, keys = rotate(qkv[:2], rotary)
         values = qkv[2]
         if cache is not None:
-            keys, values = cache.keys, cache.values = cache.join(keys, values)
+            keys, values = cache.extend(keys, values)
         return self.proj(_attend(queries, keys, values, frames).transpose(1, 2).flatten(2))
 
 
@@ -98,7 +106,7 @@ def _attend(queries: Tensor, keys: Tensor, values: Tensor, frames: int) -> Tenso
     block = queries.shape[-2] // frames
     seen = keys.shape[-2] - queries.shape[-2]
     outputs = [
-        F.scaled_dot_product_attention(
+        _attend_all(
             queries[..., frame * block : (frame + 1) * block, :],
             keys[..., : seen + (frame + 1) * block, :],
             values[..., : seen + (frame + 1) * block, :],
@@ -106,6 +114,17 @@ def _attend(queries: Tensor, keys: Tensor, values: Tensor, frames: int) -> Tenso
         for frame in range(frames)
     ]
     return outputs[0] if frames == 1 else torch.cat(outputs, -2)
+
+
+def _attend_all(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    if queries.device.type == "cpu" and queries.dtype == torch.bfloat16:
+        # PyTorch's kernel gains nothing from bf16 on a CPU; its matrix products do.
+        batch = queries.shape[:2]
+        queries, keys, values = (part.flatten(0, 1) for part in (queries, keys, values))
+        scale = queries.shape[-1] ** -0.5
+        scores = torch.baddbmm(queries.new_empty(1), queries, keys.mT, beta=0, alpha=scale)
+        return torch.bmm(scores.softmax(-1), values).unflatten(0, batch)
+    return F.scaled_dot_product_attention(queries, keys, values)
 
 
 # --- blocks ------------------------------------------------------------------------------
