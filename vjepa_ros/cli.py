@@ -9,6 +9,8 @@ from vjepa_ros.errors import UserError
 
 COMMANDS = {
     "doctor": "check this machine: Python, ROS, torch, simulator; each line ok or what to do",
+    "weights": "say what a checkpoint holds, or convert one to a lean safetensors file",
+    "landscape": "map the energies of actions around a recorded step, as a picture",
 }
 
 EPILOG = """\
