@@ -69,23 +69,31 @@ def collect(
 
 def make_episode(config: CollectionConfig, index: int, scene: Scene) -> Episode:
     """One episode of a collection, in a scene that may have been used before."""
-    rng = np.random.default_rng((config.seed, index))
+    rng = _rng(config.seed, index)
+    kind = _draw_kind(config.task, rng)
     seed = int(rng.integers(FIRST_SCENE, 2**62))
     scene.config = SceneConfig(
         distractors=int(rng.integers(0, 3)), yaw=20.0, width=config.size, height=config.size
     )
-    kind = config.task
-    if kind == "mix":
-        kind = str(rng.choice(list(motions.MIXTURE), p=list(motions.MIXTURE.values())))
     if kind in motions.BEGIN:
         motion = motions.BEGIN[kind](scene, seed, rng)
     else:
-        motion = motions.begin_expert(scene, seed, rng, task=kind)
+        motion = motions.begin_expert(scene, seed, rng, name=kind)
     recording = _Recording(scene, config.camera)
     for _ in islice(motion.steps, config.steps - 1):
         recording.add()
     about = {"motion": kind, **motion.about, "index": index, "scene_seed": seed}
     return recording.episode(task=about["task"], provenance={**_origin(config, scene), **about})
+
+
+def _rng(seed: int, index: int) -> np.random.Generator:
+    return np.random.default_rng((seed, index))
+
+
+def _draw_kind(task: str, rng: np.random.Generator) -> str:
+    if task != "mix":
+        return task
+    return str(rng.choice(list(motions.MIXTURE), p=list(motions.MIXTURE.values())))
 
 
 def _collect_one(job: tuple[CollectionConfig, int, Path]) -> None:

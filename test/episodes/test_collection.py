@@ -1,0 +1,170 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vjepa_ros.episodes import motions
+from vjepa_ros.episodes.npz import read_npz
+from vjepa_ros.errors import UserError
+
+collection = pytest.importorskip("vjepa_ros.episodes.collection", reason="vjepa_sim is not here")
+Scene = pytest.importorskip("vjepa_sim.scene").Scene
+
+ROOT = Path(__file__).parents[2]
+SMALL = collection.CollectionConfig(seed=5, steps=6, size=32)
+
+
+@pytest.fixture(scope="module")
+def scene():
+    with Scene() as scene:
+        yield scene
+
+
+@pytest.fixture(scope="module")
+def collected(tmp_path_factory):
+    """Seven small episodes, made by one process."""
+    out = tmp_path_factory.mktemp("one_worker")
+    return collection.collect(SMALL, 7, out, workers=1)
+
+
+def test_two_workers_make_the_same_files_as_one(collected, tmp_path):
+    others = collection.collect(SMALL, 7, tmp_path, workers=2)
+    assert [path.read_bytes() for path in others] == [path.read_bytes() for path in collected]
+
+
+def test_a_killed_run_goes_on_without_a_broken_or_doubled_episode(collected, tmp_path):
+    code = (
+        "from pathlib import Path; from vjepa_ros.episodes.collection import *\n"
+        "if __name__ == '__main__':\n"
+        f"    collect(CollectionConfig(seed=5, steps=6, size=32), 7, Path({str(tmp_path)!r}), 2)"
+    )
+    script = tmp_path / "run.py"
+    script.write_text(code)
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'sim'}"}
+    run = subprocess.Popen([sys.executable, script], env=environment, stderr=subprocess.DEVNULL)
+    wait_until(lambda: len(list(tmp_path.glob("*.npz"))) >= 2 or run.poll() is not None)
+    workers = children(run.pid)
+    run.send_signal(signal.SIGKILL)
+    assert run.wait() == -signal.SIGKILL, "it ended before it could be killed"
+    wait_until(lambda: not any(alive(worker) for worker in workers))
+    left = len(list(tmp_path.glob("*.npz")))
+    assert 2 <= left < 7
+
+    resumed = collection.collect(SMALL, 7, tmp_path, workers=1)
+    assert [path.read_bytes() for path in resumed] == [path.read_bytes() for path in collected]
+    names = sorted(path.name for path in tmp_path.iterdir() if path != script)
+    assert names == [".lock", "collection.json", *(path.name for path in collected)]
+
+
+def children(pid):
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def alive(pid):
+    status = Path(f"/proc/{pid}/stat")
+    return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def wait_until(condition):
+    for _ in range(1200):
+        if condition():
+            return
+        time.sleep(0.05)
+    raise TimeoutError
+
+
+def test_what_is_there_is_not_made_again(collected):
+    before = [path.stat().st_mtime_ns for path in collected]
+    collection.collect(SMALL, 7, collected[0].parent, workers=1)
+    assert [path.stat().st_mtime_ns for path in collected] == before
+
+
+def test_other_settings_in_the_same_folder_are_refused(collected):
+    with pytest.raises(UserError, match=r"collection\.json: .* other settings: seed 5, now 6"):
+        collection.collect(replace(SMALL, seed=6), 7, collected[0].parent)
+
+
+def test_two_runs_in_one_folder_are_refused(collected):
+    with (
+        collection._only_run_in(collected[0].parent),
+        pytest.raises(UserError, match="another run is collecting here"),
+    ):
+        collection.collect(SMALL, 7, collected[0].parent)
+
+
+def test_episodes_tell_where_they_are_from_and_what_was_true(collected):
+    episodes = [read_npz(path).load() for path in collected]
+    for index, episode in enumerate(episodes):
+        about = episode.provenance
+        assert (about["source"], about["index"]) == ("vjepa_sim", index)
+        assert about["scene_seed"] >= collection.FIRST_SCENE
+        assert episode.frames.shape == (6, 32, 32, 3)
+        np.testing.assert_allclose(episode.stamps, 0.25 * np.arange(6))
+        assert episode.calibration.intrinsics is not None
+        thing = about["object"]
+        assert episode.truth[f"{thing}/position"].shape == (6, 3)
+        assert {one["name"] for one in about["objects"]} >= {thing}
+    assert len({episode.provenance["scene_seed"] for episode in episodes}) == 7
+    assert len({episode.frames.tobytes() for episode in episodes}) == 7
+
+
+def test_the_camera_sees_the_object_where_the_truth_puts_it(scene):
+    """The calibration projects a cube's true position onto pixels of the cube's colour."""
+    config = replace(SMALL, task="grasp", size=128)
+    found = 0
+    for index in range(6):
+        episode = collection.make_episode(config, index, scene)
+        thing = episode.provenance["object"]
+        colour = next(o["colour"] for o in episode.provenance["objects"] if o["name"] == thing)
+        ((column, row),) = episode.calibration.project(
+            episode.truth[f"{thing}/position"][:1]
+        ).round()
+        pixel = episode.frames[0, int(row), int(column)].astype(float)
+        found += np.corrcoef(pixel - pixel.mean(), np.array(colour) - np.mean(colour))[0, 1] > 0.8
+    assert found >= 4  # it may be hidden, or grey
+
+
+def test_the_expert_lifts_what_it_grasps(scene):
+    config = replace(SMALL, task="grasp", steps=40)
+    held = []
+    for index in range(4):
+        episode = collection.make_episode(config, index, scene)
+        held.append(bool(episode.truth[f"{episode.provenance['object']}/held"].any()))
+    assert sum(held) >= 3  # its aim is off by some millimetres on purpose
+
+
+def test_commands_lead_where_the_arm_then_goes(scene):
+    episode = collection.make_episode(replace(SMALL, task="waypoints", steps=30), 0, scene)
+    moved = np.linalg.norm(episode.actions[:, :3], axis=1) > 0.02
+    told, did = episode.commanded[moved, :3], episode.actions[moved, :3]
+    assert moved.sum() > 5
+    cosines = (told * did).sum(1) / np.linalg.norm(told, axis=1) / np.linalg.norm(did, axis=1)
+    assert np.median(cosines) > 0.9
+
+
+def test_the_mixture_is_that_of_the_study():
+    drawn = [collection._draw_kind("mix", collection._rng(5, index)) for index in range(2000)]
+    for kind, share in motions.MIXTURE.items():
+        assert drawn.count(kind) / 2000 == pytest.approx(share, abs=0.04)
+
+
+def test_random_motion_covers_the_table_and_moves_the_hand(scene):
+    config = replace(SMALL, task="random", steps=60)
+    states = np.concatenate(
+        [collection.make_episode(config, index, scene).states for index in range(3)]
+    )
+    assert np.ptp(states[:, :3], axis=0).min() > 0.2
+    assert np.ptp(states[:, 6]) > 0.8
+
+
+def test_what_cannot_be_collected_is_refused():
+    with pytest.raises(ValueError, match="no task 'dance', expected one of mix"):
+        collection.CollectionConfig(task="dance")
+    with pytest.raises(ValueError, match="1 steps an episode"):
+        collection.CollectionConfig(steps=1)
