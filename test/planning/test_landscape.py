@@ -44,7 +44,7 @@ def test_points_without_a_finite_energy_are_counted_and_never_the_least():
     landscape = measure_landscape(half, ("dx", "dy"), (0.1, 0.1), 5, RECORDED)
     assert landscape.dropped == 2 * 5
     assert landscape.least[0] <= 0
-    with pytest.raises(PlanningError, match="all 5 candidates"):
+    with pytest.raises(PlanningError, match="each of the 5 candidates"):
         measure_landscape(lambda actions: bowl(actions) * math.nan, ("dx",), (0.1,), 5, RECORDED)
 
 

@@ -188,7 +188,7 @@ def test_a_plan_without_finite_energies_ends_the_task_and_says_so():
     end = make_mpc(world, [goal(0.5, 0.0, 0.3, energy=0.01)]).step(world.context())
     assert end.status is Status.PLANNING_FAILED
     assert end.action is None
-    assert "all 100 candidates" in end.reason
+    assert "each of the 100 candidates" in end.reason
 
 
 def test_a_plan_of_little_confidence_is_not_executed():

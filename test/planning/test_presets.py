@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from vjepa_ros.planning.limits import Box
@@ -45,12 +47,15 @@ def test_presets_take_arguments_of_ones_own(name):
         ("cmaes", {}, "solver 'cmaes' is unknown, expected one of cem, icem"),
         ("cem", {"beta": 2}, "solver 'cem' has no argument 'beta', expected some of horizon"),
         ("cem", {"samples": 0}, "samples is 0"),
+        ("cem", {"samples": 64.0}, "samples is 64.0, expected a whole number"),
+        ("cem", {"elites": math.nan}, "elites is nan"),
         ("cem", {"elites": 1}, "elites is 1, expected at least 2"),
         ("cem", {"samples": 8}, "elites is 10, expected .* at most samples, 8"),
         ("cem", {"horizon": 0}, "horizon is 0"),
         ("cem", {"iterations": 0}, "iterations is 0"),
         ("cem", {"seed": -1}, "seed is -1"),
         ("cem", {"gripper_std": 0.0}, "gripper_std is 0"),
+        ("cem", {"gripper_std": math.nan}, "gripper_std is nan"),
         ("cem", {"momentum_std": 1.0}, "momentum_std is 1"),
         ("cem", {"momentum_mean_gripper": -0.1}, "momentum_mean_gripper is -0.1"),
         ("cem", {"gripper_dead_zone": -1.0}, "gripper_dead_zone is -1"),
@@ -58,7 +63,10 @@ def test_presets_take_arguments_of_ones_own(name):
         ("icem", {"decay": 0.5}, "decay is 0.5"),
         ("icem", {"momentum": 1.0}, "momentum is 1"),
         ("icem", {"kept_elites": 1.1}, "kept_elites is 1.1"),
+        ("icem", {"beta": math.nan}, "beta is nan"),
+        ("icem", {"decay": math.nan}, "decay is nan"),
         ("mppi", {"temperature": 0.0}, "temperature is 0"),
+        ("mppi", {"temperature": math.nan}, "temperature is nan"),
         ("mppi", {"min_std": 2.0}, "min_std is 2"),
         ("gradient", {"step": 0.0}, "step is 0"),
     ],

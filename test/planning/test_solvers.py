@@ -231,8 +231,17 @@ def test_a_search_without_any_finite_energy_fails_and_says_so(name):
     def broken(actions):
         return actions.sum((1, 2)) * torch.nan
 
-    with pytest.raises(PlanningError, match="all 64 candidates of iteration 1 are NaN or infinite"):
+    with pytest.raises(PlanningError, match="each of the 64 candidates of iteration 1 is NaN"):
         make_solver(name).solve(broken)
+
+
+@pytest.mark.parametrize("name", ["cem", "mppi"])
+def test_a_mean_without_a_finite_energy_is_no_plan(name):
+    def broken_for_one(actions):
+        return actions.square().sum((1, 2)) * (1.0 if len(actions) > 1 else torch.nan)
+
+    with pytest.raises(PlanningError, match="the energy of the plan is NaN"):
+        make_solver(name).solve(broken_for_one)
 
 
 @every_solver

@@ -90,7 +90,7 @@ def measure_landscape(
     for axis, values in zip(axes, torch.meshgrid(*grid, indexing="ij"), strict=True):
         actions[:, AXES[axis]] = values.flatten()
     search = Search(cost, keep_samples=False)
-    energies = search.evaluate(actions[:, None].to(at.device))
+    energies = search.evaluate(actions[:, None])
     return Landscape(
         axes=tuple(axes),
         grid=grid,

@@ -75,7 +75,10 @@ class Search:
 
     def evaluate(self, samples: Tensor) -> Tensor:
         """Energies [N] of one iteration's samples, infinite for those dropped."""
-        energies = self._finite_energies(samples)
+        number = len(self.energies) + 1
+        energies = self._finite_energies(
+            samples, f"each of the {len(samples)} candidates of iteration {number}"
+        )
         self.energies.append(energies.detach())
         if self.first_std is None:
             self.first_std = samples.detach().std(0)
@@ -85,7 +88,7 @@ class Search:
 
     def energy_of(self, plan: Tensor) -> float:
         """The energy of one plan [H, 7]."""
-        return float(self._finite_energies(plan[None])[0])
+        return float(self._finite_energies(plan[None], "the plan")[0])
 
     def record_elites(self, mean: Tensor, std: Tensor) -> None:
         self.elite_mean.append(mean)
@@ -108,7 +111,7 @@ class Search:
             samples=padded(self.samples) if self.keep_samples else None,
         )
 
-    def _finite_energies(self, samples: Tensor) -> Tensor:
+    def _finite_energies(self, samples: Tensor, whose: str) -> Tensor:
         energies = self.cost(samples)
         if energies.shape != samples.shape[:1]:
             raise ValueError(
@@ -119,9 +122,8 @@ class Search:
         dropped = int((~finite).sum())
         if dropped == len(samples):
             raise PlanningError(
-                f"no plan: the energies of all {dropped} candidates of iteration "
-                f"{len(self.energies) + 1} are NaN or infinite. Look for NaN in the latents, "
-                "the goal or the state, and at the weights' dtype"
+                f"the energy of {whose} is NaN or infinite. Look for NaN in the latents, the "
+                "goal or the state, and at the weights' dtype"
             )
         self.dropped += dropped
         return energies.float().masked_fill(~finite, torch.inf)
@@ -146,14 +148,15 @@ class Solver(ABC):
     keep_samples: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("horizon", "samples", "iterations"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}, expected at least 1")
+        for name in ("horizon", "samples", "iterations", "elites"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name} is {value}, expected a whole number of at least 1")
         if not 2 <= self.elites <= self.samples:
             raise ValueError(
                 f"elites is {self.elites}, expected at least 2 and at most samples, {self.samples}"
             )
-        if self.gripper_std <= 0:
+        if not self.gripper_std > 0:
             raise ValueError(f"gripper_std is {self.gripper_std:g}, expected more than 0")
         self._generator = torch.Generator(self.device)
         self._searched = torch.tensor(self.limits.searched(), device=self.device)

@@ -28,7 +28,7 @@ class CEM(Solver):
             name = f"momentum_{group}"
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name):g}, expected a number in [0, 1)")
-        if self.gripper_dead_zone < 0:
+        if not self.gripper_dead_zone >= 0:
             raise ValueError(f"gripper_dead_zone is {self.gripper_dead_zone:g}, expected 0 or more")
 
     @torch.no_grad()

@@ -24,13 +24,13 @@ class ICEM(Solver):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.beta < 0:
+        if not self.beta >= 0:
             raise ValueError(f"beta is {self.beta:g}, expected 0 (white noise) or more")
         if not 0 <= self.momentum < 1:
             raise ValueError(f"momentum is {self.momentum:g}, expected a number in [0, 1)")
         if not 0 <= self.kept_elites <= 1:
             raise ValueError(f"kept_elites is {self.kept_elites:g}, expected a fraction in [0, 1]")
-        if self.decay < 1:
+        if not self.decay >= 1:
             raise ValueError(f"decay is {self.decay:g}, expected 1 (no decay) or more")
 
     @torch.no_grad()

@@ -22,7 +22,7 @@ class MPPI(Solver):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.temperature <= 0:
+        if not self.temperature > 0:
             raise ValueError(f"temperature is {self.temperature:g}, expected more than 0")
         if not 0 <= self.min_std <= 1:
             raise ValueError(f"min_std is {self.min_std:g}, expected a fraction in [0, 1]")
