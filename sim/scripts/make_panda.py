@@ -7,6 +7,8 @@ clustering with quadric error (Lindstrom 2000): the vertices in one grid cell be
 point closest to all the planes that met there. Collision meshes become convex hulls, the
 fingers two boxes each: a flat pad and the part that carries it. The fingers get coloured
 sleeves, for the eye only, because black ones hardly change the picture when they close.
+The arm keeps a tenth of its mass: the real one carries its own weight, so that the torque
+limits of the motors are about what it pushes with.
 """
 
 import shutil
@@ -46,6 +48,7 @@ COLOURS = {
     "dark": (0.23, 0.24, 0.26),
     "blue": (0.04, 0.44, 0.68),
 }
+CARRIED = 0.1  # share of the arm's mass that its motors feel
 SLEEVE = (0.98, 0.42, 0.04)
 
 
@@ -176,6 +179,9 @@ def write_urdf(visuals: dict[str, dict[str, Shape]]) -> None:
     for link in root.findall("link"):
         name = link.get("name", "").removeprefix("panda_")
         source = "finger" if name.endswith("finger") else name
+        if name.startswith("link"):
+            mass = link.find("inertial/mass")
+            mass.set("value", f"{CARRIED * float(mass.get('value')):g}")
         turn = "3.14159265359" if name == "rightfinger" else "0"
         for old in (*link.findall("visual"), *link.findall("collision")):
             link.remove(old)

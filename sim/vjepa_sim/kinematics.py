@@ -18,6 +18,7 @@ HOME = np.array((0.0, -math.pi / 4, 0.0, -3 * math.pi / 4, 0.0, math.pi / 2, mat
 
 TCP_OFFSET = 0.1034  # metres from the hand frame to the TCP
 _DAMPING = 0.02
+_SOLVE_STEPS = 60
 
 
 def _translated_then_rolled(xyz: tuple[float, float, float], roll: float) -> np.ndarray:
@@ -89,7 +90,7 @@ def step_towards(
 def solve(position: np.ndarray, rotation: np.ndarray, start: np.ndarray = HOME) -> np.ndarray:
     """Joint angles for a tool pose; ValueError where the arm does not reach it."""
     joints = start
-    for _ in range(200):
+    for _ in range(_SOLVE_STEPS):
         joints = step_towards(joints, forward(joints), position, rotation)
     pose, _ = forward(joints)
     miss = float(np.linalg.norm(pose[:3, 3] - position))

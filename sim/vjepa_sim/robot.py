@@ -2,7 +2,7 @@
 
 A target is tracked as an impedance controller does: a set-point travels to it with limited
 speed and acceleration, the joints follow the set-point with limited torque beyond what
-gravity takes, and the set-point waits where the arm is held up by what it touches.
+gravity takes, and the set-point stays close where the arm is held up by what it touches.
 """
 
 import functools
@@ -30,6 +30,8 @@ _ARM = list(range(7))
 _FINGER_NAMES = ("panda_finger_joint1", "panda_finger_joint2")
 _FINGER_SPEED = 0.05  # m/s for each finger
 _FINGER_FRICTION = 1.5
+_STIFFNESS = np.repeat((20000.0, 300.0), 3)  # of the tool: N/m, then Nm/rad
+_HOLDING = np.repeat((4.0, 1.3), (4, 3))  # Nm with which a joint holds still
 # The left finger with its sleeve, for the shadow: from the pad outwards, from palm to tip.
 _FINGER_CORNERS = np.array(
     [(x, y, z) for x in (-0.011, 0.011) for y in (0.0, 0.017) for z in (0.0, 0.054)]
@@ -43,8 +45,8 @@ class ControlConfig:
     speed: float = 0.4  # m/s
     acceleration: float = 3.0  # m/s²
     turn_speed: float = 1.5  # rad/s
-    leash: float = 0.02  # m that the set-point may be ahead of a blocked arm
-    torque: tuple[float, ...] = (25, 25, 25, 25, 8, 8, 8)  # Nm beyond gravity
+    leash: float = 0.015  # m that the set-point may be ahead of a blocked arm
+    torque: tuple[float, ...] = (15, 15, 15, 15, 6, 6, 6)  # Nm beyond what gravity takes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,26 +127,32 @@ class Robot:
 
     def control(self, period: float) -> None:
         """One tick: move the set-point, solve for the joints, command the motors."""
-        states = self._bullet.getJointStates(self.body, _ARM + self.fingers)
+        states = self._bullet.getJointStates(self.body, _ARM)
         measured = np.array([joint[0] for joint in states])
         previous = self._command
         reached = kinematics.forward(previous)
-        ahead = reached[1][:3] @ (previous - measured[:7])  # of the arm, metres
-        self._advance_set_point(ahead, period)
+        pose, jacobian = reached
+        lag = jacobian[:3] @ (previous - measured)  # metres, while small
+        blocked = self._advance_set_point(pose[:3, 3] - lag, period)
 
         wanted = kinematics.step_towards(previous, reached, self._position, self._rotation)
         reach = kinematics.MAX_SPEED * period
         self._command = previous + np.clip(wanted - previous, -reach, reach)
-        gravity = self._bullet.calculateInverseDynamics(
-            self.body, measured.tolist(), [0.0] * 9, [0.0] * 9
-        )
+        torque = np.array(self._config.torque)
+        if blocked:
+            # All motors at their limits would push wherever that leads: each may only push as
+            # hard as a spring that pulls the tool to the set-point asks of it.
+            behind = self._command - measured
+            pull = jacobian.T @ (_STIFFNESS * (jacobian @ behind))
+            spring = _HOLDING + np.where(pull * behind > 0, np.abs(pull), 0.0)
+            torque = np.minimum(spring, torque)
         self._bullet.setJointMotorControlArray(
             self.body,
             _ARM,
             pybullet.POSITION_CONTROL,
             targetPositions=self._command.tolist(),
             targetVelocities=((self._command - previous) / period).tolist(),
-            forces=(np.abs(gravity[:7]) + self._config.torque).tolist(),
+            forces=torque.tolist(),
             positionGains=[0.3] * 7,
             velocityGains=[1.0] * 7,
         )
@@ -158,12 +166,10 @@ class Robot:
                 maxVelocity=_FINGER_SPEED,
             )
 
-    def _advance_set_point(self, ahead: np.ndarray, period: float) -> None:
+    def _advance_set_point(self, actual: np.ndarray, period: float) -> bool:
+        """Move the set-point towards the target; true if the tool cannot keep up with it."""
         config = self._config
         offset = self.target_position - self._position
-        if math.sqrt(ahead @ ahead) > config.leash and offset @ ahead > 0:
-            self._speed = 0.0
-            return
         distance = math.sqrt(offset @ offset)
         braking = math.sqrt(2 * config.acceleration * distance)
         self._speed = min(config.speed, self._speed + config.acceleration * period, braking)
@@ -172,11 +178,18 @@ class Robot:
             self._position = self.target_position
         else:
             self._position = self._position + offset * (move / distance)
+        ahead = self._position - actual
+        lead = math.sqrt(ahead @ ahead)
+        blocked = lead > config.leash
+        if blocked:
+            self._position = actual + ahead * (config.leash / lead)
+            self._speed = 0.0
 
         turn = rotation_vector(self.target_rotation @ self._rotation.T)
         angle = math.sqrt(turn @ turn)
         share = min(1.0, config.turn_speed * period / angle) if angle > 0 else 0.0
         self._rotation = rotation_about(share * turn) @ self._rotation
+        return blocked
 
     def _tie_fingers(self) -> None:
         """Both fingers always travel as far, as in the real hand."""

@@ -93,7 +93,7 @@ class ObjectTruth:
     quaternion_xyzw: np.ndarray  # (4,)
     velocity: np.ndarray  # (3,) m/s
     body: Body  # its geometry
-    touches: frozenset[str]  # names of objects, "table", "fingers", "robot", "floor"
+    touches: frozenset[str]  # names as in Scene.contacts
 
 
 class Scene:
@@ -138,11 +138,9 @@ class Scene:
             self._objects[thing.name] = unique, thing
 
         textures = draw.stream("textures")
-        room = Room(
-            appearance.draw_room(palette, textures),
-            appearance.draw_light(draw.stream("light")),
-            textures or np.random.default_rng(0),
-        )
+        self.look = appearance.draw_room(palette, textures)
+        self.light = appearance.draw_light(draw.stream("light"))
+        room = Room(self.look, self.light, textures or np.random.default_rng(0))
         self._renderer = Renderer(bullet, room, self._shadow_casters())
         self._substeps, self._asked = 0, 0.0
         self.step(0.25)  # things settle, and the clock starts after that
@@ -228,28 +226,39 @@ class Scene:
 
     def truth(self) -> dict[str, ObjectTruth]:
         """Where the objects really are and what they touch, by name. For scoring only."""
-        return {name: self._truth_of(unique, it) for name, (unique, it) in self._objects.items()}
+        pairs = self.contacts()
+        truth = {}
+        for name, (unique, placed) in self._objects.items():
+            position, quaternion = self._bullet.getBasePositionAndOrientation(unique)
+            velocity, _ = self._bullet.getBaseVelocity(unique)
+            truth[name] = ObjectTruth(
+                kind=placed.kind,
+                position=np.array(position),
+                quaternion_xyzw=np.array(quaternion),
+                velocity=np.array(velocity),
+                body=placed.body,
+                touches=frozenset(sum((pair for pair in pairs if name in pair), ())) - {name},
+            )
+        return truth
 
-    def _truth_of(self, unique: int, placed: Placed) -> ObjectTruth:
-        position, quaternion = self._bullet.getBasePositionAndOrientation(unique)
-        velocity, _ = self._bullet.getBaseVelocity(unique)
-        return ObjectTruth(
-            kind=placed.kind,
-            position=np.array(position),
-            quaternion_xyzw=np.array(quaternion),
-            velocity=np.array(velocity),
-            body=placed.body,
-            touches=self._touches(unique),
-        )
+    def contacts(self) -> dict[tuple[str, str], float]:
+        """Newtons between what touches, by pair of names in order. For scoring only.
 
-    def _touches(self, unique: int) -> frozenset[str]:
-        touched = set()
-        for contact in self._bullet.getContactPoints(bodyA=unique):
-            other, link, normal_force = contact[2], contact[4], contact[9]
-            if normal_force > 0:
-                is_finger = other == self.robot.body and link in self.robot.fingers
-                touched.add("fingers" if is_finger else self._names[other])
-        return frozenset(touched)
+        Names are those of the objects, "table", "floor", "fingers" and "robot" (the rest of it).
+        """
+        forces: dict[tuple[str, str], float] = {}
+        for contact in self._bullet.getContactPoints():
+            _, body_a, body_b, link_a, link_b, *_, force, _, _, _, _ = contact
+            if force > 0:
+                names = sorted((self._name(body_a, link_a), self._name(body_b, link_b)))
+                pair = (names[0], names[1])
+                forces[pair] = forces.get(pair, 0.0) + force
+        return forces
+
+    def _name(self, body: int, link: int) -> str:
+        if body == self.robot.body and link in self.robot.fingers:
+            return "fingers"
+        return self._names[body]
 
     # --- building --------------------------------------------------------------------------
 

@@ -15,11 +15,11 @@ def tile(name: str, rng: np.random.Generator) -> np.ndarray:
 def _clouds(rng: np.random.Generator, fall: float, stretch: float = 1.0) -> np.ndarray:
     """Noise whose amplitude falls with frequency; stretch > 1 draws it out along the rows."""
     rows = np.fft.fftfreq(SIZE)[:, None] * SIZE
-    columns = np.fft.fftfreq(SIZE)[None, :] * SIZE * stretch
+    columns = np.fft.rfftfreq(SIZE)[None, :] * SIZE * stretch
     frequency = np.hypot(rows, columns)
     frequency[0, 0] = np.inf
-    spectrum = np.fft.fft2(rng.standard_normal((SIZE, SIZE))) / frequency**fall
-    noise = np.fft.ifft2(spectrum).real
+    spectrum = np.fft.rfft2(rng.standard_normal((SIZE, SIZE))) / frequency**fall
+    noise = np.fft.irfft2(spectrum)
     return noise / noise.std()
 
 

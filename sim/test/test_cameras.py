@@ -1,0 +1,142 @@
+import numpy as np
+import pytest
+
+from vjepa_sim.cameras import CAMERAS, VIEWPOINTS, Displacement
+from vjepa_sim.geometry import pointing_down, quaternion_to_matrix, rotation_vector
+from vjepa_sim.robot import MAX_WIDTH
+from vjepa_sim.scene import Scene, SceneConfig
+
+PLAIN = SceneConfig(objects=(), randomise=frozenset(), width=256, height=256)
+
+
+def sleeve_centre(rgb: np.ndarray) -> np.ndarray:
+    """Column and row in the middle of the orange finger sleeves."""
+    red, green, blue = (rgb[..., channel].astype(int) for channel in range(3))
+    orange = (red - blue > 90) & (red > 1.6 * green)
+    assert orange.sum() > 20
+    rows, columns = np.nonzero(orange)
+    return np.array((columns.mean(), rows.mean()))
+
+
+@pytest.mark.parametrize("name", ["exterior", "exterior_right", "front"])
+def test_the_tool_is_found_where_it_projects_to(name):
+    with Scene(PLAIN) as scene:
+        scene.set_gripper(0.0)
+        for target in ((0.40, -0.15, 0.10), (0.58, 0.10, 0.20)):
+            scene.set_target(target, pointing_down())
+            scene.step(2.0)
+            # The closed sleeves' middle is 1.2 cm above the tool point.
+            middle = scene.state().position + (0, 0, 0.012)
+            expected = scene.camera(name).project(middle)
+            found = sleeve_centre(scene.render(name))
+            assert np.linalg.norm(found - expected) < 4, (name, target, expected, found)
+
+
+def test_an_object_is_found_where_it_projects_to_in_the_wrist_picture():
+    config = SceneConfig(objects=("cube",), randomise=frozenset(), width=256, height=256)
+    with Scene(config) as scene:
+        cube = scene.truth()["cube"].position
+        scene.set_target((cube[0] - 0.08, cube[1] + 0.02, 0.25), pointing_down(0.2))
+        scene.step(2.0)
+        rgb = scene.render("wrist").astype(int)
+        blue = rgb[..., 2] - rgb[..., 0] > 60
+        rows, columns = np.nonzero(blue)
+        found = np.array((columns.mean(), rows.mean()))
+        expected = scene.camera("wrist").project(cube)
+        assert np.linalg.norm(found - expected) < 6, (found, expected)
+
+
+def test_table_texture_stays_under_the_objects_when_the_wrist_moves():
+    """The room is drawn by our own rays, the robot by PyBullet: both must mean one camera."""
+    with Scene(PLAIN) as scene:
+        for name in CAMERAS:
+            camera = scene.camera(name)
+            rays = camera.rays()
+            points = camera.pose[:3, 3] + 0.7 * rays[:, 40, 200]
+            np.testing.assert_allclose(camera.project(points), (200, 40), atol=1e-3)
+
+
+def test_intrinsics_and_frame_follow_ros():
+    with Scene(PLAIN) as scene:
+        camera = scene.camera("exterior")
+        rotation = camera.pose[:3, :3]
+        np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-12)
+        assert np.linalg.det(rotation) == pytest.approx(1)
+        assert rotation[2, 1] < 0  # y down
+        assert rotation[0, 2] < 0  # z towards the robot
+        focal, centre = camera.intrinsics[0, 0], camera.intrinsics[0, 2]
+        assert centre == 127.5
+        assert 2 * np.degrees(np.arctan(128 / focal)) == pytest.approx(camera.field_of_view)
+        behind = camera.pose[:3, 3] - rotation[:, 2]
+        assert np.isnan(camera.project(behind)).all()
+
+
+def test_displacement_moves_the_camera_as_told():
+    moved = Displacement(translation=(0.02, 0.0, 0.0), rotation=(0.0, 3.0, 0.0))
+    orbited = Displacement(orbit=30.0)
+    with (
+        Scene(PLAIN) as scene,
+        Scene(SceneConfig(displacement=moved, **_plain())) as shifted,
+        Scene(SceneConfig(displacement=orbited, **_plain())) as turned,
+    ):
+        before, after = scene.camera().pose, shifted.camera().pose
+        np.testing.assert_allclose(after[:3, 3] - before[:3, 3], (0.02, 0, 0), atol=1e-12)
+        turn = np.degrees(rotation_vector(after[:3, :3] @ before[:3, :3].T))
+        np.testing.assert_allclose(turn, (0, 3, 0), atol=1e-9)
+        around = turned.camera().pose
+        target = np.array(VIEWPOINTS["exterior"].target)
+        np.testing.assert_allclose(turned.camera().project(target), (127.5, 127.5), atol=1e-6)
+        assert around[2, 3] == pytest.approx(before[2, 3])
+        turn = np.degrees(rotation_vector(around[:3, :3] @ before[:3, :3].T))
+        np.testing.assert_allclose(turn, (0, 0, 30), atol=1e-9)
+        np.testing.assert_allclose(shifted.camera("wrist").pose, scene.camera("wrist").pose)
+
+
+def test_a_nearer_gripper_has_a_nearer_shadow():
+    """Height above the table shows in one picture: the shadow joins the fingers at the table."""
+    with Scene(PLAIN) as scene:
+        scene.set_gripper(MAX_WIDTH)
+        lengths = []
+        for height in (0.02, 0.12):
+            scene.set_target((0.5, 0.0, height), pointing_down())
+            scene.step(2.0)
+            lit = scene.light.direction
+            foot = scene.state().position - height / lit[2] * np.array(lit)
+            column, row = scene.camera().project(np.array((foot[0], foot[1], 0.0))).round()
+            lengths.append(scene.render()[int(row), int(column)].astype(int).sum())
+            empty = scene.render()[-5, 5].astype(int).sum()
+        assert lengths[1] < 0.8 * empty
+
+
+def test_every_camera_sees_the_tool_at_the_start_except_from_the_wrist():
+    with Scene(SceneConfig(width=64, height=64)) as scene:
+        for seed in range(10):
+            scene.reset(seed)
+            tool = scene.state().position
+            for name in VIEWPOINTS:
+                column, row = scene.camera(name).project(tool)
+                assert 0 <= column < 64, (name, seed)
+                assert 0 <= row < 64, (name, seed)
+
+
+def test_unknown_camera_is_named():
+    with Scene(PLAIN) as scene, pytest.raises(ValueError, match="camera: no 'left', expected"):
+        scene.render("left")
+
+
+def _plain() -> dict:
+    return {"objects": (), "randomise": frozenset(), "width": 256, "height": 256}
+
+
+def test_wrist_camera_follows_the_hand():
+    with Scene(PLAIN) as scene:
+        first = scene.camera("wrist").pose
+        scene.set_target((0.5, 0.1, 0.2), pointing_down(0.5))
+        scene.step(2.0)
+        state, second = scene.state(), scene.camera("wrist").pose
+        hand = quaternion_to_matrix(state.quaternion_xyzw)
+        assert not np.allclose(first, second)
+        # It looks past the finger tips: they are in its picture, below the middle.
+        column, row = scene.camera("wrist").project(state.position + 0.005 * hand[:, 2])
+        assert column == pytest.approx(127.5, abs=1)
+        assert 128 < row < 256
