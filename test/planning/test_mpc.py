@@ -127,6 +127,20 @@ def test_goals_that_the_frame_already_shows_are_skipped():
     assert (end.status, end.goal, end.action) == (Status.REACHED, 1, None)
 
 
+def test_the_last_frame_of_the_context_is_now():
+    goals, elsewhere = [goal(*START, energy=0.01)], [0.5, 0.2, 0.3, 0.0]
+    for before, now, status in (
+        (elsewhere, START, Status.REACHED),
+        (START, elsewhere, Status.RUNNING),
+    ):
+        both = Context(
+            latents=torch.stack((latents(before), latents(now))),
+            states=torch.zeros(2, 7),
+            actions=torch.zeros(1, 7),
+        )
+        assert make_mpc(PointWorld(), goals).step(both).status is status
+
+
 # --- ends --------------------------------------------------------------------------------
 
 
@@ -146,9 +160,12 @@ def test_slow_progress_is_no_stall():
 
 
 def test_a_new_goal_starts_a_new_count_towards_a_stall():
-    world = PointWorld(obeys=0.0)
-    goals = [goal(0.42, 0.0, 0.3, steps=3), goal(0.9, 0.0, 0.3, steps=3)]
-    assert run(world, make_mpc(world, goals, stall_steps=4))[-1].status is Status.OUT_OF_STEPS
+    # Far from the second goal, the energy is always above what the first one had.
+    world = PointWorld(obeys=0.2)
+    goals = [goal(0.42, 0.0, 0.3, steps=3), goal(2.0, 0.0, 0.3, steps=8)]
+    decisions = run(world, make_mpc(world, goals, stall_steps=4, min_improvement=0.001))
+    assert [decision.goal for decision in decisions] == [0] * 3 + [1] * 9
+    assert decisions[-1].status is Status.OUT_OF_STEPS
 
 
 def test_it_stops_at_max_steps():

@@ -325,17 +325,21 @@ def test_cem_counts_the_mean_among_its_candidates_on_request():
     torch.testing.assert_close(statistics.samples[0, -1], warm_start)
 
 
-def test_the_gate_holds_for_a_mean_of_gated_plans():
-    # Elites that move without the gripper, and elites that close it in place: their mean
-    # would do both.
+@pytest.mark.parametrize("name", ["cem", "mppi"])
+def test_the_gate_holds_for_a_mean_of_gated_plans(name):
+    # One elite moves, the other closes the gripper in place: their mean would do both.
+    moving = torch.tensor([[0.07, 0, 0, 0, 0, 0, 0]])
+    closing = torch.tensor([[0.0, 0, 0, 0, 0, 0, 0.75]])
+
     def either(actions):
-        moves, closes = actions[:, 0, 0] > 0.04, actions[:, 0, GRIPPER] > 0.4
-        return 1.0 - (moves | closes).float()
+        distances = [(actions - one).abs().sum((1, 2)) for one in (moving, closing)]
+        return torch.minimum(*distances)
 
     limits = ActionLimits(gripper_gate=0.02)
-    for name in ("cem", "mppi"):
-        solution = make_solver(name, limits=limits, samples=512, iterations=1).solve(either)
-        limits.check(f"{name}'s plan", solution.actions)
+    solver = make_solver(name, limits=limits, elites=2, iterations=1)
+    solution = solver.solve(either, proposals=torch.stack((moving, closing)))
+    torch.testing.assert_close(solution.elites.sum(0), moving + closing)
+    limits.check("plan", solution.actions)
 
 
 def test_icem_never_loses_its_best_candidate():
