@@ -1,0 +1,52 @@
+"""What an action may ask for: how far, how far round, where to, how tilted."""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vjepa_ros import conventions
+from vjepa_ros.conventions import GRIPPER, POSITION, ROTATION
+from vjepa_ros.gate.pose import Pose
+from vjepa_ros.gate.rotations import from_vector, multiply, to_vector, z_axis
+from vjepa_ros.robots import Limits
+
+
+def limit_action(action: Tensor, limits: Limits) -> Tensor:
+    """The action [7] with translation and rotation shortened to their longest."""
+    matrix = conventions.euler_to_matrix(action[ROTATION])
+    x, y, z, w = conventions.matrix_to_quaternion(matrix).tolist()
+    turn = from_vector(shortened(to_vector((x, y, z, w)), limits.max_turn))
+    matrix = conventions.quaternion_to_matrix(torch.tensor(turn, dtype=action.dtype))
+    return torch.cat(
+        (
+            torch.from_numpy(shortened(action[POSITION].numpy(), limits.max_step)),
+            conventions.matrix_to_euler(matrix),
+            action[GRIPPER:].clamp(-1, 1),
+        )
+    )
+
+
+def confine(pose: Pose, limits: Limits) -> Pose:
+    """The nearest pose in the workspace whose tilt is allowed; the same object if it is one."""
+    position = np.clip(pose.position, limits.workspace_low, limits.workspace_high)
+    x, y, _ = axis = z_axis(pose.rotation)
+    excess = tilt(axis) - limits.max_tilt
+    if excess <= 0:
+        return pose if np.array_equal(position, pose.position) else Pose(position, pose.rotation)
+    # Downwards about the horizontal axis that is square to the tool's; straight up, any will do.
+    length = math.hypot(x, y)
+    about = np.array((-y, x, 0.0)) / length if length > 1e-9 else np.array((1.0, 0.0, 0.0))
+    return Pose(position, multiply(from_vector(excess * about), pose.rotation))
+
+
+def tilt(axis: tuple[float, float, float]) -> float:
+    """Radians between the tool's z axis and straight down."""
+    x, y, z = axis
+    return math.atan2(math.hypot(x, y), -z)
+
+
+def shortened(vector: np.ndarray, longest: float) -> np.ndarray:
+    length = math.sqrt(vector @ vector)
+    return vector if length <= longest else vector * (longest / length)
