@@ -1,0 +1,1 @@
+"""Training: masked pretraining of the encoder, action-conditioned training of the predictor."""

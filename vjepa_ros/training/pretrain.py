@@ -1,0 +1,163 @@
+"""Training the encoder: masked latent prediction, and the terms that small data needs.
+
+Targets are the layer-normalised latents of an encoder whose weights are a moving average of
+the trained one's. Every term has a weight; at 0 it is neither computed nor built.
+"""
+
+import copy
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vjepa_ros.model.encoder import Encoder
+from vjepa_ros.model.predictor import Predictor
+from vjepa_ros.model.presets import ModelConfig
+from vjepa_ros.model.transformer import Block, grid_positions, init_weights, rotary_tables
+from vjepa_ros.training.augment import AugmentConfig, vary
+from vjepa_ros.training.data import Batch, Share
+from vjepa_ros.training.losses import (
+    InverseDynamics,
+    TokenReadout,
+    prediction_error,
+    teacher_forced,
+)
+from vjepa_ros.training.masks import LARGE_BLOCKS, SMALL_BLOCKS, draw_mask
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainConfig:
+    frames: int = 4  # of a window
+    masked: float = 1.0  # weight of masked latent prediction
+    dynamics: float = 0.0  # of action-conditioned prediction, trained together with the encoder
+    inverse: float = 0.0  # of inverse dynamics
+    readout: float = 0.0  # of tool and object positions per token
+    gripper_weight: float = 3.0  # of closedness among what is read out
+    object_weight: float = 1.0  # of the object's position
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+
+
+class MaskedPredictor(nn.Module):
+    """Hidden patches from seen ones: a narrow transformer over both."""
+
+    def __init__(self, width: int, narrow: int, depth: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.embed = nn.Linear(width, narrow)
+        self.mask_token = nn.Parameter(torch.zeros(narrow))
+        self.blocks = nn.ModuleList(Block(narrow, heads) for _ in range(depth))
+        self.norm = nn.LayerNorm(narrow, eps=1e-6)
+        self.proj = nn.Linear(narrow, width)
+        init_weights(self)
+
+    def forward(self, tokens: Tensor, seen: Tensor, hidden: Tensor, positions: Tensor) -> Tensor:
+        """Latents at `hidden` [B, N] from tokens [B, M, width] at `seen` [B, M]."""
+        x = self.embed(tokens)
+        masks = self.mask_token.to(x.dtype).expand(len(hidden), hidden.shape[1], -1)
+        x = torch.cat((x, masks), 1)
+        rotary = batched_rotary(positions, torch.cat((seen, hidden), 1), x.shape[-1] // self.heads)
+        for block in self.blocks:
+            x = block(x, rotary)
+        return self.proj(self.norm(x[:, seen.shape[1] :]))
+
+
+def batched_rotary(positions: Tensor, chosen: Tensor, head_dim: int) -> tuple[Tensor, Tensor]:
+    """Rotary tables [B, 1, N, head_dim] of patches chosen [B, N] among positions [L, 3]."""
+    cosines, sines = rotary_tables(positions, head_dim)
+    return cosines[chosen][:, None], sines[chosen][:, None]
+
+
+class Pretraining(nn.Module):
+    """What is trained in this stage, and its losses."""
+
+    def __init__(self, model: ModelConfig, config: PretrainConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = Encoder(model.encoder)
+        self.target = copy.deepcopy(self.encoder).requires_grad_(False)
+        width, self.grid = model.encoder.width, model.image_size // model.encoder.patch
+        if config.masked:
+            narrow = max(64, width // 2 // 64 * 64)
+            self.masked = MaskedPredictor(width, narrow, depth=4, heads=narrow // 32)
+        if config.dynamics:
+            if model.predictor is None:
+                raise ValueError(f"{model.preset} has no predictor: set `dynamics` to 0")
+            self.predictor = Predictor(model.predictor)
+        if config.inverse:
+            self.inverse = InverseDynamics(width, self.grid**2)
+        if config.readout:
+            self.readout = TokenReadout(width, config.gripper_weight, config.object_weight)
+
+    @property
+    def frames(self) -> int:
+        return self.config.frames
+
+    def averages(self) -> Iterable[tuple[nn.Module, nn.Module]]:
+        """Modules, and those that follow them as moving averages."""
+        return [(self.encoder, self.target)]
+
+    def forward(self, batch: Batch, generator: torch.Generator, share: Share) -> dict[str, Tensor]:
+        """The weighted terms of the loss. The generator draws for the batches of all processes."""
+        config, terms = self.config, {}
+        pixels, actions = vary(batch, config.augment, generator, share)
+        if config.masked:
+            terms["masked"] = config.masked * self._masked(pixels, generator, share)
+        if config.dynamics or config.inverse or config.readout:
+            latents = self._encode(self.encoder, pixels)
+        if config.dynamics:
+            with torch.no_grad():
+                targets = self._encode(self.target, pixels[:, 1:])
+            predicted = teacher_forced(self.predictor, latents, actions, batch.states)
+            terms["dynamics"] = config.dynamics * prediction_error(predicted, targets)
+        if config.inverse:
+            terms["inverse"] = config.inverse * self.inverse(latents, batch.actions)
+        if config.readout:
+            read = self.readout(latents, batch.states, batch.objects)
+            terms["readout"] = config.readout * read
+        return terms
+
+    def _encode(self, encoder: Encoder, pixels: Tensor) -> Tensor:
+        """Frames [B, T, 3, H, W], each alone, to latents [B, T, patches, width]."""
+        return encoder.encode(pixels.flatten(0, 1)).unflatten(0, pixels.shape[:2])
+
+    def _masked(self, pixels: Tensor, generator: torch.Generator, share: Share) -> Tensor:
+        """The mean error over both kinds of masks."""
+        clip = pixels.transpose(1, 2)  # [B, 3, T, H, W]
+        tubelets = clip.shape[2] // self.encoder.config.tubelet
+        total = len(clip) * share.world
+        with torch.no_grad():
+            target = self.target(clip).float()
+            target = F.layer_norm(target, target.shape[-1:])
+        errors = []
+        for kind in (SMALL_BLOCKS, LARGE_BLOCKS):
+            drawn = draw_mask(total, tubelets, self.grid, kind, generator)
+            seen, hidden = (part[share.of(total)].to(clip.device) for part in drawn)
+            predicted = self._predict_hidden(clip, seen, hidden)
+            truth = torch.take_along_dim(target, hidden[..., None], 1)
+            errors.append(F.l1_loss(predicted.float(), truth))
+        return torch.stack(errors).mean()
+
+    def _predict_hidden(self, clip: Tensor, seen: Tensor, hidden: Tensor) -> Tensor:
+        encoder = self.encoder
+        tubelets = clip.shape[2] // encoder.config.tubelet
+        tokens, _ = encoder.embed(clip * self._visible(seen, clip))
+        positions = grid_positions(tubelets, self.grid, self.grid, clip.device)
+        head_dim = encoder.config.width // encoder.config.heads
+        kept = torch.take_along_dim(tokens, seen[..., None], 1)
+        kept = encoder.transform(kept, batched_rotary(positions, seen, head_dim))
+        return self.masked(kept, seen, hidden, positions)
+
+    def _visible(self, seen: Tensor, clip: Tensor) -> Tensor:
+        """1 where a patch is seen, 0 elsewhere, [B, 1, T, H, W].
+
+        A convolutional stem looks across the borders of patches: it must not see the hidden.
+        """
+        config = self.encoder.config
+        tubelets = clip.shape[2] // config.tubelet
+        cells = torch.zeros(len(seen), tubelets * self.grid**2, device=clip.device)
+        cells = cells.scatter(1, seen, 1.0).view(-1, 1, tubelets, self.grid, self.grid)
+        for axis, factor in ((2, config.tubelet), (3, config.patch), (4, config.patch)):
+            cells = cells.repeat_interleave(factor, axis)
+        return cells

@@ -1,0 +1,107 @@
+"""Training presets: YAML files in config/ that name every number of a training run."""
+
+import dataclasses
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+import yaml
+
+from vjepa_ros.errors import UserError
+from vjepa_ros.training.posttrain import PosttrainConfig
+from vjepa_ros.training.pretrain import PretrainConfig
+from vjepa_ros.training.trainer import TrainerConfig
+
+Config = TypeVar("Config")
+
+_PLACES = (Path(__file__).parents[2] / "config", Path(sys.prefix) / "share/vjepa_ros/config")
+_PREFIX = "training_"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """What `train weights` collects, and what is kept back from training."""
+
+    episodes: int
+    seed: int
+    held_out: float = 0.04  # share of the episodes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pretrain:
+    losses: PretrainConfig
+    trainer: TrainerConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Posttrain:
+    losses: PosttrainConfig
+    trainer: TrainerConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    model: str  # one of the model presets
+    data: DataConfig
+    pretrain: Pretrain
+    posttrain: Posttrain
+
+
+def load_settings(preset: str, changes: list[str] | None = None) -> Settings:
+    """A preset by name or path, with changes as `pretrain.trainer.steps=100`."""
+    path = _find(preset)
+    tree = yaml.safe_load(path.read_text())
+    for change in changes or []:
+        _apply(tree, change)
+    return _build(Settings, tree, path.name)
+
+
+def _find(preset: str) -> Path:
+    if Path(preset).suffix in (".yaml", ".yml"):
+        if not Path(preset).is_file():
+            raise UserError(f"--preset {preset}: no such file")
+        return Path(preset)
+    for place in _PLACES:
+        path = place / f"{_PREFIX}{preset}.yaml"
+        if path.is_file():
+            return path
+    names = sorted(
+        path.stem.removeprefix(_PREFIX)
+        for place in _PLACES
+        for path in place.glob(f"{_PREFIX}*.yaml")
+    )
+    raise UserError(f"--preset {preset}: expected one of {', '.join(names)}, or a .yaml file")
+
+
+def _apply(tree: dict[str, Any], change: str) -> None:
+    name, equals, value = change.partition("=")
+    *sections, key = name.split(".")
+    for section in sections:
+        tree = tree.setdefault(section, {})
+        if not isinstance(tree, dict):
+            raise UserError(f"--set {change}: {section} is no section of the preset")
+    if not equals:
+        raise UserError(f"--set {change}: expected NAME=VALUE, as pretrain.trainer.steps=100")
+    tree[key] = yaml.safe_load(value)
+
+
+def _build(kind: type[Config], values: Any, where: str) -> Config:
+    """A dataclass out of what YAML holds; a name that is wrong or missing is named."""
+    if not isinstance(values, Mapping):
+        raise UserError(f"{where}: found {values!r}, expected names and values")
+    hints = get_type_hints(kind)
+    unknown = [name for name in values if name not in hints]
+    if unknown:
+        raise UserError(f"{where}: no setting {unknown[0]!r}, expected of {', '.join(hints)}")
+    made = {
+        name: _build(hints[name], value, f"{where}: {name}")
+        if dataclasses.is_dataclass(hints[name])
+        else value
+        for name, value in values.items()
+    }
+    try:
+        return kind(**made)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{where}: {error}") from error

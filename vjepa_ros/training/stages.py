@@ -1,0 +1,87 @@
+"""The stages of training, from episodes to weights, each in a folder of its own.
+
+A stage that was interrupted goes on where its last checkpoint was written.
+"""
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from vjepa_ros.model.checkpoints import Weights, save_weights
+from vjepa_ros.model.encoder import Encoder
+from vjepa_ros.model.predictor import Predictor
+from vjepa_ros.model.presets import ModelConfig
+from vjepa_ros.training.data import EpisodeSet, View, split_episodes, unpack
+from vjepa_ros.training.posttrain import Posttraining
+from vjepa_ros.training.pretrain import Pretraining
+from vjepa_ros.training.settings import Posttrain, Pretrain
+from vjepa_ros.training.trainer import this_share, train
+
+WEIGHTS = "weights.safetensors"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """Where a stage takes its data from, and where it puts what it makes."""
+
+    data: Path
+    out: Path
+    unpacked: Path
+    held_out: float  # share of the episodes that training never sees
+    device: torch.device
+
+    def episodes(self, model: ModelConfig) -> EpisodeSet:
+        return self._unpack(model, 0)
+
+    def held_out_episodes(self, model: ModelConfig) -> EpisodeSet:
+        return self._unpack(model, 1)
+
+    def _unpack(self, model: ModelConfig, part: int) -> EpisodeSet:
+        paths = split_episodes(self.data, self.held_out)[part]
+        view = View(size=model.image_size, crop=model.crop, step_period=model.step_period)
+        if this_share().rank == 0:  # for all processes
+            unpack(paths, view, self.unpacked)
+        if dist.is_initialized():
+            dist.barrier()
+        return unpack(paths, view, self.unpacked)
+
+
+def pretrain(settings: Pretrain, model: ModelConfig, run: Run) -> Path:
+    """An encoder from nothing; with `dynamics` a predictor that grew up with it."""
+    torch.manual_seed(settings.trainer.seed)
+    stage = Pretraining(model, settings.losses)
+    train(stage, run.episodes(model), settings.trainer, run.out, run.device)
+    predictor = stage.predictor if settings.losses.dynamics else None
+    config = replace(model, predictor=model.predictor if predictor else None, trained_horizon=0)
+    return _save(run.out, config, stage.target, predictor, settings)
+
+
+def posttrain(settings: Posttrain, model: ModelConfig, weights: Weights, run: Run) -> Path:
+    """A predictor for the encoder of the weights; it starts as theirs if they have one."""
+    if weights.encoder is None or model.predictor is None:
+        missing = "encoder" if weights.encoder is None else "predictor"
+        raise ValueError(f"{weights.identity} has no {missing}: there is nothing to train")
+    torch.manual_seed(settings.trainer.seed)
+    predictor = weights.predictor or Predictor(model.predictor)
+    stage = Posttraining(weights.encoder, predictor.requires_grad_(), settings.losses)
+    train(stage, run.episodes(model), settings.trainer, run.out, run.device)
+    config = replace(model, trained_horizon=settings.losses.horizon)
+    return _save(run.out, config, stage.encoder, stage.averaged, settings, weights.metadata)
+
+
+def _save(
+    folder: Path,
+    config: ModelConfig,
+    encoder: Encoder,
+    predictor: Predictor | None,
+    settings: Pretrain | Posttrain,
+    before: dict[str, Any] | None = None,
+) -> Path:
+    path = folder / WEIGHTS
+    if this_share().rank == 0:
+        about = {**(before or {}), type(settings).__name__.lower(): asdict(settings)}
+        save_weights(path, config, encoder, predictor, metadata=about)
+    return path
