@@ -122,7 +122,7 @@ def test_convert_joins_a_predictor_with_the_encoder_it_was_trained_on(files):
         ),
         (("vitg.pt", "o.pt"), "the output is safetensors"),
         (("vitg.pt", "nowhere/o.safetensors"), "cannot be written"),
-        (("none.pt", "o.safetensors"), "no such file"),
+        (("none.pt", "o.safetensors"), "none.pt: cannot be read as weights: No such file"),
     ],
 )
 def test_convert_says_what_is_wrong(files, monkeypatch, arguments, message):

@@ -54,13 +54,12 @@ class CheckpointFile:
 
 def read_checkpoint(path: Path) -> CheckpointFile:
     """The tensors of a checkpoint file, memory-mapped."""
-    if path.is_dir():
-        raise WeightsError(path, "is a folder, expected a file: name the weights inside it")
-    if not path.exists():
-        raise WeightsError(path, "no such file")
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(512)
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            head = file.read(512)
+    except OSError as error:
+        raise WeightsError(path, f"cannot be read as weights: {error.strerror}") from error
     if head.startswith(b"PK\x03\x04"):
         return _read_torch(path)
     if head[8:9] == b"{":

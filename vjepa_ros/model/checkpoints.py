@@ -83,7 +83,7 @@ def load_weights(
         stacked = checkpoint.tensors[name]
         stored = torch.cat(stacked) if len(stacked) > 1 else stacked[0]
         tensor = stored.to(device, dtype, copy=True)
-        if not tensor.isfinite().all():
+        if not torch.stack(tensor.aminmax()).isfinite().all():  # NaN is both least and most
             raise WeightsError(checkpoint.file.path, f"{name} holds NaN or infinite numbers")
         return _digest(name, stored), tensor
 
