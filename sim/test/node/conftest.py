@@ -1,0 +1,277 @@
+"""A laboratory: the robot node in a process of its own, and a node here that talks to it."""
+
+import contextlib
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+PROFILE = Path(__file__).parents[3] / "config" / "fastdds.xml"
+os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
+os.environ["ROS_PYTHON_CHECK_FIELDS"] = "1"
+os.environ["FASTRTPS_DEFAULT_PROFILES_FILE"] = str(PROFILE)
+
+from control_msgs.action import GripperCommand  # noqa: E402
+from geometry_msgs.msg import PoseStamped  # noqa: E402
+from rcl_interfaces.srv import SetParameters  # noqa: E402
+from rclpy.action import ActionClient  # noqa: E402
+from rclpy.context import Context  # noqa: E402
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor  # noqa: E402
+from rclpy.node import Node  # noqa: E402
+from rclpy.parameter import Parameter  # noqa: E402
+from rclpy.qos import QoSProfile, ReliabilityPolicy  # noqa: E402
+from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState  # noqa: E402
+from std_srvs.srv import Trigger  # noqa: E402
+from vjepa_msgs.msg import SceneTruth  # noqa: E402
+from vjepa_msgs.srv import ResetScene, StepSim  # noqa: E402
+
+NAMESPACES = (f"/robot_{os.getpid()}_{number}" for number in itertools.count())
+PATIENCE = 20.0  # seconds: discovery on a busy machine
+QUIET = 0.3  # seconds after which nothing more is on its way
+SMALL = {"image_width": 64, "image_height": 48}
+
+# In lock-step a second of messages comes in a tenth: the usual depth of 5 would lose some.
+DEEP_BEST_EFFORT = QoSProfile(depth=5000, reliability=ReliabilityPolicy.BEST_EFFORT)
+
+POSE = "franka_robot_state_broadcaster/current_pose"
+FINGERS = "franka_gripper/joint_states"
+TOPICS = {
+    POSE: PoseStamped,
+    FINGERS: JointState,
+    "joint_states": JointState,
+    "camera/image_raw": Image,
+    "camera/camera_info": CameraInfo,
+    "camera/image_raw/compressed": CompressedImage,
+    "sim/truth": SceneTruth,
+}
+
+
+class RobotProcess:
+    """The node under test, as `vjepa_sim_robot` starts it, in a namespace of its own."""
+
+    def __init__(self, log: Path, **parameters: object) -> None:
+        self.log = log
+        self.namespace = next(NAMESPACES)
+        options = [
+            option for name, value in parameters.items() for option in ("-p", f"{name}:={value}")
+        ]
+        options += ["-r", f"__ns:={self.namespace}"]
+        with log.open("w") as stderr:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "vjepa_sim.node", "--ros-args", *options],
+                stderr=stderr,
+                stdout=subprocess.DEVNULL,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def said(self) -> str:
+        return self.log.read_text()
+
+    def end(self, with_signal: signal.Signals = signal.SIGINT) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(with_signal)
+        return self.process.wait(PATIENCE)
+
+
+class Inbox:
+    """What has arrived on one topic, in order."""
+
+    def __init__(self) -> None:
+        self._messages: list = []
+        self._changed = threading.Condition()
+
+    def put(self, message: object) -> None:
+        with self._changed:
+            self._messages.append(message)
+            self._changed.notify_all()
+
+    def clear(self) -> None:
+        with self._changed:
+            self._messages.clear()
+
+    def wait(self, count: int = 1) -> list:
+        """All messages, when there are that many; AssertionError if they do not come."""
+        with self._changed:
+            complete = self._changed.wait_for(lambda: len(self._messages) >= count, PATIENCE)
+            assert complete, f"{len(self._messages)} messages came, {count} were expected"
+            return list(self._messages)
+
+    def all(self) -> list:
+        """What has come, when nothing more is on its way."""
+        time.sleep(QUIET)
+        with self._changed:
+            return list(self._messages)
+
+
+class Lab:
+    """Talks to one robot."""
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self._inboxes: dict[str, Inbox] = {}
+        self._target = node.create_publisher(PoseStamped, "target_pose", 1)
+        self._hand = ActionClient(node, GripperCommand, "gripper_action")
+        self._clients: dict[str, object] = {}
+        self._sequence = 0
+
+    def connect(self) -> None:
+        """Wait until robot and laboratory have found each other."""
+        self.until(lambda: self._target.get_subscription_count() == 1)
+        assert self._hand.wait_for_server(PATIENCE)
+
+    def until(self, condition) -> None:
+        end = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < end, "waited in vain"
+            time.sleep(0.01)
+
+    def inbox(self, topic: str) -> Inbox:
+        if topic not in self._inboxes:
+            inbox = self._inboxes[topic] = Inbox()
+            self.node.create_subscription(TOPICS[topic], topic, inbox.put, DEEP_BEST_EFFORT)
+            self.until(lambda: self.node.count_publishers(topic) == 1)
+            time.sleep(QUIET)  # the robot finds the subscription
+        self._inboxes[topic].clear()
+        return self._inboxes[topic]
+
+    def wait(self, future):
+        done = threading.Event()
+        future.add_done_callback(lambda _: done.set())
+        assert done.wait(PATIENCE), "no answer"
+        return future.result()
+
+    def call(self, kind: type, name: str, **fields: object):
+        if name not in self._clients:
+            self._clients[name] = self.node.create_client(kind, name)
+        client = self._clients[name]
+        assert client.wait_for_service(PATIENCE), f"no service {name}"
+        return self.wait(client.call_async(kind.Request(**fields)))
+
+    def reset(self, seed: int = 0, **fields: object) -> ResetScene.Response:
+        return self.call(ResetScene, "sim/reset", seed=seed, **fields)
+
+    def step(self, seconds: float, **fields: object) -> StepSim.Response:
+        return self.call(StepSim, "sim/step", seconds=seconds, **fields)
+
+    def recover(self) -> Trigger.Response:
+        return self.call(Trigger, "error_recovery")
+
+    def set(self, **parameters: object):
+        """Set parameters at run time; `__` stands for a dot."""
+        given = [
+            Parameter(name.replace("__", "."), value=value).to_parameter_msg()
+            for name, value in parameters.items()
+        ]
+        name = "vjepa_sim_robot/set_parameters"
+        return self.call(SetParameters, name, parameters=given).results
+
+    def send_target(self, position, quaternion=(1.0, 0.0, 0.0, 0.0), frame="base"):
+        """Returns the stamp, for StepSim.after_target."""
+        target = PoseStamped()
+        self._sequence += 1
+        target.header.frame_id, target.header.stamp.sec = frame, self._sequence
+        pose = target.pose
+        pose.position.x, pose.position.y, pose.position.z = map(float, position)
+        turn = pose.orientation
+        turn.x, turn.y, turn.z, turn.w = map(float, quaternion)
+        self._target.publish(target)
+        return target.header.stamp
+
+    def move(self, position, seconds: float, **target: object) -> np.ndarray:
+        """Send a target and let time pass, in lock-step; the tool's positions on the way."""
+        poses = self.inbox(POSE)
+        stamp = self.send_target(position, **target)
+        assert self.step(seconds, after_target=stamp).success
+        return np.array([xyz(pose) for pose in poses.all()])
+
+    def grip(self, position: float, max_effort: float = 0.0):
+        """The goal handle, as soon as the hand has accepted or rejected."""
+        goal = GripperCommand.Goal()
+        goal.command.position, goal.command.max_effort = position, max_effort
+        return self.wait(self._hand.send_goal_async(goal))
+
+    def destroy(self) -> None:
+        self._hand.destroy()
+
+
+def xyz(pose: PoseStamped) -> tuple[float, float, float]:
+    return pose.pose.position.x, pose.pose.position.y, pose.pose.position.z
+
+
+@contextlib.contextmanager
+def lab_of(robot: RobotProcess) -> Iterator[Lab]:
+    """A laboratory in the robot's namespace, when the two have found each other."""
+    context = Context()
+    context.init()
+    node = Node("laboratory", context=context, namespace=robot.namespace)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(node)
+
+    def spin() -> None:
+        with contextlib.suppress(ExternalShutdownException):
+            executor.spin()
+
+    thread = threading.Thread(target=spin)
+    thread.start()
+    lab = Lab(node)
+    try:
+        lab.connect()
+        yield lab
+    finally:
+        executor.shutdown(timeout_sec=2)
+        thread.join()
+        lab.destroy()
+        node.destroy_node()
+        context.try_shutdown()
+
+
+@pytest.fixture(scope="module")
+def start_robot(tmp_path_factory):
+    """Starts robots; those that still run at the end must end with 0."""
+    robots: list[RobotProcess] = []
+
+    def start(**parameters: object) -> RobotProcess:
+        log = tmp_path_factory.mktemp("robot") / "log"
+        robots.append(RobotProcess(log, **{**SMALL, **parameters}))
+        return robots[-1]
+
+    yield start
+    alive = [robot for robot in robots if robot.process.poll() is None]
+    assert [robot.end() for robot in alive] == [0] * len(alive)
+
+
+@pytest.fixture(scope="session")
+def new_lab():
+    """For a test that starts a robot of its own: `with new_lab(robot) as lab`."""
+    return lab_of
+
+
+@pytest.fixture(scope="module")
+def lockstep(start_robot) -> RobotProcess:
+    return start_robot(mode="lockstep")
+
+
+@pytest.fixture(scope="module")
+def module_lab(lockstep):
+    with lab_of(lockstep) as lab:
+        yield lab
+
+
+@pytest.fixture
+def lab(lockstep, module_lab):
+    """A robot in lock-step, at the start of a scene."""
+    assert lockstep.process.poll() is None, lockstep.said()
+    assert module_lab.reset(seed=0, task="grasp", object="cube").success
+    return module_lab

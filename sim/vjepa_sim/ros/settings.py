@@ -1,0 +1,70 @@
+"""What the robot node is told when it starts: see config/sim.yaml."""
+
+from dataclasses import dataclass
+
+from vjepa_sim.appearance import PALETTES
+from vjepa_sim.cameras import VIEWPOINTS
+from vjepa_sim.layout import ASPECTS
+from vjepa_sim.ros.parameters import setting
+from vjepa_sim.scene import SceneConfig
+from vjepa_sim.tasks import Task, make_task
+
+MAX_SEED = 2**32 - 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Fixed when the node starts; what goes wrong meanwhile is in vjepa_sim/faults.py."""
+
+    mode: str = setting(
+        "real",
+        "real: as the wall clock; fast: `speed` times that; lockstep: only when sim/step asks",
+        choices=("real", "fast", "lockstep"),
+    )
+    speed: float = setting(10.0, "times real time, in mode fast", low=0.1, high=100.0)
+    stamps: str = setting(
+        "auto",
+        "sim: simulated time, published on /clock (others set use_sim_time); wall: the "
+        "system's, as hardware; auto: wall in mode real, sim in the others",
+        choices=("auto", "sim", "wall"),
+    )
+    state_rate: float = setting(100.0, "Hz of tool pose and joint states", low=1.0, high=240.0)
+    camera_rate: float = setting(15.0, "Hz of pictures", low=0.1, high=120.0)
+    truth_rate: float = setting(10.0, "Hz of sim/truth", low=0.1, high=240.0)
+    task: str = setting("grasp cube", "one of `vjepa-sim tasks`")
+    seed: int = setting(0, "of the scene, and of the faults' chances", low=0, high=MAX_SEED)
+    randomise: tuple[str, ...] = setting(
+        ASPECTS, "what the seed may change; [''] for nothing", choices=("", *ASPECTS)
+    )
+    distractors: int = setting(0, "things on the table that no task is about", low=0, high=6)
+    palette: str = setting("train", "colours and surfaces", choices=tuple(PALETTES))
+    viewpoint: str = setting("exterior", "where the camera stands", choices=tuple(VIEWPOINTS))
+    image_width: int = setting(256, "pixels", low=32, high=1920)
+    image_height: int = setting(256, "pixels", low=32, high=1080)
+    arm_prefix: str = setting("panda", "of joint names: panda, or fr3 as on a Research 3")
+    base_frame: str = setting("base", "of poses; targets in other frames are refused")
+    camera_frame: str = setting("camera_optical_frame", "of pictures")
+
+    @property
+    def wall_stamps(self) -> bool:
+        return self.stamps == "wall" or (self.stamps == "auto" and self.mode == "real")
+
+    @property
+    def pace(self) -> float:
+        """Simulated seconds in one of the wall clock's."""
+        return self.speed if self.mode == "fast" else 1.0
+
+    def first_task(self) -> Task:
+        name, *about = self.task.split() or [""]
+        if len(about) > 2:
+            raise ValueError(f"task {self.task!r}: expected a name, an object and a place")
+        return make_task(name, *about)
+
+    def scene_config(self) -> SceneConfig:
+        return SceneConfig(
+            distractors=self.distractors,
+            randomise=frozenset(self.randomise) - {""},
+            palette=self.palette,
+            width=self.image_width,
+            height=self.image_height,
+        )
