@@ -38,7 +38,7 @@ def _make_episode(steps: int = 5, seed: int = 0, height: int = 48, width: int = 
         ),
         task="lift the cup",
         provenance={"source": "test", "seed": seed},
-        truth={"object_position": rng.normal(size=(steps, 3))},
+        truth={"cup/position": rng.normal(size=(steps, 3))},
     )
 
 

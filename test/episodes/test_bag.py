@@ -1,3 +1,4 @@
+import os
 import shutil
 import tracemalloc
 from dataclasses import replace
@@ -87,24 +88,25 @@ def test_windows_of_a_bag_decode_the_right_frames(tmp_path, make_episode):
 
 
 def test_reading_a_long_bag_holds_one_frame_at_a_time(tmp_path, make_episode):
-    """300 frames are 66 MB; a chunk of the bag, one frame and the poses are a few."""
+    """300 frames are 69 MB, 10,000 are 2.3 GB; a chunk of the bag and the poses are a few MB."""
+    length = int(os.environ.get("EPISODE_LONG_BAG", "300"))
     episode = make_episode(steps=10)
     frames = np.random.default_rng(0).integers(0, 255, (10, 240, 320, 3), np.uint8)
     many = replace(
         episode,
-        states=np.repeat(episode.states, 30, axis=0),
-        stamps=START + np.arange(300) / 15,
-        frames=np.zeros((300, 1, 1, 3), np.uint8),
+        states=np.repeat(episode.states, length // 10, axis=0),
+        stamps=START + np.arange(length) / 15,
+        frames=np.zeros((length, 1, 1, 3), np.uint8),
         commanded=None,
         calibration=None,
         truth={},
     )
-    write_bag(tmp_path / "bag", many, (frames[step % 10] for step in range(300)), images="raw")
+    write_bag(tmp_path / "bag", many, (frames[step % 10] for step in range(length)), images="raw")
     tracemalloc.start()
     total = sum(int(frame[0, 0, 0]) for frame in read_bag(tmp_path / "bag").frames())
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert total == 30 * int(frames[:, 0, 0, 0].sum())
+    assert total == length // 10 * int(frames[:, 0, 0, 0].sum())
     assert peak < 10e6
 
 
@@ -350,7 +352,7 @@ def test_a_bag_that_was_cut_off_is_refused(tmp_path, episode):
     write_bag(tmp_path / "bag", episode, episode.frames)
     file = tmp_path / "bag" / "bag.mcap"
     file.write_bytes(file.read_bytes()[:-4000])
-    with pytest.raises(EpisodeError, match="closed properly"):
+    with pytest.raises(EpisodeError, match="`mcap recover` mends"):
         read_bag(tmp_path / "bag")
 
 
@@ -404,6 +406,13 @@ def test_unknown_topic_keys_are_refused():
         BagTopics.from_mapping({"imge": "x"})
     with pytest.raises(ValueError, match="clock is 'wall'"):
         BagTopics(clock="wall")
+
+
+def test_a_huge_message_is_refused(tmp_path, episode, monkeypatch):
+    write_bag(tmp_path / "bag", episode, episode.frames, images="raw")
+    monkeypatch.setattr("vjepa_ros.episodes.bag_scan.MAX_MESSAGE", 5000)
+    with pytest.raises(EpisodeError, match=r"image_raw: found a message of \d+ bytes, more than"):
+        read_bag(tmp_path / "bag")
 
 
 def test_bags_can_be_moved(tmp_path, episode):

@@ -198,7 +198,7 @@ def test_our_own_folder_comes_back(tmp_path, make_episode):
     back = read_droid(tmp_path / "a").load()
     for name in ("states", "stamps", "commanded"):
         np.testing.assert_allclose(getattr(back, name), getattr(episode, name), atol=1e-12)
-    np.testing.assert_allclose(back.truth["object_position"], episode.truth["object_position"])
+    np.testing.assert_allclose(back.truth["cup/position"], episode.truth["cup/position"])
     assert (back.task, back.provenance) == (episode.task, episode.provenance)
     known = episode.calibration
     np.testing.assert_allclose(back.calibration.camera_to_base, known.camera_to_base, atol=1e-9)

@@ -18,7 +18,7 @@ def test_png_keeps_every_number(tmp_path, episode):
     np.testing.assert_array_equal(back.frames, episode.frames)
     for name in ("states", "stamps", "commanded", "actions"):
         np.testing.assert_array_equal(getattr(back, name), getattr(episode, name))
-    np.testing.assert_array_equal(back.truth["object_position"], episode.truth["object_position"])
+    np.testing.assert_array_equal(back.truth["cup/position"], episode.truth["cup/position"])
     assert (back.task, back.provenance) == (episode.task, episode.provenance)
     assert back.calibration.to_json() == episode.calibration.to_json()
 

@@ -27,7 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     collect.add_argument("--episodes", type=int, required=True, metavar="N")
     collect.add_argument("--seed", type=int, default=0, help="of the whole collection (0)")
     collect.add_argument("--out", type=Path, required=True, metavar="DIR")
-    collect.add_argument("--steps", type=int, default=40, help="frames an episode, at 4 Hz (40)")
+    collect.add_argument(
+        "--steps", type=int, default=64, help="frames an episode at most, at 4 Hz (64)"
+    )
     collect.add_argument("--size", type=int, default=128, help="pixels, square (128)")
     collect.add_argument("--camera", default="exterior", help="of the simulation (exterior)")
     collect.add_argument(
@@ -144,7 +146,7 @@ def _collect(args: argparse.Namespace) -> int:
     except ValueError as error:
         raise UserError(str(error)) from error
     paths = collect(config, args.episodes, args.out, args.workers)
-    print(f"{args.out}: {len(paths)} episodes of {args.steps} frames")
+    print(f"{args.out}: {len(paths)} episodes")
     return 0
 
 

@@ -21,7 +21,7 @@ from vjepa_ros.episodes import bag_schema
 from vjepa_ros.episodes.bag_schema import BagTopics, nanoseconds_of, typestore
 from vjepa_ros.episodes.files import EpisodeError, reading
 
-_MAX_MESSAGE = 256 * 2**20  # bytes; a 4K image of 16-bit colours is 50 MB
+MAX_MESSAGE = 256 * 2**20  # bytes; a 4K image of 16-bit colours is 50 MB
 
 
 @dataclass(kw_only=True)
@@ -46,8 +46,8 @@ class BagScan:
         return seconds + nanoseconds * 1e-9
 
     def add(self, name: str, connection: Connection, log_time: int, raw: bytes) -> None:
-        if len(raw) > _MAX_MESSAGE:
-            raise ValueError(f"a message of {len(raw)} bytes, more than {_MAX_MESSAGE}")
+        if len(raw) > MAX_MESSAGE:
+            raise ValueError(f"a message of {len(raw)} bytes, more than {MAX_MESSAGE}")
         topic = connection.topic
         self.checksums[topic] = bag_schema.add_checksum(self.checksums[topic], log_time, raw)
         self.log_times[name].append(log_time)
@@ -99,7 +99,8 @@ def scan_bag(path: Path, topics: BagTopics) -> BagScan:
 
 @contextmanager
 def open_bag(path: Path) -> Iterator[Reader]:
-    with reading(path, "bag", "a rosbag2 bag (mcap or sqlite3) that was closed properly"):
+    expected = "a whole rosbag2 bag, mcap or sqlite3 (`mcap recover` mends one that was cut off)"
+    with reading(path, "bag", expected):
         bag = Reader(path)
         bag.open()
     try:

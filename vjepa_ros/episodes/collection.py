@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,6 +25,7 @@ from vjepa_ros.episodes.files import EpisodeError
 from vjepa_ros.episodes.npz import write_npz
 from vjepa_ros.episodes.workers import run_all
 from vjepa_ros.errors import UserError
+from vjepa_sim.motion import waypoint_motion
 from vjepa_sim.scene import Scene, SceneConfig
 
 TASKS = ("mix", *motions.BEGIN, "reach", "grasp", "pick_place")
@@ -40,7 +41,7 @@ class CollectionConfig:
 
     task: str = "mix"
     seed: int = 0
-    steps: int = 40  # frames an episode, one each 0.25 s
+    steps: int = 64  # frames an episode, one each 0.25 s; a demonstration may end earlier
     size: int = 128  # pixels, square
     camera: str = "exterior"
     encoding: Literal["png", "jpeg"] = "png"
@@ -80,7 +81,10 @@ def make_episode(config: CollectionConfig, index: int, scene: Scene) -> Episode:
     else:
         motion = motions.begin_expert(scene, seed, rng, name=kind)
     recording = _Recording(scene, config.camera)
-    for _ in islice(motion.steps, config.steps - 1):
+    steps = motion.steps
+    if config.task == "mix":  # all episodes of one length: what is done early goes on wandering
+        steps = chain(steps, waypoint_motion(scene, rng))
+    for _ in islice(steps, config.steps - 1):
         recording.add()
     about = {"motion": kind, **motion.about, "index": index, "scene_seed": seed}
     return recording.episode(task=about["task"], provenance={**_origin(config, scene), **about})

@@ -65,7 +65,7 @@ def write_droid(path: Path, trajectory: Trajectory, frames: Iterable[NDArray[np.
         if written != len(trajectory):
             raise ValueError(f"{written} frames, expected {len(trajectory)}: one for each state")
         _write_table(table, trajectory)
-        name = str(uuid.uuid5(uuid.NAMESPACE_URL, path.name))
+        name = str(uuid.uuid5(uuid.NAMESPACE_URL, "/".join(path.parts[-3:])))
         mp4_path = str(video.relative_to(scratch))
         metadata = {
             "uuid": name,
@@ -144,8 +144,20 @@ class _Table:
             calibration=self._calibration(serial, video),
             task=str(metadata.get("current_task") or ""),
             provenance=provenance,
-            truth={name: rows[:steps] for name, rows in self.file.get(_TRUTH, {}).items()},
+            truth={name: rows[:steps] for name, rows in self._truth().items()},
         )
+
+    def _truth(self) -> dict[str, NDArray[Any]]:
+        """All that lies below the group, by its path there."""
+        found: dict[str, NDArray[Any]] = {}
+
+        def note(name: str, item: h5py.Group | h5py.Dataset) -> None:
+            if isinstance(item, h5py.Dataset):
+                found[name] = item[:]
+
+        if _TRUTH in self.file:
+            self.file[_TRUTH].visititems(note)
+        return found
 
     def _rows(self, key: str, *shape: int) -> NDArray[np.float64]:
         with reading(self.path, key, f"a dataset [T, {', '.join(map(str, shape))}]"):

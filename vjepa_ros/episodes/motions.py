@@ -1,12 +1,10 @@
 """What happens in an episode that is collected in the simulation.
 
-A motion begins by resetting a scene and then moves the arm one control step at each `next`,
-for as long as one likes.
+A motion begins by resetting a scene and then moves the arm one control step at each `next`.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -30,7 +28,7 @@ class Motion:
 
 
 def begin_expert(scene: Scene, seed: int, rng: np.random.Generator, name: str = "") -> Motion:
-    """A task (any, unless named) done with noise, and wandering about once it is done."""
+    """A task (any, unless named) done with noise; the motion ends when it is done."""
     name = name or str(rng.choice(list(_EXPERT_TASKS), p=list(_EXPERT_TASKS.values())))
     task = make_task(name, str(rng.choice(GRASPABLE)), str(rng.choice(PLACES)))
     target = task.start(scene, seed)
@@ -40,7 +38,7 @@ def begin_expert(scene: Scene, seed: int, rng: np.random.Generator, name: str = 
         yield from expert_motion(scene, task, target, rng)
         about["success"] = bool(task.judge(scene, target).success)
 
-    return Motion(steps=chain(demonstrate(), waypoint_motion(scene, rng)), about=about)
+    return Motion(steps=demonstrate(), about=about)
 
 
 def begin_waypoints(scene: Scene, seed: int, rng: np.random.Generator) -> Motion:
