@@ -9,6 +9,7 @@ from vjepa_ros.errors import UserError
 
 COMMANDS = {
     "doctor": "check this machine: Python, ROS, torch, simulator; each line ok or what to do",
+    "episodes": "collect, inspect, convert and check recorded episodes: bags, DROID, npz",
     "weights": "say what a checkpoint holds, or convert one to a lean safetensors file",
     "landscape": "map the energies of actions around a recorded step, as a picture",
 }
