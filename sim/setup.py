@@ -30,7 +30,12 @@ setup(
     python_requires=">=3.11",
     install_requires=["numpy", "opencv-python-headless<5", "pybullet", "scipy"],
     extras_require={"test": ["pytest", "pytest-timeout"]},
-    entry_points={"console_scripts": ["vjepa-sim = vjepa_sim.__main__:main"]},
+    entry_points={
+        "console_scripts": [
+            "vjepa-sim = vjepa_sim.__main__:main",
+            "vjepa_sim_robot = vjepa_sim.node:main",
+        ]
+    },
     cmdclass={"develop": Develop},
     zip_safe=False,
 )

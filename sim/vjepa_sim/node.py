@@ -42,6 +42,7 @@ from vjepa_sim.ros.parameters import declare, read
 from vjepa_sim.ros.settings import MAX_SEED, Settings
 from vjepa_sim.ros.stage import Stage
 from vjepa_sim.ros.timing import Pace, Rhythm, Stamps
+from vjepa_sim.ros.warner import Warner
 from vjepa_sim.scene import PHYSICS_RATE
 from vjepa_sim.tasks import make_task
 
@@ -83,6 +84,7 @@ class RobotNode(Node):
         self._camera_due = Rhythm(settings.camera_rate)
         self._rhythms = self._state_due, self._truth_due, self._camera_due
         self._pace = Pace(settings.pace)
+        self._slowness, self._lost = Warner(self, period=5.0), 0.0
 
         self.add_post_set_parameters_callback(self._take_faults)
         self._take_faults([])
@@ -101,11 +103,10 @@ class RobotNode(Node):
 
     def _keep_pace(self) -> None:
         due, lost = self._pace.due()
-        if lost > 0:
-            self.get_logger().warning(
-                f"the machine is too slow for this pace: {lost:.2f} simulated seconds left out",
-                throttle_duration_sec=5.0,
-            )
+        self._lost += lost
+        slow = f"the machine is too slow: {self._lost:.2f} s of simulated time left out"
+        if self._lost > 0 and self._slowness.warn(slow):
+            self._lost = 0.0
         self._advance(due)
 
     def _advance(self, seconds: float) -> None:

@@ -17,6 +17,7 @@ from rclpy.task import Future
 from std_srvs.srv import Trigger
 
 from vjepa_sim.faults import PREFIX, Faults
+from vjepa_sim.ros.warner import Warner
 from vjepa_sim.scene import Scene
 
 _UNIT_NORM = 1e-3  # that a quaternion's norm may be off
@@ -29,6 +30,7 @@ class Arm:
         self._scene = scene
         self._frame = frame
         self._faults = Faults()
+        self._warner = Warner(node, period=1.0)
         self._newest = 0  # stamp in nanoseconds of the last target
         self._awaited: list[tuple[int, Future]] = []
         self._targets = node.create_subscription(PoseStamped, "target_pose", self._take, 1)
@@ -60,9 +62,7 @@ class Arm:
     def _take(self, target: PoseStamped) -> None:
         refusal = self._refusal() or objection(target, self._frame)
         if refusal:
-            self._node.get_logger().warning(
-                f"target_pose refused: {refusal}", throttle_duration_sec=1.0
-            )
+            self._warner.warn(f"target_pose refused: {refusal}")
         else:
             position, turn = target.pose.position, target.pose.orientation
             self._scene.set_target(

@@ -65,10 +65,10 @@ class Gripper:
         self._command(self._width, self._force)
 
     def reset(self) -> None:
-        """The scene was built anew: the hand is open and knows of no goal."""
+        """The scene was built anew, with its own start for the fingers."""
         self._end("abort")
-        self._width, self._force = MAX_WIDTH, USUAL_FORCE
-        self._command(self._width, self._force)
+        robot = self._scene.robot
+        self._command(robot.target_width, robot.target_force)
 
     def update(self, state: RobotState, now: float) -> None:
         """Look at the fingers; now is simulated seconds."""
