@@ -1,0 +1,80 @@
+"""Evaluations through the shipped kind of model, untrained: what must hold whatever it can do."""
+
+import json
+from dataclasses import asdict, replace
+
+import cv2
+import pytest
+
+pytest.importorskip("vjepa_sim.scene", reason="vjepa_sim is not here")
+
+from vjepa_ros.evaluation.runs import Evaluation, Report, evaluate
+from vjepa_ros.evaluation.trials import Trial
+from vjepa_ros.planning.planners import PlannerConfig
+
+QUICK = PlannerConfig(samples=12, iterations=2, elites=3, goal_steps=3)
+
+
+@pytest.fixture(scope="module")
+def reach(random_weights):
+    return Evaluation(
+        task="reach", goals="single", episodes=2, seed=5920, weights=random_weights, planner=QUICK
+    )
+
+
+@pytest.fixture(scope="module")
+def report(reach):
+    return evaluate(reach, workers=1)
+
+
+def untimed(report):
+    return [replace(trial, seconds=[]) for trial in report.trials]
+
+
+def test_two_workers_find_the_same_to_the_bit_as_one(reach, report):
+    assert untimed(evaluate(reach, workers=2)) == untimed(report)
+
+
+def test_an_episode_depends_on_its_own_seed_alone(reach, report):
+    alone = evaluate(replace(reach, episodes=1, seed=reach.seed + 1), workers=1)
+    assert untimed(alone) == untimed(report)[1:]
+    assert untimed(alone) != untimed(report)[:1]
+
+
+def test_a_film_shows_each_step_and_the_end(reach, report, tmp_path):
+    evaluate(replace(reach, episodes=1), workers=1, videos=tmp_path)
+    film = cv2.VideoCapture(str(tmp_path / "reach_5920.mp4"))
+    assert film.get(cv2.CAP_PROP_FRAME_COUNT) > report.trials[0].steps
+    assert film.get(cv2.CAP_PROP_FRAME_WIDTH) == 3 * 256
+
+
+def trial(seed, success):
+    return Trial(
+        seed=seed,
+        success=success,
+        reason="tool 0.031 m from the goal",
+        ended="its steps",
+        distance=0.01 * seed,
+        steps=seed,
+        seconds=[0.1] * seed,
+        energies=[0.5] * (seed + 1),
+        goals=[0] * (seed + 1),
+    )
+
+
+def test_the_report_adds_up(reach):
+    report = Report(
+        evaluation=replace(reach, weights="made up"),
+        weights_identity="tiny-123",
+        trials=[trial(1, True), trial(2, False), trial(3, True), trial(4, True)],
+    )
+    found = json.loads(json.dumps(report.as_json()))
+    assert found["episodes"] == 4
+    assert found["successes"] == 3
+    assert found["rate"] == 0.75
+    assert found["interval"][0] < 0.75 < found["interval"][1]
+    assert found["seconds_per_plan"] == {"median": pytest.approx(0.1), "p95": pytest.approx(0.1)}
+    assert found["steps"]["median"] == 2.5
+    assert found["reasons"] == {"2": "tool 0.031 m from the goal; the planner ended with its steps"}
+    assert found["planner"] == asdict(QUICK)
+    assert [one["seed"] for one in found["trials"]] == [1, 2, 3, 4]

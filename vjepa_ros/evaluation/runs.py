@@ -1,0 +1,134 @@
+"""Many trials of one kind, by as many processes as wanted, and what they add up to."""
+
+import functools
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vjepa_ros.episodes.workers import good_ones, run_all
+from vjepa_ros.errors import UserError
+from vjepa_ros.evaluation.conditions import CONDITIONS
+from vjepa_ros.evaluation.statistics import median_and_p95, wilson_interval
+from vjepa_ros.evaluation.trials import Trial, look_with, run_trial
+from vjepa_ros.evaluation.video import Film
+from vjepa_ros.model.checkpoints import load_weights
+from vjepa_ros.model.preprocessing import Preprocessor
+from vjepa_ros.planning.planners import PlannerConfig
+from vjepa_ros.planning.world_model import WorldModel
+from vjepa_ros.robots import load_robot
+from vjepa_sim.scene import Scene
+from vjepa_sim.tasks import Task, make_task
+
+REACH_TOLERANCE = 0.02  # metres, the strict one of the literature's two
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What determines every trial: with the same numbers it ends the same, bit for bit."""
+
+    task: str
+    object: str = "cube"
+    goals: str = "dense"  # schedule of sub-goal pictures
+    condition: str = "plain"
+    episodes: int = 20
+    seed: int = 7000  # of the first episode; the others follow
+    weights: Path
+    planner: PlannerConfig = field(default_factory=PlannerConfig)
+
+    def make_task(self) -> Task:
+        return replace(make_task(self.task, self.object), object=self.object)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    evaluation: Evaluation
+    weights_identity: str
+    trials: list[Trial]  # by seed
+
+    @property
+    def successes(self) -> int:
+        return sum(trial.success for trial in self.trials)
+
+    @property
+    def seconds_per_plan(self) -> dict[str, float]:
+        return median_and_p95([one for trial in self.trials for one in trial.seconds] or [0.0])
+
+    def as_json(self) -> dict[str, Any]:
+        about, trials = self.evaluation, self.trials
+        return {
+            "task": about.task,
+            "object": about.object,
+            "goals": about.goals,
+            "condition": about.condition,
+            "seed": about.seed,
+            "episodes": len(trials),
+            "successes": self.successes,
+            "rate": self.successes / len(trials),
+            "interval": list(wilson_interval(self.successes, len(trials))),
+            "seconds_per_plan": self.seconds_per_plan,
+            "steps": median_and_p95([trial.steps for trial in trials]),
+            "distance": median_and_p95([trial.distance for trial in trials]),
+            "reasons": {str(one.seed): failure(one) for one in trials if not one.success},
+            "weights": self.weights_identity,
+            "planner": asdict(about.planner),
+            "trials": [asdict(trial) for trial in trials],
+        }
+
+
+def failure(trial: Trial) -> str:
+    return f"{trial.reason}; the planner ended with {trial.ended}"
+
+
+def evaluate(
+    evaluation: Evaluation, *, workers: int | None = None, videos: Path | None = None
+) -> Report:
+    """Run all trials; `videos` is a folder for one film each."""
+    identity = load_weights(evaluation.weights).identity
+    seeds = range(evaluation.seed, evaluation.seed + evaluation.episodes)
+    jobs = [(evaluation, seed, videos) for seed in seeds]
+    results = run_all(_run_one, jobs, workers=workers, title=evaluation.task)
+    done = [trial for _, trial in good_ones(results, [], skip_bad=False)]
+    trials = sorted(done, key=lambda trial: trial.seed)
+    return Report(evaluation=evaluation, weights_identity=identity, trials=trials)
+
+
+def _run_one(job: tuple[Evaluation, int, Path | None]) -> Trial:
+    evaluation, seed, videos = job
+    torch.set_num_threads(1)  # the bits of a sum may depend on how many threads share it
+    world_model, period = _world_model(evaluation.weights)
+    condition = CONDITIONS[evaluation.condition]
+    episode = condition.begin(_scene(), evaluation.make_task(), seed, evaluation.goals)
+    film = Film([goal.observation.rgb for goal in episode.goals])
+    trial = run_trial(
+        episode,
+        world_model=world_model,
+        look=look_with(world_model.encode),
+        planner=evaluation.planner,
+        robot=load_robot("sim"),
+        period=period,
+        tolerance=REACH_TOLERANCE if evaluation.task == "reach" else None,
+        watch=film.add if videos else None,
+    )
+    if videos:
+        film.write(videos / f"{evaluation.task}_{seed}.mp4", trial)
+    return trial
+
+
+@functools.cache
+def _world_model(path: Path) -> tuple[WorldModel, float]:
+    """The model of a file of weights, and the seconds of its control step."""
+    weights = load_weights(path)
+    if weights.encoder is None or weights.predictor is None:
+        lacking = "encoder" if weights.encoder is None else "predictor"
+        raise UserError(f"{path} holds no {lacking}: planning needs both")
+    preprocessor = Preprocessor(weights.config.image_size, weights.config.crop)
+    world_model = WorldModel(weights.encoder, weights.predictor, preprocessor)
+    return world_model, weights.config.step_period
+
+
+@functools.cache
+def _scene() -> Scene:
+    """One a process: building a scene takes longer than resetting it."""
+    return Scene()

@@ -1,0 +1,120 @@
+"""One closed-loop trial: look, plan, move, until the planner ends; then judge by the truth."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vjepa_ros.conventions import (
+    GRIPPER,
+    apply_action,
+    width_from_closedness,
+)
+from vjepa_ros.episodes.sensing import state_of
+from vjepa_ros.gate.limits import confine, limit_action
+from vjepa_ros.gate.pose import Pose
+from vjepa_ros.planning.mpc import CostModel
+from vjepa_ros.planning.planners import GoalFrame, PlannerConfig, make_mpc, restrain
+from vjepa_ros.planning.world_model import Context
+from vjepa_ros.robots import Robot
+from vjepa_sim.scene import Observation, Scene
+from vjepa_sim.tasks import Episode
+
+SETTLE = 1.0  # seconds between the last action and the judgement
+_PLANS = 100_000  # more than one trial makes: seeds of its plans are its own
+
+Look = Callable[[Observation], Tensor]  # what is seen, as latents [L, D]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moment:
+    """What a trial was like when it planned; for videos."""
+
+    rgb: NDArray[np.uint8]
+    goal: int
+    energy: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """The result of one episode; distance in metres, as the task judges it."""
+
+    seed: int
+    success: bool
+    reason: str  # of the judgement
+    ended: str  # why the planner ended
+    distance: float
+    steps: int
+    seconds: list[float]  # of each plan: the frame's encoding and the search
+    energies: list[float]
+    goals: list[int]  # index of the sub-goal aimed at in each step
+
+
+def run_trial(
+    episode: Episode,
+    *,
+    world_model: CostModel,
+    look: Look,
+    planner: PlannerConfig,
+    robot: Robot,
+    period: float,
+    tolerance: float | None = None,
+    watch: Callable[[Moment], None] | None = None,
+) -> Trial:
+    """Drive an episode that has begun; one action each `period` seconds."""
+    scene = episode.scene
+    goals = [
+        GoalFrame(latents=look(goal.observation), state=state_of(goal.observation))
+        for goal in episode.goals
+    ]
+    mpc = make_mpc(planner, world_model, goals, seed=scene.seed * _PLANS)
+    seconds: list[float] = []
+    moments: list[Moment] = []
+    while True:
+        observation = scene.observe()
+        state = state_of(observation)
+        began = time.perf_counter()
+        now = Context(latents=look(observation)[None], states=state[None].float())
+        decision = mpc.step(now)
+        seconds.append(time.perf_counter() - began)
+        moments.append(Moment(rgb=observation.rgb, goal=decision.goal, energy=decision.energy))
+        if watch is not None:
+            watch(moments[-1])
+        if decision.action is None:
+            break
+        carry_out(scene, state, restrain(decision.action, planner).double(), robot)
+        scene.step(period)
+
+    scene.step(SETTLE)
+    outcome = episode.outcome(tolerance)
+    return Trial(
+        seed=scene.seed,
+        success=outcome.success,
+        reason=outcome.reason,
+        ended=decision.reason,
+        distance=outcome.distance,
+        steps=len(moments) - 1,
+        seconds=seconds[:-1],  # no search was made at the end
+        energies=[moment.energy for moment in moments],
+        goals=[moment.goal for moment in moments],
+    )
+
+
+def carry_out(scene: Scene, state: Tensor, action: Tensor, robot: Robot) -> None:
+    """Command what an action [7] asks for, within the limits that the arm gate keeps."""
+    action = limit_action(action, robot.limits)
+    goal = apply_action(state, action)
+    pose = confine(Pose.of_state(goal), robot.limits)
+    scene.set_target(pose.position, np.array(pose.rotation))
+    if abs(float(action[GRIPPER])) >= robot.gripper.hysteresis:
+        width = width_from_closedness(goal[GRIPPER], robot.gripper.max_width)
+        scene.set_gripper(float(width), robot.gripper.force)
+
+
+def look_with(encode: Callable[[Tensor], Tensor]) -> Look:
+    """Latents from pictures alone, by a world model's encode."""
+    return lambda observation: encode(torch.from_numpy(observation.rgb)[None])[0]
