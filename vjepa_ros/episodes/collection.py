@@ -23,6 +23,7 @@ from vjepa_ros.episodes.calibration import Calibration
 from vjepa_ros.episodes.episode import Episode
 from vjepa_ros.episodes.files import EpisodeError
 from vjepa_ros.episodes.npz import write_npz
+from vjepa_ros.episodes.sensing import state_of
 from vjepa_ros.episodes.workers import run_all
 from vjepa_ros.errors import UserError
 from vjepa_sim.motion import waypoint_motion
@@ -140,13 +141,8 @@ class _Recording:
 
     def _observe(self) -> None:
         seen = self.scene.observe(self.camera)
-        state = conventions.state_from_pose(
-            torch.from_numpy(seen.position),
-            torch.from_numpy(seen.quaternion_xyzw),
-            conventions.closedness_from_width(torch.tensor(seen.width, dtype=torch.float64)),
-        )
         self.frames.append(seen.rgb)
-        self.states.append(state)
+        self.states.append(state_of(seen))
         self.stamps.append(seen.stamp)
         for name, thing in self.scene.truth().items():
             self._note(f"{name}/position", thing.position)
