@@ -6,7 +6,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
 vjepa-ros episodes collect --task reach --episodes 1 --seed 40 --out "$work/npz/reach"
-vjepa-ros episodes collect --task grasp --episodes 2 --seed 41 --out "$work/npz/grasp"
+vjepa-ros episodes collect --task grasp --episodes 2 --seed 61 --out "$work/npz/grasp"
 vjepa-ros episodes collect --task pick_place --episodes 1 --seed 42 --out "$work/npz/pick_place"
 
 rm -rf droid bags

@@ -5,7 +5,6 @@ Rounds per kind of file: EPISODE_FUZZ_ROUNDS, 60 unless told otherwise.
 
 import faulthandler
 import os
-import shutil
 from functools import partial
 
 import numpy as np
@@ -118,4 +117,3 @@ def test_any_bytes_under_any_name(tmp_path):
             path = tmp_path / name if "." in name.split("/")[0] else (tmp_path / name).parent
             with pytest.raises(EpisodeError, match=path.name):
                 open_episode(path).load()
-    shutil.rmtree(tmp_path / "bag")

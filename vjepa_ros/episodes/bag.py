@@ -45,18 +45,16 @@ def read_bag(path: Path, topics: BagTopics | None = None) -> EpisodeReader:
             f"found {len(covered)} of {len(stamps)} images while pose and fingers were recorded; "
             "expected at least 2",
         )
-    frames = _Frames(
-        path=path,
-        connection=image,
-        log_times=np.asarray(scan.log_times["image"], np.int64),
-        messages=covered,
-    )
+    log_times = np.asarray(scan.log_times["image"], np.int64)
+    if (np.diff(log_times) < 0).any():  # its frames could not be found again
+        raise EpisodeError(path, image.topic, "found receive times that fall; expected rising ones")
+    frames = _Frames(path=path, connection=image, log_times=log_times, messages=covered)
     stamps = stamps[covered]
     states = track.at(stamps)
     with reading(path, bag_schema.ABOUT, "JSON with `task` and `provenance`"):
         about: dict[str, Any] = json.loads(scan.custom.get(bag_schema.ABOUT, "{}"))
         provenance = dict(about.get("provenance") or {"source": path.name})
-    if skipped := len(scan.log_times["image"]) - len(covered):
+    if skipped := len(log_times) - len(covered):
         provenance["images_without_state"] = skipped
     with reading(path, "trajectory", "states and stamps that fit each other"):
         trajectory = Trajectory(
