@@ -67,8 +67,9 @@ PRESETS: dict[str, tuple[type[Solver], dict[str, Any]]] = {
             "mean_in_population": True,
         },
     ),
-    # V-JEPA 2.1 (arXiv 2603.14482): 300 samples, 15 iterations, horizon 8, 0.05 m. Momenta and
-    # the choice of elites are jepa-wms', rotation is fixed as in V-JEPA 2.
+    # V-JEPA 2.1 (arXiv 2603.14482): 300 samples, 15 iterations, horizon 8, 0.05 m. The rest is
+    # INFERRED, for want of its code: elites and momenta are jepa-wms', rotation is fixed and
+    # the dead zone is 0.25 as in V-JEPA 2.
     "vjepa2_1": (
         CEM,
         {
