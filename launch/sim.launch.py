@@ -1,22 +1,21 @@
 """The simulated robot alone.
 
-ros2 launch vjepa_ros sim.launch.py task:="pick_place cup bowl" seed:=7 config:=lockstep
+ros2 launch vjepa_ros sim.launch.py task:="pick_place cup bowl" seed:=7 config:=lockstep.yaml
 """
 
+from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable
 from launch.substitutions import EnvironmentVariable, LaunchConfiguration, PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
-from launch import LaunchDescription
-
 PROFILE = "FASTRTPS_DEFAULT_PROFILES_FILE"
 
 
 def generate_launch_description() -> LaunchDescription:
     shared = FindPackageShare("vjepa_sim")
-    config = PathJoinSubstitution([shared, "config", [LaunchConfiguration("config"), ".yaml"]])
+    config = PathJoinSubstitution([shared, "config", LaunchConfiguration("config")])
     task = {
         "task": ParameterValue(LaunchConfiguration("task"), value_type=str),
         "seed": ParameterValue(LaunchConfiguration("seed"), value_type=int),
@@ -25,7 +24,7 @@ def generate_launch_description() -> LaunchDescription:
     return LaunchDescription(
         [
             DeclareLaunchArgument(
-                "config", default_value="real_time", description="of sim/config, without .yaml"
+                "config", default_value="real_time.yaml", description="a file of sim/config"
             ),
             DeclareLaunchArgument(
                 "task", default_value="grasp cube", description="one of `vjepa-sim tasks`"
