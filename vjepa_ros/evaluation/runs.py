@@ -97,7 +97,7 @@ def evaluate(
 def _run_one(job: tuple[Evaluation, int, Path | None]) -> Trial:
     evaluation, seed, videos = job
     torch.set_num_threads(1)  # the bits of a sum may depend on how many threads share it
-    world_model, period = _world_model(evaluation.weights)
+    world_model, period = load_world_model(evaluation.weights)
     condition = CONDITIONS[evaluation.condition]
     episode = condition.begin(_scene(), evaluation.make_task(), seed, evaluation.goals)
     film = Film([goal.observation.rgb for goal in episode.goals])
@@ -117,7 +117,7 @@ def _run_one(job: tuple[Evaluation, int, Path | None]) -> Trial:
 
 
 @functools.cache
-def _world_model(path: Path) -> tuple[WorldModel, float]:
+def load_world_model(path: Path) -> tuple[WorldModel, float]:
     """The model of a file of weights, and the seconds of its control step."""
     weights = load_weights(path)
     if weights.encoder is None or weights.predictor is None:

@@ -50,6 +50,20 @@ class PlannerConfig:
         numbers = {key: values[key] for key in ("samples", "iterations", "elites", "horizon")}
         return replace(self, solver=name, **numbers)
 
+    def make_solver(self, seed: int) -> Solver:
+        numbers: dict[str, Any] = {
+            "samples": self.samples,
+            "iterations": self.iterations,
+            "elites": self.elites,
+            "horizon": self.horizon,
+            "seed": seed,
+        }
+        if self.solver not in PRESETS:
+            numbers["limits"] = ActionLimits(translation=Box(self.max_step))
+        if self.solver == "cem":
+            numbers["gripper_dead_zone"] = 0.0  # restrain() has one, for all solvers
+        return make_solver(self.solver, **numbers)
+
 
 PLANNERS = {"tiny": PlannerConfig()}
 
@@ -77,7 +91,7 @@ def make_mpc(
     ]
     return MPC(
         world_model=world_model,
-        solver=_solver(config, seed),
+        solver=config.make_solver(seed),
         objective=objective,
         goals=sub_goals,
         max_steps=config.goal_steps * len(goals),
@@ -116,18 +130,3 @@ def restrain(action: Tensor, config: PlannerConfig) -> Tensor:
     if config.descent_gate is not None and max(abs(x), abs(y)) > config.descent_gate:
         action[2] = max(0.0, z)
     return action
-
-
-def _solver(config: PlannerConfig, seed: int) -> Solver:
-    numbers: dict[str, Any] = {
-        "samples": config.samples,
-        "iterations": config.iterations,
-        "elites": config.elites,
-        "horizon": config.horizon,
-        "seed": seed,
-    }
-    if config.solver not in PRESETS:
-        numbers["limits"] = ActionLimits(translation=Box(config.max_step))
-    if config.solver == "cem":
-        numbers["gripper_dead_zone"] = 0.0  # restrain() has one, for all solvers
-    return make_solver(config.solver, **numbers)
