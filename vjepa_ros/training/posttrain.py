@@ -32,6 +32,8 @@ class Posttraining(nn.Module):
         self.predictor = predictor
         self.averaged = copy.deepcopy(predictor).requires_grad_(False)
 
+    fixed: tuple[str, ...] = ("encoder.",)
+
     @property
     def frames(self) -> int:
         return self.config.horizon + 1

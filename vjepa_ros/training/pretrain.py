@@ -20,7 +20,7 @@ from vjepa_ros.training.augment import AugmentConfig, vary
 from vjepa_ros.training.data import Batch, Share
 from vjepa_ros.training.losses import (
     InverseDynamics,
-    TokenReadout,
+    Readout,
     prediction_error,
     teacher_forced,
 )
@@ -33,7 +33,7 @@ class PretrainConfig:
     masked: float = 1.0  # weight of masked latent prediction
     dynamics: float = 0.0  # of action-conditioned prediction, trained together with the encoder
     inverse: float = 0.0  # of inverse dynamics
-    readout: float = 0.0  # of tool and object positions per token
+    readout: float = 0.0  # of tool and object positions, from each token and from all
     gripper_weight: float = 3.0  # of closedness among what is read out
     object_weight: float = 1.0  # of the object's position
     augment: AugmentConfig = field(default_factory=AugmentConfig)
@@ -88,7 +88,9 @@ class Pretraining(nn.Module):
         if config.inverse:
             self.inverse = InverseDynamics(width, self.grid**2)
         if config.readout:
-            self.readout = TokenReadout(width, config.gripper_weight, config.object_weight)
+            self.readout = Readout(width, self.grid**2, config.gripper_weight, config.object_weight)
+
+    fixed: tuple[str, ...] = ()
 
     @property
     def frames(self) -> int:

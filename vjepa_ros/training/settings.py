@@ -3,9 +3,9 @@
 import dataclasses
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints
 
 import yaml
 
@@ -24,8 +24,8 @@ _PREFIX = "training_"
 class DataConfig:
     """What `train weights` collects, and what is kept back from training."""
 
-    episodes: int
-    seed: int
+    episodes: int = 0
+    seed: int = 0
     held_out: float = 0.04  # share of the episodes
 
 
@@ -39,13 +39,17 @@ class Pretrain:
 class Posttrain:
     losses: PosttrainConfig
     trainer: TrainerConfig
+    low_rank: int = 0  # of the updates that are trained in place of the blocks; 0: all is trained
+    recompute: bool = False  # activations in the backward pass: slower, in far less memory
+    validate_every: int = 500  # steps
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    model: str  # one of the model presets
-    data: DataConfig
-    pretrain: Pretrain
+    model: str  # one of the model presets; fine-tuning keeps that of its weights
+    processes: int = 1  # that `train weights` starts, each with its share of every batch
+    data: DataConfig = field(default_factory=DataConfig)
+    pretrain: Pretrain | None = None
     posttrain: Posttrain
 
 
@@ -96,12 +100,17 @@ def _build(kind: type[Config], values: Any, where: str) -> Config:
     if unknown:
         raise UserError(f"{where}: no setting {unknown[0]!r}, expected of {', '.join(hints)}")
     made = {
-        name: _build(hints[name], value, f"{where}: {name}")
-        if dataclasses.is_dataclass(hints[name])
-        else value
+        name: _build(section, value, f"{where}: {name}") if section else value
         for name, value in values.items()
+        for section in [_section(hints[name])]
     }
     try:
         return kind(**made)
     except (TypeError, ValueError) as error:
         raise UserError(f"{where}: {error}") from error
+
+
+def _section(hint: Any) -> Any:
+    """The dataclass that a hint asks for, optional or not; None where it asks for a plain value."""
+    kinds = [kind for kind in (hint, *get_args(hint)) if dataclasses.is_dataclass(kind)]
+    return kinds[0] if kinds else None

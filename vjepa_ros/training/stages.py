@@ -15,10 +15,12 @@ from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.predictor import Predictor
 from vjepa_ros.model.presets import ModelConfig
 from vjepa_ros.training.data import EpisodeSet, View, split_episodes, unpack
+from vjepa_ros.training.lean import add_low_rank, merge_low_rank, recompute_blocks
 from vjepa_ros.training.posttrain import Posttraining
 from vjepa_ros.training.pretrain import Pretraining
 from vjepa_ros.training.settings import Posttrain, Pretrain
 from vjepa_ros.training.trainer import this_share, train
+from vjepa_ros.training.validation import prediction_errors
 
 WEIGHTS = "weights.safetensors"
 
@@ -65,11 +67,26 @@ def posttrain(settings: Posttrain, model: ModelConfig, weights: Weights, run: Ru
         missing = "encoder" if weights.encoder is None else "predictor"
         raise ValueError(f"{weights.identity} has no {missing}: there is nothing to train")
     torch.manual_seed(settings.trainer.seed)
-    predictor = weights.predictor or Predictor(model.predictor)
-    stage = Posttraining(weights.encoder, predictor.requires_grad_(), settings.losses)
-    train(stage, run.episodes(model), settings.trainer, run.out, run.device)
+    predictor = (weights.predictor or Predictor(model.predictor)).train().requires_grad_()
+    if settings.low_rank:
+        add_low_rank(predictor, settings.low_rank)
+    stage = Posttraining(weights.encoder, predictor, settings.losses)
+    if settings.recompute:
+        recompute_blocks(predictor)
+    held_out = run.held_out_episodes(model)
+
+    def validate(done: int) -> None:
+        due = done % settings.validate_every == 0 or done == settings.trainer.steps
+        if due and this_share().rank == 0:
+            errors = prediction_errors(
+                stage.encoder, stage.averaged, held_out, horizon=settings.losses.horizon
+            )
+            print(f"after {done} steps, on held-out episodes:\n{errors.table()}", flush=True)
+
+    train(stage, run.episodes(model), settings.trainer, run.out, run.device, validate)
     config = replace(model, trained_horizon=settings.losses.horizon)
-    return _save(run.out, config, stage.encoder, stage.averaged, settings, weights.metadata)
+    trained = merge_low_rank(stage.averaged)
+    return _save(run.out, config, stage.encoder, trained, settings, weights.metadata)
 
 
 def _save(

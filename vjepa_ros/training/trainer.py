@@ -8,7 +8,7 @@ import csv
 import math
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -42,6 +42,8 @@ class TrainerConfig:
 class Stage(Protocol):
     """What is trained: a module whose forward gives the terms of its loss."""
 
+    fixed: tuple[str, ...]  # prefixes of what never changes, which checkpoints leave out
+
     @property
     def frames(self) -> int: ...
     def averages(self) -> Iterable[tuple[nn.Module, nn.Module]]: ...
@@ -53,9 +55,12 @@ def train(
     config: TrainerConfig,
     folder: Path,
     device: torch.device,
-    on_step: Any = None,
+    on_step: Callable[[int], None] = lambda done: None,
 ) -> None:
-    """Train until `config.steps`, from the checkpoint in the folder if there is one."""
+    """Train until `config.steps`, from the checkpoint in the folder if there is one.
+
+    `on_step` is called with the number of steps done.
+    """
     share = this_share()
     stage.to(device)
     parameters = {name: p for name, p in stage.named_parameters() if p.requires_grad}
@@ -95,8 +100,7 @@ def train(
                     save_checkpoint(folder, stage, optimizer, done, config)
                 if share.world > 1:
                     dist.barrier()
-            if on_step:
-                on_step(done)
+            on_step(done)
 
 
 # --- the pieces of a step ----------------------------------------------------------------
@@ -176,7 +180,7 @@ def save_checkpoint(
     content = {
         "step": step,
         "settings": asdict(config),
-        "stage": stage.state_dict(),
+        "stage": _changing(stage),
         "optimizer": optimizer.state_dict(),
     }
     folder.mkdir(parents=True, exist_ok=True)
@@ -186,6 +190,14 @@ def save_checkpoint(
         file.flush()
         os.fsync(file.fileno())
     partial.replace(folder / CHECKPOINT)
+
+
+def _changing(stage: Any) -> dict[str, Tensor]:
+    return {
+        name: value
+        for name, value in stage.state_dict().items()
+        if not name.startswith(stage.fixed)
+    }
 
 
 def load_checkpoint(folder: Path) -> dict[str, Any] | None:
@@ -212,7 +224,7 @@ def _resume(
             + ", ".join(f"{key} {found.get(key)!r}, now {wanted[key]!r}" for key in different)
             + "; choose another --out, or the settings that it was begun with"
         )
-    stage.load_state_dict(checkpoint["stage"])
+    stage.load_state_dict({**stage.state_dict(), **checkpoint["stage"]})
     optimizer.load_state_dict(checkpoint["optimizer"])
     return int(checkpoint["step"])
 

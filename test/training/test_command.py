@@ -1,0 +1,121 @@
+"""The command from episodes to a report, with a model that is small enough."""
+
+import argparse
+from pathlib import Path
+
+import pytest
+
+from vjepa_ros.commands import train
+from vjepa_ros.errors import UserError
+from vjepa_ros.model.checkpoints import load_weights
+from vjepa_ros.training.settings import load_settings
+
+PRESET = """
+model: small
+data: {held_out: 0.2}
+pretrain:
+  losses: {frames: 4, masked: 1.0, dynamics: 1.0, readout: 1.0}
+  trainer: {steps: 4, batch: 4, warmup: 2, precision: float32}
+posttrain:
+  low_rank: LOW_RANK
+  recompute: true
+  losses: {horizon: 3, augment: {gain: 0.1, commanded: 0.5}}
+  trainer: {steps: 4, batch: 4, warmup: 2, precision: float32}
+"""
+
+
+def run(*arguments: str | Path) -> int:
+    parser = argparse.ArgumentParser()
+    train.add_arguments(parser)
+    return train.run(parser.parse_args([*map(str, arguments), "--device", "cpu"]))
+
+
+@pytest.fixture
+def preset(tmp_path: Path) -> Path:
+    path = tmp_path / "preset.yaml"
+    path.write_text(PRESET.replace("LOW_RANK", "0"))
+    return path
+
+
+def test_from_episodes_to_weights_and_a_report(
+    tmp_path: Path, folder: Path, preset: Path, small, capsys: pytest.CaptureFixture[str]
+):
+    common = ("--data", folder, "--preset", preset)
+    run("pretrain", *common, "--out", tmp_path / "a")
+    first = load_weights(tmp_path / "a" / "weights.safetensors")
+    assert first.predictor is not None  # `dynamics` trained one
+
+    run("posttrain", *common, "--out", tmp_path / "b", "--weights", first_path(tmp_path / "a"))
+    assert "zero action" in capsys.readouterr().out
+    second = load_weights(first_path(tmp_path / "b"))
+    assert second.config.trained_horizon == 3
+    assert second.metadata["pretrain"]["trainer"]["steps"] == 4
+    same = [first.encoder.state_dict(), second.encoder.state_dict()]
+    assert all((same[0][name] == same[1][name]).all() for name in same[0])
+
+    lean = tmp_path / "lean.yaml"
+    lean.write_text(PRESET.replace("LOW_RANK", "4"))
+    run(
+        "finetune", "--data", folder, "--preset", lean,
+        "--out", tmp_path / "c", "--weights", first_path(tmp_path / "b"),
+    )  # fmt: skip
+    assert "It has" in capsys.readouterr().out
+    third = load_weights(first_path(tmp_path / "c"))
+    assert set(third.predictor.state_dict()) == set(second.predictor.state_dict())
+
+    page = tmp_path / "report.html"
+    metrics = tmp_path / "b" / "metrics.csv"
+    run(
+        "report", *common, "--out", page, "--weights", first_path(tmp_path / "c"),
+        "--metrics", metrics, "--frames", "30", "--windows", "8",
+    )  # fmt: skip
+    assert "<html" in page.read_text()
+    assert page.with_suffix(".json").exists()
+
+
+def first_path(folder: Path) -> Path:
+    return folder / "weights.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ("pretrain.trainer.step=3", "no setting 'step'"),
+        ("pretrain.trainer.steps", "expected NAME=VALUE"),
+        ("model.x=3", "model is no section"),
+    ],
+)
+def test_a_setting_that_does_not_exist_is_named(preset: Path, change: str, says: str):
+    with pytest.raises(UserError, match=says):
+        load_settings(str(preset), [change])
+
+
+def test_a_preset_that_does_not_exist_names_those_that_do():
+    with pytest.raises(UserError, match="expected one of cpu, finetune, gpu"):
+        load_settings("big")
+
+
+@pytest.mark.parametrize("name", ["cpu", "gpu", "finetune"])
+def test_the_presets_of_the_repository_are_whole(name: str):
+    settings = load_settings(name)
+    assert settings.posttrain.trainer.steps > 0
+
+
+def test_changes_reach_the_settings(preset: Path):
+    settings = load_settings(str(preset), ["posttrain.losses.augment.gain=0.3"])
+    assert settings.posttrain.losses.augment.gain == 0.3
+
+
+def test_no_episodes_is_one_clear_line(tmp_path: Path, preset: Path, small):
+    with pytest.raises(UserError, match="found no episodes"):
+        run("pretrain", "--data", tmp_path, "--out", tmp_path / "a", "--preset", preset)
+
+
+def test_a_window_longer_than_the_episodes_is_one_clear_line(
+    tmp_path: Path, folder: Path, preset: Path, small
+):
+    with pytest.raises(UserError, match="a training window needs 40"):
+        run(
+            "pretrain", "--data", folder, "--out", tmp_path / "a", "--preset", preset,
+            "--set", "pretrain.losses.frames=40",
+        )  # fmt: skip

@@ -1,0 +1,106 @@
+"""The card that goes with shipped weights: how they were made, and what they can and cannot."""
+
+from pathlib import Path
+from typing import Any
+
+from vjepa_ros.model.checkpoints import Weights
+from vjepa_ros.training.settings import Settings
+from vjepa_ros.training.trainer import read_metrics
+
+_LIMITS = """\
+- It has seen one simulated Franka at one table, from one camera mounted within ±3 cm and ±1° of
+  one place. It knows nothing of real pictures: for a real arm use Meta's weights.
+- Its encoder leaves V-JEPA 2's architecture in one point: a stem of strided 3×3 convolutions in
+  place of the 16×16 patch projection. And it was not trained on video alone: the tool's pose,
+  the fingers and the nearest object, which the simulation knows, were read from every token.
+- The hand points down. Its turn about the vertical was in the data; no other turn was.
+- Energies mix arm, hand and objects. From afar the arm dominates, so goals that differ from now
+  in an object alone need sub-goals.
+"""
+
+
+def model_card(
+    weights: Weights, settings: Settings, figures: dict[str, Any], folder: Path, preset: str
+) -> str:
+    """In Markdown, from what `train weights` left in its folder."""
+    config = weights.config
+    minutes = {name: _minutes(folder / name) for name in ("pretrain", "posttrain")}
+    return f"""\
+# {config.preset}: a world model of the simulated Franka
+
+`{weights.identity}`: pictures of {config.image_size}×{config.image_size} pixels to \
+{(config.image_size // config.encoder.patch) ** 2} tokens of width {config.encoder.width} \
+({config.encoder.depth} blocks), and a residual predictor of {_predictor(weights)}. \
+One step is {config.step_period:g} s; it was trained to look {config.trained_horizon} steps ahead.
+
+## Made by
+
+    vjepa-ros train weights --preset {preset} --out FOLDER
+
+which does, with the numbers of `config/training_{preset}.yaml` (all seeds included):
+
+    vjepa-ros episodes collect --task mix --episodes {settings.data.episodes} \
+--seed {settings.data.seed} --out FOLDER/episodes
+    vjepa-ros train pretrain --preset {preset} --data FOLDER/episodes --out FOLDER/pretrain
+    vjepa-ros train posttrain --preset {preset} --data FOLDER/episodes --out FOLDER/posttrain \
+--weights FOLDER/pretrain/weights.safetensors
+    vjepa-ros train report --weights FOLDER/{config.preset}.safetensors --data FOLDER/episodes \
+--out FOLDER/report.html
+
+Training ran as {settings.processes} process(es) of one thread: {minutes["pretrain"]:.0f} minutes \
+for the encoder, {minutes["posttrain"]:.0f} for the predictor, on a CPU that others used as well.
+
+## Data
+
+{settings.data.episodes} episodes of 40 frames from vjepa_sim (palette `train`; light, textures, \
+sizes, camera and places drawn anew for each), the mixture of noisy expert, waypoints and random \
+motion that `episodes collect` makes. {settings.data.held_out:.0%} of them were held out, and all \
+figures below are from those.
+
+## Figures
+
+{_figures(figures)}
+## Limits
+
+{_LIMITS}"""
+
+
+def _minutes(folder: Path) -> float:
+    rows = read_metrics(folder / "metrics.csv")
+    return rows[-1]["seconds"] / 60 if rows else float("nan")
+
+
+def _predictor(weights: Weights) -> str:
+    predictor = weights.predictor
+    if predictor is None:
+        raise ValueError(f"{weights.identity} has no predictor: it is not finished")
+    millions = sum(parameter.numel() for parameter in predictor.parameters()) / 1e6
+    return f"width {predictor.config.width} ({predictor.config.depth} blocks, {millions:.1f} M)"
+
+
+def _figures(figures: dict[str, Any]) -> str:
+    lines = [
+        "| linear probe from | tool x / y / z, cm RMSE | gripper R² | nearest object x / y, cm |",
+        "|---|---|---|---|",
+    ]
+    for name, probe in figures["probes"].items():
+        tool, thing = (
+            " / ".join(f"{error:.2f}" for error in probe[key]) for key in ("tool_cm", "object_cm")
+        )
+        lines.append(f"| {name} | {tool} | {probe['gripper_r2']:.3f} | {thing} |")
+    lines += [
+        "",
+        f"Rank correlation (Spearman) of energy with distance: {figures['spearman']:.3f}, beyond "
+        f"8 cm {figures['spearman_far']:.3f}. Opening or closing the hand changes the energy by "
+        f"{figures['gripper_energy_share']:.0%} of a 25 cm move.",
+        "",
+    ]
+    errors = figures["prediction_errors"]
+    steps = range(1, len(errors["model"]) + 1)
+    lines += [
+        "| L1 error, steps ahead | " + " | ".join(map(str, steps)) + " |",
+        "|---" * (len(errors["model"]) + 1) + "|",
+    ]
+    for name, row in errors.items():
+        lines.append(f"| {name} | " + " | ".join(f"{error:.3f}" for error in row) + " |")
+    return "\n".join(lines) + "\n"
