@@ -45,9 +45,9 @@ _MODELS = (
     ),
     ModelConfig(
         preset="tiny",
-        encoder=EncoderConfig(width=192, depth=4, heads=3, stem="conv"),
+        encoder=EncoderConfig(width=128, depth=4, heads=2, stem="conv"),
         predictor=PredictorConfig(
-            latent_width=192, grid=8, width=192, depth=4, heads=3, max_frames=8, residual=True
+            latent_width=128, grid=8, width=192, depth=4, heads=3, max_frames=8, residual=True
         ),
         image_size=128,
         trained_horizon=4,
