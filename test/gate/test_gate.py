@@ -137,6 +137,13 @@ def test_a_later_action_takes_over_smoothly(rig, judge):
     judge(rig.targets)
 
 
+def test_no_target_is_sent_twice(rig):
+    """A timer that catches up ticks faster than targets are due."""
+    assert rig.gate.tick(rig.now) is None
+    assert rig.gate.tick(rig.now + 0.4 * PERIOD) is None
+    assert rig.gate.tick(rig.now + 1.2 * PERIOD) is not None
+
+
 # --- limits: one test each -----------------------------------------------------------------
 
 

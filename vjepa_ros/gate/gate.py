@@ -91,7 +91,7 @@ class Gate:
         self._stopped = self._pose_fault = self._gripper_fault = ""
         self._publisher: Hashable = None
         self._sequence = 0
-        self._image_stamp = 0.0
+        self._image_stamp = self._sent_stamp = 0.0
         self._accepted_at: float | None = None
         self._last_gripper: float | None = None
         self._accepted = self._refused = self._shortened = 0
@@ -179,7 +179,7 @@ class Gate:
         return self._stream is None or self._stream.at_rest
 
     def tick(self, now: float) -> Target | None:
-        """The target to send; None while the arm must be left alone."""
+        """The target to send; None if none is due, or the arm must be left alone."""
         blind = self._blind(now)
         if self._stream is None:
             if blind:
@@ -192,6 +192,9 @@ class Gate:
         target = self._stream.advance(now)
         if blind and self._stream.at_rest:
             self._stream = None  # starts again from where the arm is then
+        if target.stamp == self._sent_stamp:
+            return None
+        self._sent_stamp = target.stamp
         return target
 
     def release(self) -> None:

@@ -1,0 +1,230 @@
+"""A stand-in for the robot, its camera and a planner, known to the gate by their topics."""
+
+import contextlib
+import gc
+import threading
+import time
+
+import numpy as np
+import pytest
+from control_msgs.action import GripperCommand
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PoseStamped, TwistStamped
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+from rclpy.action import ActionServer, GoalResponse
+from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import Image, JointState
+from std_srvs.srv import Trigger
+from vjepa_msgs.msg import EndEffectorDelta
+
+from vjepa_ros.nodes.spinning import spinning_node, wait_for
+
+PATIENCE = 20  # seconds: discovery on a busy machine
+
+
+class Bench:
+    """Poses and fingers at 50 Hz, images at 10 Hz; keeps the targets, goals and diagnostics."""
+
+    def __init__(self, node):
+        self.node = node
+        self.alive = {"pose", "fingers", "camera"}
+        self.position, self.width = [0.5, 0.0, 0.3], 0.08
+        self.follows = True
+        self.targets, self.twists, self.shadows = [], [], []
+        self.gripper_goals, self.gripper_accepts = [], True
+        self.diagnostics = []
+        self.sequence = 0
+        self.clients = {}
+        self.gate = "arm_gate"
+        self.deltas = node.create_publisher(EndEffectorDelta, "ee_delta", 10)
+        qos = qos_profile_sensor_data
+        self.poses = node.create_publisher(
+            PoseStamped, "franka_robot_state_broadcaster/current_pose", qos
+        )
+        self.joints = node.create_publisher(JointState, "franka_gripper/joint_states", qos)
+        self.images = node.create_publisher(Image, "camera/image_raw", qos)
+        node.create_subscription(PoseStamped, "target_pose", self._on_target, 100)
+        node.create_subscription(TwistStamped, "target_twist", self.twists.append, 100)
+        node.create_subscription(PoseStamped, "/arm_gate/shadow_target", self.shadows.append, 100)
+        node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
+        node.create_timer(0.02, self._publish_state)
+        node.create_timer(0.1, self._publish_image)
+        self.server = ActionServer(
+            node,
+            GripperCommand,
+            "gripper_action",
+            self._close,
+            goal_callback=lambda _: (
+                GoalResponse.ACCEPT if self.gripper_accepts else GoalResponse.REJECT
+            ),
+        )
+
+    # --- the robot ---
+
+    def _on_target(self, message):
+        self.targets.append(message)
+        if self.follows:
+            wanted = message.pose.position
+            self.position = [wanted.x, wanted.y, wanted.z]
+
+    def _publish_state(self):
+        stamp = self.node.get_clock().now().to_msg()
+        if "pose" in self.alive:
+            pose = PoseStamped()
+            pose.header.stamp, pose.header.frame_id = stamp, "base"
+            pose.pose.position.x, pose.pose.position.y, pose.pose.position.z = self.position
+            pose.pose.orientation.x, pose.pose.orientation.w = 1.0, 0.0
+            self.poses.publish(pose)
+        if "fingers" in self.alive:
+            names = ["panda_finger_joint1", "panda_finger_joint2"]
+            joints = JointState(name=names, position=[self.width / 2] * 2)
+            joints.header.stamp = stamp
+            self.joints.publish(joints)
+
+    def _publish_image(self):
+        if "camera" in self.alive:
+            image = Image(height=2, width=2, step=6, encoding="rgb8", data=bytes(12))
+            image.header.stamp = self.node.get_clock().now().to_msg()
+            self.images.publish(image)
+
+    def _close(self, goal):
+        self.gripper_goals.append(goal.request.command)
+        goal.succeed()
+        return GripperCommand.Result(reached_goal=True)
+
+    # --- the planner ---
+
+    def send(self, publisher=None, **values):
+        """An action planned just now, with what is given instead."""
+        self.sequence += 1
+        stamp = self.node.get_clock().now().to_msg()
+        delta = EndEffectorDelta(image_stamp=stamp, sequence=self.sequence, duration=0.5)
+        delta.header.stamp, delta.header.frame_id = stamp, values.pop("frame", "base")
+        for name, value in values.items():
+            setattr(delta, name, value)
+        (publisher or self.deltas).publish(delta)
+
+    # --- who watches ---
+
+    def _on_diagnostics(self, message):
+        self.diagnostics += [status for status in message.status if status.name == self.gate]
+
+    def status(self):
+        return self.diagnostics[-1] if self.diagnostics else None
+
+    def wait_for_status(self, text):
+        until(lambda: self.status() and text in self.status().message, text, self.status)
+
+    def call(self, kind, service, request):
+        if service not in self.clients:
+            client = self.clients[service] = self.node.create_client(kind, service)
+            assert client.wait_for_service(PATIENCE), service
+            time.sleep(0.5)  # an answer before the server knows this client would be lost
+        return wait_for(self.clients[service].call_async(request), PATIENCE)
+
+    def values(self):
+        return {value.key: value.value for value in self.status().values}
+
+    def change_state(self, name):
+        transition = Transition(id=getattr(Transition, f"TRANSITION_{name.upper()}"))
+        request = ChangeState.Request(transition=transition)
+        return self.call(ChangeState, f"/{self.gate}/change_state", request).success
+
+    def trigger(self, name):
+        return self.call(Trigger, f"/{self.gate}/{name}", Trigger.Request())
+
+    def stream(self):
+        """Stamps [T], positions [T, 3] and quaternions [T, 4] of the targets so far."""
+        targets = list(self.targets)
+        positions = [(t.pose.position.x, t.pose.position.y, t.pose.position.z) for t in targets]
+        turns = [(o.x, o.y, o.z, o.w) for o in (target.pose.orientation for target in targets)]
+        stamps = [t.header.stamp.sec + 1e-9 * t.header.stamp.nanosec for t in targets]
+        return np.array(stamps), np.array(positions), np.array(turns)
+
+    def speed(self, count):
+        """Of the newest targets, m/s."""
+        stamps, positions, _ = (column[-count:] for column in self.stream())
+        return np.linalg.norm(positions[-1] - positions[0]) / (stamps[-1] - stamps[0])
+
+    def wait_until_moving(self):
+        until(lambda: len(self.targets) > 10 and self.speed(10) > 0.02, "moving", self.status)
+
+    def wait_until_still(self):
+        until(lambda: len(self.targets) > 10 and self.speed(2) < 1e-6, "still", self.status)
+
+
+def until(true, what, told=lambda: ""):
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < deadline, f"never {what}: {told()}"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def wait_until():
+    return until
+
+
+@pytest.fixture
+def bench():
+    with spinning_node("bench") as node:
+        bench = Bench(node)
+        yield bench
+        bench.server.destroy()
+
+
+@pytest.fixture
+def start_gate():
+    """Starts gates in this process, each spun by a thread of its own."""
+    from rclpy.context import Context
+    from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+    from rclpy.parameter import Parameter
+
+    from vjepa_ros.nodes.arm_gate import ArmGate
+
+    started = []
+
+    def start(**parameters):
+        parameters = {"max_state_age": 1.0} | parameters  # this machine has other work to do
+        context = Context()
+        context.init()
+        overrides = [Parameter(name, value=value) for name, value in parameters.items()]
+        gate = ArmGate(context=context, parameter_overrides=overrides)
+        executor = SingleThreadedExecutor(context=context)
+        executor.add_node(gate)
+
+        def spin():
+            with contextlib.suppress(ExternalShutdownException):
+                executor.spin()
+
+        thread = threading.Thread(target=spin)
+        thread.start()
+        started.append((context, gate, executor, thread))
+        return gate
+
+    yield start
+    while started:
+        context, gate, executor, thread = started.pop()
+        executor.shutdown(timeout_sec=2)
+        thread.join()
+        gate.trigger_shutdown()
+        gate.destroy_node()
+        context.try_shutdown()
+    # rclpy leaves the lifecycle services of a destroyed node in the graph until then.
+    context = gate = executor = thread = None
+    gc.collect()
+
+
+@pytest.fixture
+def active_gate(bench, start_gate):
+    """Starts a gate, and waits until it is ready for actions."""
+
+    def start(**parameters):
+        gate = start_gate(**parameters)
+        assert bench.change_state("configure")
+        assert bench.change_state("activate")
+        bench.wait_for_status("holding: ")
+        return gate
+
+    return start

@@ -1,0 +1,296 @@
+"""The arm gate: the last node before the arm, and the only one that commands it.
+
+Actions of the planner in (`ee_delta`), a smooth stream of targets and gripper goals out, to
+the topics that the robot's YAML names. Services: `~/hold` (come to rest, wait for the next
+action), `~/stop` (come to rest and refuse actions until `~/resume`). /diagnostics says why
+the arm holds.
+"""
+
+import dataclasses
+import struct
+import sys
+import time
+from contextlib import ExitStack
+from typing import Any
+
+from control_msgs.action import GripperCommand
+from geometry_msgs.msg import PoseStamped, TwistStamped
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.action import ActionClient
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile
+from rclpy.timer import Timer
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Bool
+from std_srvs.srv import Trigger
+from vjepa_msgs.msg import EndEffectorDelta
+
+from vjepa_ros.conventions import ACTION_NAMES
+from vjepa_ros.errors import UserError
+from vjepa_ros.gate.gate import Delta, Gate, GateConfig, Refused
+from vjepa_ros.gate.stream import Target
+from vjepa_ros.nodes import stamps
+from vjepa_ros.nodes.diagnostics import Diagnostics
+from vjepa_ros.nodes.parameters import declare, declare_number
+from vjepa_ros.nodes.process import run_node
+from vjepa_ros.nodes.robot_side import RobotSide, qos
+from vjepa_ros.robots import Robot, Topic, load_robot
+from vjepa_ros.status import Status
+
+_NUMBERS = {
+    "rate": (50, 1000, "targets per second"),
+    "max_image_age": (0.05, 30, "seconds; an action from an older image is refused"),
+    "max_command_age": (0.05, 30, "seconds after the last action at which the arm holds"),
+    "max_state_age": (0.02, 5, "seconds that a measured pose or finger position is good for"),
+    "max_camera_age": (0.05, 30, "seconds without a new image after which the arm holds"),
+    "max_deadman_age": (0.05, 5, "seconds that a deadman message is good for"),
+}
+_INTRUDER_PERIOD = 0.5
+_SUCCESS, _FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+
+
+class ArmGate(LifecycleNode):
+    def __init__(self, **options: Any) -> None:
+        super().__init__("arm_gate", **options)
+        defaults = dataclasses.asdict(GateConfig())
+        for name, (low, high, description) in _NUMBERS.items():
+            declare_number(self, name, defaults[name], low, high, description)
+        declare(self, "deadman", False, "move only while `deadman` (std_msgs/Bool) says true")
+        declare(self, "dry_run", False, "publish on ~/shadow_target, and command nothing")
+        declare(self, "robot", "sim", "robot YAML: a file, or a name in config/")
+        self.add_on_set_parameters_callback(self._refuse_late_changes)
+        self._resources = ExitStack()
+        self._configured = False
+        self._timer: Timer | None = None  # while the gate is active
+
+    # --- lifecycle -----------------------------------------------------------------------
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        try:
+            self._set_up(load_robot(self.get_parameter("robot").value))
+        except UserError as error:
+            self.get_logger().error(str(error))
+            self._tear_down()
+            return _FAILURE
+        return _SUCCESS
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._look_for_intruders()
+        self._timer = self.create_timer(self._period, self._tick)
+        return _SUCCESS
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._come_to_rest()
+        return _SUCCESS
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._tear_down()
+        return _SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._come_to_rest()
+        self._tear_down()
+        return _SUCCESS
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self.on_shutdown(state)
+
+    def _set_up(self, robot: Robot) -> None:
+        config = GateConfig(
+            **{name: self.get_parameter(name).value for name in (*_NUMBERS, "deadman")}
+        )
+        mode_topic = robot.topics.franka_state
+        mode_type = self._franka_state_type() if mode_topic else None
+        self._robot, self._period = robot, 1 / config.rate
+        self._gate = Gate(robot, config, watch_mode=mode_type is not None)
+        self._dry_run = self.get_parameter("dry_run").value
+        self._configured = True
+
+        self._target_type = PoseStamped if robot.command == "pose" else TwistStamped
+        target = Topic(name="~/shadow_target") if self._dry_run else robot.topics.target
+        self._targets = self.create_publisher(self._target_type, target.name, qos(target))
+        self._resources.callback(self.destroy_publisher, self._targets)
+        self._gripper = ActionClient(self, GripperCommand, robot.gripper.action)
+        self._resources.callback(self._gripper.destroy)
+
+        self._listen(robot)
+        if config.deadman:
+            self._subscribe(Bool, "deadman", self._on_deadman)
+        if mode_topic and mode_type:
+            self._subscribe(mode_type, mode_topic.name, self._on_franka_state, qos(mode_topic))
+        for name, answer in (("hold", self._hold), ("stop", self._stop), ("resume", self._resume)):
+            service = self.create_service(Trigger, f"~/{name}", answer)
+            self._resources.callback(self.destroy_service, service)
+        timer = self.create_timer(_INTRUDER_PERIOD, self._look_for_intruders)
+        self._resources.callback(self.destroy_timer, timer)
+        diagnostics = Diagnostics(self, self._status, hardware=robot.name)
+        self._resources.callback(diagnostics.destroy)
+
+    def _listen(self, robot: Robot) -> None:
+        gate = self._gate
+        robot_side = RobotSide(
+            self,
+            robot,
+            on_pose=lambda pose, stamp: gate.observe_pose(pose, stamp, stamps.now(self)),
+            on_fingers=lambda width, stamp: gate.observe_fingers(width, stamp, stamps.now(self)),
+            on_fault=gate.observe_bad_pose,
+        )
+        self._resources.callback(robot_side.destroy)
+        camera = robot.topics.camera
+        image_type = CompressedImage if camera.compressed else Image
+        # Only its stamp counts, so the picture is never decoded.
+        self._subscribe(image_type, camera.name, self._on_image, qos(camera), raw=True)
+        self._deltas = self._subscribe(EndEffectorDelta, "ee_delta", self._on_delta)
+
+    def _subscribe(
+        self, kind: type, topic: str, callback: Any, profile: QoSProfile | int = 10, **how: Any
+    ) -> Any:
+        subscription = self.create_subscription(kind, topic, callback, profile, **how)
+        self._resources.callback(self.destroy_subscription, subscription)
+        return subscription
+
+    def _franka_state_type(self) -> type | None:
+        try:
+            from franka_msgs.msg import FrankaRobotState
+        except ImportError:
+            self.get_logger().warning(
+                "franka_msgs is not installed: reflex and user stop are not watched"
+            )
+            return None
+        return FrankaRobotState
+
+    def _come_to_rest(self) -> None:
+        if self._timer is None:
+            return
+        self.destroy_timer(self._timer)
+        self._timer = None
+        self._gate.hold()
+        while not self._gate.at_rest:
+            self._tick()
+            time.sleep(self._period)
+        self._gate.release()
+
+    def _tear_down(self) -> None:
+        self._resources.close()
+        self._configured = False
+
+    def _refuse_late_changes(self, parameters: list[Parameter]) -> SetParametersResult:
+        if not self._configured or all(p.name == "use_sim_time" for p in parameters):
+            return SetParametersResult(successful=True)
+        reason = f"{parameters[0].name} is read by configure: clean up, set it, configure again"
+        return SetParametersResult(successful=False, reason=reason)
+
+    # --- in ------------------------------------------------------------------------------
+
+    def _on_delta(self, message: EndEffectorDelta) -> None:
+        delta = Delta(
+            action=[getattr(message, name) for name in ACTION_NAMES],
+            frame=message.header.frame_id,
+            image_stamp=stamps.seconds(message.image_stamp),
+            sequence=message.sequence,
+            duration=message.duration,
+        )
+        publishers = self.get_publishers_info_by_topic(self._deltas.topic_name)
+        senders = [bytes(publisher.endpoint_gid) for publisher in publishers]
+        try:
+            position = self._gate.command(delta, senders, stamps.now(self))
+        except Refused as refusal:
+            self.get_logger().warning(
+                f"action {message.sequence} refused: {refusal}", throttle_duration_sec=1.0
+            )
+            return
+        if position is not None and not self._dry_run:
+            self._move_gripper(position)
+
+    def _on_image(self, serialized: bytes) -> None:
+        # The header comes first, after 4 bytes of which the second tells the byte order.
+        order = "<" if serialized[1] & 1 else ">"
+        whole, nanoseconds = struct.unpack_from(f"{order}iI", serialized, 4)
+        self._gate.observe_image(whole + 1e-9 * nanoseconds, stamps.now(self))
+
+    def _on_deadman(self, message: Bool) -> None:
+        self._gate.observe_deadman(message.data, stamps.now(self))
+
+    def _on_franka_state(self, message: Any) -> None:
+        stamp = stamps.seconds(message.header.stamp)
+        self._gate.observe_mode(message.robot_mode, stamp, stamps.now(self))
+
+    def _look_for_intruders(self) -> None:
+        publishers = self.get_publishers_info_by_topic(self._targets.topic_name)
+        names = [f"{p.node_namespace.rstrip('/')}/{p.node_name}" for p in publishers]
+        if self.get_fully_qualified_name() in names:
+            names.remove(self.get_fully_qualified_name())
+        self._gate.observe_intruders(names)
+
+    # --- services ------------------------------------------------------------------------
+
+    def _hold(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        self._gate.hold()
+        response.success, response.message = True, "holding until the next action"
+        return response
+
+    def _stop(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        self._gate.stop("stopped by request, waiting for ~/resume")
+        response.success, response.message = True, "stopped: call ~/resume to go on"
+        return response
+
+    def _resume(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        try:
+            self._gate.resume()
+            response.success, response.message = True, "waiting for the next action"
+        except Refused as refusal:
+            response.success, response.message = False, str(refusal)
+        return response
+
+    # --- out -----------------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        target = self._gate.tick(stamps.now(self))
+        if target is not None:
+            self._targets.publish(self._message(target))
+
+    def _message(self, target: Target) -> PoseStamped | TwistStamped:
+        message = self._target_type()
+        message.header.stamp = stamps.to_stamp(target.stamp)
+        message.header.frame_id = self._robot.base_frame
+        if self._target_type is TwistStamped:
+            linear, angular = message.twist.linear, message.twist.angular
+            linear.x, linear.y, linear.z = target.velocity.tolist()
+            angular.x, angular.y, angular.z = target.turn_velocity.tolist()
+            return message
+        position, orientation = message.pose.position, message.pose.orientation
+        position.x, position.y, position.z = target.pose.position.tolist()
+        orientation.x, orientation.y, orientation.z, orientation.w = target.pose.rotation
+        return message
+
+    def _move_gripper(self, position: float) -> None:
+        if not self._gripper.server_is_ready():
+            self._gate.gripper_failed(f"no action server {self._robot.gripper.action}")
+            return
+        goal = GripperCommand.Goal()
+        goal.command.position = position
+        goal.command.max_effort = self._robot.gripper.force
+        self._gripper.send_goal_async(goal).add_done_callback(self._on_gripper_answer)
+
+    def _on_gripper_answer(self, future: Any) -> None:
+        if future.result().accepted:
+            self._gate.gripper_taken()
+        else:
+            self._gate.gripper_failed("it refused the last goal")
+
+    def _status(self) -> Status:
+        status = self._gate.status(stamps.now(self))
+        if self._timer is None:
+            return Status(level="warning", message="not active", values=status.values)
+        if self._dry_run:
+            return dataclasses.replace(status, message=f"dry run: {status.message}")
+        return status
+
+
+def main() -> int:
+    return run_node(ArmGate)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

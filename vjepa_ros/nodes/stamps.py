@@ -1,0 +1,17 @@
+"""ROS stamps and seconds."""
+
+from builtin_interfaces.msg import Time
+from rclpy.node import Node
+
+
+def seconds(stamp: Time) -> float:
+    return stamp.sec + 1e-9 * stamp.nanosec
+
+
+def to_stamp(time: float) -> Time:
+    nanoseconds = round(time * 1e9)
+    return Time(sec=nanoseconds // 10**9, nanosec=nanoseconds % 10**9)
+
+
+def now(node: Node) -> float:
+    return 1e-9 * node.get_clock().now().nanoseconds
