@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vjepa_ros.model.transformer import (
-    NORM_EPS,
     Block,
     KeyValueCache,
+    Norm,
     Rotary,
     grid_positions,
     init_weights,
@@ -86,7 +86,7 @@ class Predictor(nn.Module):
         self.predictor_blocks = nn.ModuleList(
             Block(config.width, config.heads, config.mlp_ratio) for _ in range(config.depth)
         )
-        self.predictor_norm = nn.LayerNorm(config.width, eps=NORM_EPS)
+        self.predictor_norm = Norm(config.width)
         self.predictor_proj = nn.Linear(config.width, config.latent_width)
         init_weights(self)
         if config.residual:
@@ -124,7 +124,7 @@ class Predictor(nn.Module):
     def _tokens(
         self, latents: Tensor, actions: Tensor, states: Tensor, extrinsics: Tensor | None
     ) -> Tensor:
-        """[B, T, controls + patches, width]"""
+        """[B, T, controls + patches, width] in float32"""
         if (extrinsics is not None) != self.config.extrinsics:
             wants = "needs" if self.config.extrinsics else "takes no"
             raise ValueError(f"extrinsics: this predictor {wants} extrinsics")
@@ -134,8 +134,8 @@ class Predictor(nn.Module):
             controls.append(_exact(self.state_encoder, states))
         if extrinsics is not None:
             controls.append(_exact(self.extrinsics_encoder, extrinsics))
-        tokens = torch.stack(controls, 2).to(patches.dtype)
-        return torch.cat((tokens, patches.expand(len(actions), -1, -1, -1)), 2)
+        patches = patches.float().expand(len(actions), -1, -1, -1)
+        return torch.cat((torch.stack(controls, 2), patches), 2)
 
     def _rotary(self, first: int, frames: int, device: torch.device) -> Rotary:
         """Controls are turned by their time alone: they stand at row 0, column 0."""

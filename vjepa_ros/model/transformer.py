@@ -130,6 +130,20 @@ def _attend_all(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
 # --- blocks ------------------------------------------------------------------------------
 
 
+class Norm(nn.LayerNorm):
+    """Also takes float32 tokens where the weights are bf16, and returns the weights' dtype."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width, eps=NORM_EPS)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.dtype == self.weight.dtype:
+            return super().forward(x)
+        weight, bias = self.weight.to(x.dtype), self.bias.to(x.dtype)
+        normed = F.layer_norm(x, self.normalized_shape, weight, bias, self.eps)
+        return normed.to(self.weight.dtype)
+
+
 class Mlp(nn.Module):
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
@@ -141,13 +155,17 @@ class Mlp(nn.Module):
 
 
 class Block(nn.Module):
-    """A pre-norm transformer block; the arguments of `forward` are those of `Attention`."""
+    """A pre-norm transformer block; the arguments of `forward` are those of `Attention`.
+
+    The tokens may be float32 where the weights are bf16. Between blocks, that is where most
+    of bf16's error would come from.
+    """
 
     def __init__(self, width: int, heads: int, mlp_ratio: float = 4.0) -> None:
         super().__init__()
-        self.norm1 = nn.LayerNorm(width, eps=NORM_EPS)
+        self.norm1 = Norm(width)
         self.attn = Attention(width, heads)
-        self.norm2 = nn.LayerNorm(width, eps=NORM_EPS)
+        self.norm2 = Norm(width)
         self.mlp = Mlp(width, int(width * mlp_ratio))
 
     def forward(

@@ -157,14 +157,14 @@ class WorldModel:
         config, number = self.config, self.dtype.itemsize
         tokens, frames = config.patches + config.controls, context + horizon - 1
         token, latent = tokens * config.width * number, config.patches * config.latent_width
-
+        stream = tokens * config.width * 4  # float32 between blocks
         kept = 2 * config.depth * (frames - 1 if horizon > 1 else 0) * token
-        attention = (9 + 2 * frames) * token
+        attention = (8 + 2 * frames) * token
         if self.device.type == "cpu" and self.dtype == torch.bfloat16:
             attention += 2 * config.heads * tokens**2 * frames * number  # scores, and their softmax
-        mlp = round(3 + 2 * config.mlp_ratio) * token
-        in_a_block = max(attention, mlp) + 4 * latent  # and the latent before the step, float32
-        at_the_end = 2 * token + (number + 16) * latent
+        mlp = round(2 + 2 * config.mlp_ratio) * token
+        in_a_block = stream + max(attention, mlp) + 4 * latent  # the latent before the step
+        at_the_end = 2 * stream + (number + 16) * latent
         return kept + max(in_a_block, at_the_end)
 
     # --- the boundary --------------------------------------------------------------------
