@@ -37,7 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     tasks = commands.add_parser("tasks", help="list the tasks and what counts as success")
     tasks.set_defaults(run=list_tasks)
 
-    show = commands.add_parser("show", help="write a picture of a scene as PNG")
+    show = commands.add_parser("show", help="write a picture of a scene, smoothed, as PNG")
     show.add_argument(
         "--objects",
         nargs="*",
@@ -54,7 +54,9 @@ def _parser() -> argparse.ArgumentParser:
 
     expert = commands.add_parser("expert", help="let the expert do a task; GIF or MP4")
     _add_task_arguments(expert)
-    expert.add_argument("--camera", default="exterior", metavar="NAME", help=f"of {CAMERAS}")
+    expert.add_argument(
+        "--camera", default="exterior", metavar="NAME", help=f"of {', '.join(CAMERAS)}"
+    )
     _add_scene_arguments(expert, size=256)
     expert.add_argument("--out", type=Path, required=True, help=".gif or .mp4 file to write")
     expert.set_defaults(run=record_expert)
@@ -62,7 +64,9 @@ def _parser() -> argparse.ArgumentParser:
     goals = commands.add_parser("goals", help="write the goal pictures of a task side by side")
     _add_task_arguments(goals)
     goals.add_argument("--schedule", default="dense", help="single, paper or dense")
-    goals.add_argument("--camera", default="exterior", metavar="NAME", help=f"of {CAMERAS}")
+    goals.add_argument(
+        "--camera", default="exterior", metavar="NAME", help=f"of {', '.join(CAMERAS)}"
+    )
     _add_scene_arguments(goals, size=256)
     goals.add_argument("--out", type=Path, required=True, help="PNG file to write")
     goals.set_defaults(run=show_goals)
@@ -78,6 +82,11 @@ def _add_task_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--task", default="pick_place", help=f"of {', '.join(SCHEDULES)}")
     parser.add_argument("--object", help=f"of {', '.join(GRASPABLE)} (default: cube)")
     parser.add_argument("--place", help=f"of {', '.join(PLACES)} (default: spot)")
+
+
+def _add_camera_argument(parser: argparse.ArgumentParser) -> None:
+    names = ", ".join(CAMERAS)
+    parser.add_argument("--camera", default="exterior", metavar="NAME", help=f"of {names}")
 
 
 def _add_scene_arguments(parser: argparse.ArgumentParser, size: int) -> None:
@@ -101,9 +110,9 @@ def list_tasks(args: argparse.Namespace) -> None:
 
 def show_scene(args: argparse.Namespace) -> None:
     _check_suffix(args.out, ".png")
+    _check_cameras(args.camera)
     with _scene(args, tuple(args.objects)) as scene:
         scene.reset(args.seed)
-        _check_cameras(args.camera)
         pictures = [_antialiased(scene, camera, args.size) for camera in args.camera]
     _write_picture(args.out, np.hstack(pictures))
 

@@ -17,7 +17,7 @@ import numpy as np
 from vjepa_sim.expert import Waypoint, follow, grasp_path, perform, place_path, reach_path
 from vjepa_sim.layout import REACHABLE, free_spot
 from vjepa_sim.robot import MAX_WIDTH
-from vjepa_sim.scene import Observation, Scene
+from vjepa_sim.scene import ObjectTruth, Observation, Scene
 
 GRASPABLE = ("cube", "box", "cup")
 PLACES = ("spot", "bowl")
@@ -28,6 +28,7 @@ LIFT_HEIGHT = 0.08
 _GOAL_AREA = ((0.36, 0.60), (-0.20, 0.20), (0.12, 0.34))  # x, y, z of a reach
 _REACH = (0.15, 0.30)  # metres from the start
 _MOVED = 0.10  # metres at least from where an object stands to its place
+_AT_REST = 0.05  # m/s
 _GOAL_STREAM = 1000  # of a seed's random numbers, apart from the scene's
 
 _REACH_SCHEDULES = {
@@ -97,7 +98,7 @@ class Task:
             "reach": f"tool within {100 * REACH_TOLERANCE:g} cm of the goal (strict: 2 cm)",
             "reach_object": f"object held, tool within {100 * REACH_TOLERANCE:g} cm of the goal",
             "grasp": f"object held, {100 * LIFT_HEIGHT:g} cm above the table",
-            "pick_place": f"object released within {100 * PLACE_TOLERANCE:g} cm of the place",
+            "pick_place": f"object let go, at rest within {100 * PLACE_TOLERANCE:g} cm of the place",
         }[self.name]
 
     @property
@@ -156,31 +157,20 @@ class Task:
     def judge(
         self, scene: Scene, target: np.ndarray | None, tolerance: float | None = None
     ) -> Outcome:
-        """Success on ground truth."""
+        """Success on ground truth; the tolerance in metres is the task's own if None."""
         if self.name == "reach":
-            return _judge_reach(scene, target, tolerance or REACH_TOLERANCE)
+            assert target is not None
+            return _judge_reach(scene, target, tolerance)
         thing = scene.truth()[self.objects[0]]
-        held = "fingers" in thing.touches
-        if self.name == "reach_object":
-            reached = _judge_reach(scene, target, tolerance or REACH_TOLERANCE)
-            return reached if held else replace(reached, success=False, reason="object lost")
         if self.name == "grasp":
-            lift = float(thing.position[2] - thing.body.height / 2)
-            missing = max(0.0, (tolerance or LIFT_HEIGHT) - lift)
-            reason = f"lifted {lift:.3f} m" if held else "object not between the fingers"
-            return Outcome(success=held and missing == 0, distance=missing, reason=reason)
+            return _judge_grasp(thing, tolerance)
         assert target is not None
-        distance = float(np.linalg.norm(thing.position[:2] - target[:2]))
-        height = thing.position[2] - thing.body.height / 2
-        if held:
-            reason = "object not released"
-        elif height > target[2] + 0.03 or height < -0.01:
-            reason = f"object's foot at {height:.3f} m"
-        elif distance > (tolerance or PLACE_TOLERANCE):
-            reason = f"object {distance:.3f} m from its place"
-        else:
-            return Outcome(success=True, distance=distance, reason="placed and released")
-        return Outcome(success=False, distance=distance, reason=reason)
+        if self.name == "pick_place":
+            return _judge_place(thing, target, tolerance)
+        outcome = _judge_reach(scene, target, tolerance)
+        if "fingers" in thing.touches:
+            return outcome
+        return replace(outcome, success=False, reason="object lost")
 
     def _draw_place(self, scene: Scene, rng: np.random.Generator) -> np.ndarray:
         """Where the object goes (x, y) and the height in metres to let it go at."""
@@ -228,8 +218,34 @@ def _draw_reach(scene: Scene, rng: np.random.Generator) -> np.ndarray:
             return goal
 
 
-def _judge_reach(scene: Scene, target: np.ndarray | None, tolerance: float) -> Outcome:
-    assert target is not None
+def _judge_reach(scene: Scene, target: np.ndarray, tolerance: float | None) -> Outcome:
+    tolerance = REACH_TOLERANCE if tolerance is None else tolerance
     distance = float(np.linalg.norm(scene.state().position - target))
     reason = f"tool {distance:.3f} m from the goal"
     return Outcome(success=distance <= tolerance, distance=distance, reason=reason)
+
+
+def _judge_grasp(thing: ObjectTruth, height: float | None) -> Outcome:
+    height = LIFT_HEIGHT if height is None else height
+    held = "fingers" in thing.touches
+    lift = float(thing.position[2] - thing.body.height / 2)
+    missing = max(0.0, height - lift)
+    reason = f"lifted {lift:.3f} m" if held else "object not between the fingers"
+    return Outcome(success=held and missing == 0, distance=missing, reason=reason)
+
+
+def _judge_place(thing: ObjectTruth, target: np.ndarray, tolerance: float | None) -> Outcome:
+    tolerance = PLACE_TOLERANCE if tolerance is None else tolerance
+    distance = float(np.linalg.norm(thing.position[:2] - target[:2]))
+    foot = thing.position[2] - thing.body.height / 2
+    if "fingers" in thing.touches:
+        reason = "object not released"
+    elif not -0.01 < foot < target[2] + 0.03:
+        reason = f"object's foot at {foot:.3f} m"
+    elif np.linalg.norm(thing.velocity) > _AT_REST:
+        reason = "object still moving"
+    elif distance > tolerance:
+        reason = f"object {distance:.3f} m from its place"
+    else:
+        return Outcome(success=True, distance=distance, reason="placed and released")
+    return Outcome(success=False, distance=distance, reason=reason)
