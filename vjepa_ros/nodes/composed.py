@@ -1,0 +1,109 @@
+"""Nodes of the suite in one process, configured and activated.
+
+    vjepa_nodes encoder predictor planner      # latents stay on the device
+    vjepa_nodes encoder                        # a process of its own, services and topics
+    vjepa_nodes arm_gate
+
+Nodes that run together find each other in the order above. `--unconfigured` leaves the
+transitions to a lifecycle manager of your own. The arm gate always runs alone: it must not
+wait for a model.
+"""
+
+import argparse
+import contextlib
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+import rclpy
+from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
+from rclpy.signals import SignalHandlerOptions
+from rclpy.utilities import remove_ros_args
+
+from vjepa_ros.nodes.process import run_node
+
+NODES = ("encoder", "predictor", "planner", "arm_gate")
+_THREADS = 8  # services and tasks block theirs
+
+
+def make_nodes(names: Sequence[str]) -> list[LifecycleNode]:
+    """Those that share a process are given each other."""
+    # Here, because torch takes seconds to load and the arm gate should not wait for models.
+    from vjepa_ros.nodes.encoder import EncoderNode
+    from vjepa_ros.nodes.planner import PlannerNode
+    from vjepa_ros.nodes.predictor import PredictorNode
+
+    encoder = EncoderNode() if "encoder" in names else None
+    predictor = PredictorNode(encoder) if "predictor" in names else None
+    planner = PlannerNode(encoder, predictor) if "planner" in names else None
+    return [node for node in (encoder, predictor, planner) if node is not None]
+
+
+def bring_up(node: LifecycleNode) -> LifecycleNode:
+    """Configure and activate; a node that cannot has said why, and waits for a person."""
+    if node.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+        node.trigger_activate()
+    return node
+
+
+def run_nodes(make: Callable[[], list[LifecycleNode]], *, active: bool) -> int:
+    """Until a signal; 0, or 2 with one line for what the user can mend."""
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    try:
+        nodes = make()
+    except (InvalidParameterTypeException, InvalidParameterValueException) as error:
+        print(error, file=sys.stderr)
+        rclpy.try_shutdown()
+        return 2
+    executor = MultiThreadedExecutor(_THREADS)
+    for node in nodes:
+        executor.add_node(node)
+
+    def spin() -> None:
+        with contextlib.suppress(ExternalShutdownException):
+            executor.spin()
+
+    spinner = threading.Thread(target=spin)
+    spinner.start()
+    for node in nodes if active else ():
+        bring_up(node)
+    while not ended.is_set() and spinner.is_alive():
+        time.sleep(0.05)
+    # In this order a task that is under way still gets the answers that it waits for.
+    for node in reversed(nodes):
+        node.trigger_shutdown()
+    executor.shutdown(timeout_sec=2)
+    spinner.join()
+    for node in nodes:
+        node.destroy_node()
+    rclpy.try_shutdown()
+    return 0 if ended.is_set() else 1
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="vjepa_nodes", description=__doc__.partition("\n")[0])
+    parser.add_argument("nodes", nargs="+", choices=NODES, metavar="NODE", help=", ".join(NODES))
+    parser.add_argument(
+        "--unconfigured", action="store_true", help="wait for the transitions of a manager"
+    )
+    arguments = parser.parse_args(remove_ros_args(sys.argv)[1:])
+    active = not arguments.unconfigured
+    if "arm_gate" not in arguments.nodes:
+        return run_nodes(lambda: make_nodes(arguments.nodes), active=active)
+    if len(arguments.nodes) > 1:
+        parser.error("the arm_gate runs in a process of its own")
+
+    from vjepa_ros.nodes.arm_gate import ArmGate
+
+    return run_node(lambda: bring_up(ArmGate()) if active else ArmGate())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,194 @@
+"""The encoder: camera images in, latents out.
+
+Publishes `latent` of the newest image: what came while it was busy is skipped. The service
+`encode_image` encodes a picture, and keeps it as a goal by publishing it on `goal_latent`
+(transient local, `source` is the goal's name). With `picture`, `~/picture` shows the image
+beside the principal components of its latents.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
+from rclpy.qos import DurabilityPolicy, QoSProfile
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+from torch import Tensor
+from vjepa_msgs.msg import Latent
+from vjepa_msgs.srv import EncodeImage
+
+from vjepa_ros.images import compressed_to_rgb, decode_picture, rgb_to_fields, to_rgb
+from vjepa_ros.model.encoder import Encoder
+from vjepa_ros.model.latent_picture import LatentPainter
+from vjepa_ros.model.preprocessing import Preprocessor
+from vjepa_ros.nodes import stamps
+from vjepa_ros.nodes.health import Meter, memory
+from vjepa_ros.nodes.latents import Frame, to_message
+from vjepa_ros.nodes.model_node import ModelNode
+from vjepa_ros.nodes.parameters import declare, declare_number
+from vjepa_ros.nodes.robot_side import qos
+from vjepa_ros.nodes.shelf import Shelf
+from vjepa_ros.nodes.weights import declare_weights, load
+from vjepa_ros.robots import load_robot
+from vjepa_ros.status import Status
+
+GOALS_KEPT = 64
+GOALS = QoSProfile(depth=GOALS_KEPT, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+LATENTS = QoSProfile(depth=1)
+
+
+class EncoderNode(ModelNode):
+    holds = ("_encoder", "_painter")
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("encoder", **options)
+        declare_weights(self)
+        declare(self, "robot", "sim", "robot YAML, for its camera: a file, or a name in config/")
+        declare(self, "picture", False, "publish ~/picture: the image and its latents' PCA")
+        declare_number(self, "max_image_age", 2.0, 0.05, 30, "seconds, for a warning")
+        self._listeners: list[Callable[[Frame], None]] = []
+
+    def listen(self, listener: Callable[[Frame], None]) -> None:
+        """For nodes in the same process: every frame, without a copy."""
+        self._listeners.append(listener)
+
+    # --- life ------------------------------------------------------------------------------
+
+    def set_up(self) -> None:
+        camera = load_robot(self.value("robot")).topics.camera
+        weights, self._device = load(self)
+        if weights.encoder is None:
+            raise ValueError(
+                f"weights: {self.value('weights')} holds no encoder: join one to it with "
+                "`vjepa-ros weights convert --encoder FILE`"
+            )
+        self._encoder: Encoder = weights.encoder
+        self._identity, self._crop = weights.identity, weights.config.crop
+        self._preprocess = Preprocessor(weights.config.image_size, self._crop)
+        self._painter = LatentPainter(self._preprocess) if self.value("picture") else None
+        self._model_lock = threading.Lock()
+        self._images: Shelf[None, Image | CompressedImage] = Shelf(1)
+        self._image_stamp, self._fault = 0.0, ""
+        self._seconds = 0.0  # that the last encoding took
+        self._received, self._encoded = Meter(), Meter()
+
+        self._latents = self.publisher(Latent, "latent", LATENTS)
+        self._goals = self.publisher(Latent, "goal_latent", GOALS)
+        self._pictures = self.publisher(Image, "~/picture", 1) if self._painter else None
+        self._source = self.resolve_topic_name(camera.name)
+        self._convert = compressed_to_rgb if camera.compressed else to_rgb
+        kind = CompressedImage if camera.compressed else Image
+        group = MutuallyExclusiveCallbackGroup()
+        self.subscribe(kind, camera.name, self._on_image, qos(camera), callback_group=group)
+        group = MutuallyExclusiveCallbackGroup()
+        self.serve(EncodeImage, "encode_image", self._encode_image, callback_group=group)
+
+    def start(self) -> None:
+        self._worker = threading.Thread(target=self._work, name="encoder")
+        self._worker.start()
+
+    def stop(self) -> None:
+        self._worker.join()
+
+    # --- camera ----------------------------------------------------------------------------
+
+    def _on_image(self, image: Image | CompressedImage) -> None:
+        self._received.tick()
+        self._image_stamp = stamps.seconds(image.header.stamp)
+        self._images.put(None, image)
+
+    def _work(self) -> None:
+        while self.active:
+            image = self._images.take(timeout=0.1)
+            if image is not None:
+                self._look(image)
+
+    def _look(self, image: Image | CompressedImage) -> None:
+        started = time.monotonic()
+        try:
+            rgb = torch.from_numpy(self._convert(image))
+        except ValueError as error:
+            self._fault = f"camera image cannot be used: {error}"
+            return
+        frame = self._frame(rgb, image.header, self._source)
+        for listener in self._listeners:
+            listener(frame)
+        if not self._listeners or self._latents.get_subscription_count() > 0:
+            self._latents.publish(to_message(frame))
+        self._fault, self._seconds = "", time.monotonic() - started
+        self._encoded.tick()
+        if self._pictures and self._painter:
+            picture = self._painter.beside_input(rgb.to(self._device), frame.latents)
+            self._pictures.publish(
+                Image(header=image.header, **rgb_to_fields(picture.cpu().numpy()))
+            )
+
+    def _frame(self, rgb: Tensor, header: Header, source: str) -> Frame:
+        with self._model_lock, torch.no_grad():
+            pixels = self._preprocess(rgb[None].to(self._device))
+            latents = self._encoder.encode(pixels)[0]
+        return Frame(
+            header=header, latents=latents, weights=self._identity, crop=self._crop, source=source
+        )
+
+    # --- goals -----------------------------------------------------------------------------
+
+    def encode_goal(self, rgb: Tensor, name: str) -> Frame:
+        """A picture [H, W, 3] as a goal; predictors know it by its name."""
+        header = Header(stamp=self.get_clock().now().to_msg())
+        frame = self._frame(rgb, header, name)
+        self._goals.publish(to_message(frame))
+        return frame
+
+    def _encode_image(
+        self, request: EncodeImage.Request, response: EncodeImage.Response
+    ) -> EncodeImage.Response:
+        try:
+            rgb, source = self._requested(request)
+            if request.goal:
+                frame = self.encode_goal(rgb, request.goal)
+            else:
+                frame = self._frame(rgb, request.image.header, source)
+            response.latent, response.success = to_message(frame), True
+            response.message = f"encoded {source} with {self._identity}"
+        except (ValueError, OSError) as error:
+            response.message = str(error)
+        return response
+
+    def _requested(self, request: EncodeImage.Request) -> tuple[Tensor, str]:
+        if bool(request.file) == bool(request.image.data):
+            raise ValueError("expected an image or a file, one of the two")
+        if not request.file:
+            return torch.from_numpy(to_rgb(request.image)), "an image"
+        try:
+            return torch.from_numpy(decode_picture(Path(request.file).read_bytes())), request.file
+        except ValueError as error:
+            raise ValueError(f"{request.file}: {error}") from error
+
+    # --- how it is -------------------------------------------------------------------------
+
+    def status(self) -> Status:
+        age = stamps.now(self) - self._image_stamp
+        values = {
+            "weights": self._identity,
+            "image age (s)": f"{age:.2f}" if self._image_stamp else "never",
+            "images per second": f"{self._received.rate():.1f}",
+            "latents per second": f"{self._encoded.rate():.1f}",
+            "encoding (s)": f"{self._seconds:.3f}",
+            **memory(),
+        }
+        if not self._image_stamp:
+            return Status(level="warning", message=f"no image on {self._source}", values=values)
+        if self._fault:
+            return Status(level="error", message=self._fault, values=values)
+        if age > self.value("max_image_age"):
+            return Status(
+                level="error",
+                message=f"the newest image on {self._source} is {age:.1f} s old",
+                values=values,
+            )
+        return Status(level="ok", message="encoding", values=values)

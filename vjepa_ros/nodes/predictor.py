@@ -1,0 +1,216 @@
+"""The predictor: where would these actions lead, and was it right about the last ones?
+
+The service `score_actions` rolls candidates out from a latent and measures how far from a
+goal they end. Actions on `ee_delta` are followed: when the camera shows what came of one,
+`surprise` tells how far the prediction was off.
+"""
+
+import array
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
+from std_msgs.msg import Float32
+from torch import Tensor
+from vjepa_msgs.msg import EndEffectorDelta, Latent
+from vjepa_msgs.srv import ScoreActions
+
+from vjepa_ros.nodes import stamps
+from vjepa_ros.nodes.arm_state import ArmState
+from vjepa_ros.nodes.encoder import GOALS, GOALS_KEPT, LATENTS, EncoderNode
+from vjepa_ros.nodes.health import Meter, memory
+from vjepa_ros.nodes.latents import Frame, stamp_key, to_frame
+from vjepa_ros.nodes.model_node import ModelNode
+from vjepa_ros.nodes.parameters import declare, declare_number
+from vjepa_ros.nodes.shelf import Shelf
+from vjepa_ros.nodes.weights import declare_weights, load
+from vjepa_ros.planning.objectives import make_objective
+from vjepa_ros.planning.surprise import Surprise, Threshold, Verdict
+from vjepa_ros.planning.world_model import Context, WorldModel
+from vjepa_ros.robots import load_robot
+from vjepa_ros.status import Status
+
+_FRAMES_KEPT = 16
+_PATIENCE = 1.0  # seconds for a latent or goal that is still on its way
+
+
+@dataclass(frozen=True)
+class _Step:
+    """An action under way: from which picture, and when the next one will show its end."""
+
+    start: Frame
+    due: float
+
+
+class PredictorNode(ModelNode):
+    """Given an encoder in the same process, it takes its frames without a message."""
+
+    holds = ("_goals", "_frames", "_step", "_surprise", "world_model")
+
+    def __init__(self, encoder: EncoderNode | None = None, **options: Any) -> None:
+        super().__init__("predictor", **options)
+        self._encoder = encoder
+        declare_weights(self)
+        declare(self, "robot", "sim", "robot YAML: a file, or a name in config/")
+        declare(self, "objective", "l1", "distance between latents: l1, l2 or cosine")
+        declare_number(
+            self, "surprise_deviations", 3.0, 1, 10, "from the usual, beyond which a step surprises"
+        )
+        if encoder is not None:
+            encoder.listen(self._on_frame)
+
+    # --- life ------------------------------------------------------------------------------
+
+    def set_up(self) -> None:
+        robot = load_robot(self.value("robot"))
+        objective = make_objective(self.value("objective"))
+        weights, _ = load(self)
+        if weights.predictor is None:
+            raise ValueError(f"weights: {self.value('weights')} holds no predictor: cannot plan")
+        self.identity = weights.identity
+        self.world_model = WorldModel(None, weights.predictor)
+        threshold = Threshold(deviations=self.value("surprise_deviations"))
+        self._surprise = Surprise(self.world_model, objective, threshold)
+        self._frames: Shelf[tuple[int, int], Frame] = Shelf(_FRAMES_KEPT)
+        self._goals: Shelf[str, Tensor] = Shelf(GOALS_KEPT)
+        self._step: _Step | None = None
+        self._verdict: Verdict | None = None
+        self._fault, self._seconds = "", 0.0
+        self._scored = Meter()
+
+        self._arm = ArmState(self, robot)
+        self.resources.callback(self._arm.destroy)
+        self._surprises = self.publisher(Float32, "surprise", 10)
+        group = MutuallyExclusiveCallbackGroup()
+        if self._encoder is None:
+            self.subscribe(Latent, "latent", self._on_latent, LATENTS, callback_group=group)
+        self.subscribe(Latent, "goal_latent", self._on_goal, GOALS, callback_group=group)
+        self.subscribe(EndEffectorDelta, "ee_delta", self._on_action, 10)
+        scoring = ReentrantCallbackGroup()
+        self.serve(ScoreActions, "score_actions", self._score_actions, callback_group=scoring)
+
+    # --- latents ---------------------------------------------------------------------------
+
+    def _on_latent(self, message: Latent) -> None:
+        frame = self._checked(message)
+        if frame is not None:
+            self._on_frame(frame)
+
+    def _on_goal(self, message: Latent) -> None:
+        frame = self._checked(message)
+        if frame is not None:
+            self._goals.put(frame.source, frame.latents)
+
+    def _checked(self, message: Latent) -> Frame | None:
+        try:
+            frame = to_frame(message)
+            if frame.weights != self.identity:
+                raise ValueError(
+                    f"latents of {frame.weights}, this predictor is {self.identity}: "
+                    "give both nodes the same weights"
+                )
+        except ValueError as error:
+            self._fault = str(error)
+            return None
+        self._fault = ""
+        return frame
+
+    def _on_frame(self, frame: Frame) -> None:
+        if not self.active:
+            return
+        self._frames.put(frame.key, frame)
+        step = self._step
+        if step is not None and frame.stamp >= step.due:
+            self._step = None
+            self._judge(step.start, frame)
+
+    # --- surprise --------------------------------------------------------------------------
+
+    def _on_action(self, action: EndEffectorDelta) -> None:
+        start = self._frames.wait(stamp_key(action.image_stamp), timeout=0)
+        if start is not None:
+            due = stamps.seconds(action.header.stamp) + action.duration
+            self._step = _Step(start, due)
+
+    def _judge(self, start: Frame, end: Frame) -> None:
+        before, after = self._arm.at(start.stamp), self._arm.at(end.stamp)
+        if before is None or after is None:
+            return
+        self._verdict = self._surprise.judge(start.latents, before, end.latents, after)
+        self._surprises.publish(Float32(data=self._verdict.surprise))
+
+    # --- scoring ---------------------------------------------------------------------------
+
+    def _score_actions(
+        self, request: ScoreActions.Request, response: ScoreActions.Response
+    ) -> ScoreActions.Response:
+        try:
+            if not self.active:
+                raise ValueError("the predictor is not active")
+            frame = self._start_frame(request)
+            started = time.monotonic()
+            energies = self._energies(request, frame)
+            response.seconds = self._seconds = time.monotonic() - started
+        except ValueError as error:
+            response.message = str(error)
+            return response
+        self._scored.tick()
+        response.energies = array.array("f", energies.cpu().numpy().tobytes())
+        response.image_stamp, response.success = frame.header.stamp, True
+        return response
+
+    def _start_frame(self, request: ScoreActions.Request) -> Frame:
+        key = stamp_key(request.image_stamp)
+        newest = key == (0, 0)
+        frame = self._frames.newest() if newest else self._frames.wait(key, _PATIENCE)
+        if frame is None:
+            which = "no latent yet" if newest else "no latent of that image"
+            raise ValueError(self._fault or f"{which}: is the encoder active?")
+        return frame
+
+    def _energies(self, request: ScoreActions.Request, frame: Frame) -> Tensor:
+        goal = self._goals.wait(request.goal, _PATIENCE)
+        if goal is None:
+            raise ValueError(f"no goal '{request.goal}': let encode_image keep one of that name")
+        shape = request.samples, request.horizon, 7
+        if len(request.actions) != request.samples * request.horizon * 7:
+            expected = " × ".join(map(str, shape))
+            raise ValueError(f"actions are {len(request.actions)} numbers, expected {expected}")
+        actions = np.frombuffer(request.actions, np.float32).reshape(shape)
+        state = torch.tensor(np.asarray(request.state), dtype=torch.float32)
+        context = Context(latents=frame.latents[None], states=state[None])
+        objective = make_objective(request.objective or self.value("objective"))
+        with torch.no_grad():
+            candidates = torch.from_numpy(actions.copy())
+            return self.world_model.energies(context, candidates, goal, objective)
+
+    # --- how it is -------------------------------------------------------------------------
+
+    def status(self) -> Status:
+        verdict, newest = self._verdict, self._frames.newest()
+        age = None if newest is None else stamps.now(self) - newest.stamp
+        values = {
+            "weights": self.identity,
+            "latent age (s)": "never" if age is None else f"{age:.2f}",
+            "scorings per second": f"{self._scored.rate():.1f}",
+            "scoring (s)": f"{self._seconds:.3f}",
+            **memory(),
+        }
+        if verdict is not None:
+            values["surprise"] = f"{verdict.surprise:.4f}"
+            usual = verdict.threshold
+            values["surprise threshold"] = "still learning" if usual is None else f"{usual:.4f}"
+        if self._fault:
+            return Status(level="error", message=self._fault, values=values)
+        if verdict is not None and verdict.surprising:
+            message = (
+                f"the last step surprised: {verdict.surprise:.3g} where up to "
+                f"{verdict.threshold:.3g} is usual"
+            )
+            return Status(level="warning", message=message, values=values)
+        if newest is None:
+            return Status(level="warning", message="no latents from the encoder", values=values)
+        return Status(level="ok", message="predicting", values=values)

@@ -1,0 +1,213 @@
+"""One ReachGoal task: look, plan, act, until there is a reason to end."""
+
+import contextlib
+import copy
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from vjepa_msgs.action import ReachGoal
+
+from vjepa_ros.nodes.arm_state import ArmState
+from vjepa_ros.nodes.latents import Frame
+from vjepa_ros.nodes.world import SeenContext, Unavailable, World
+from vjepa_ros.planning.mpc import MPC, Decision, Status
+from vjepa_ros.planning.objectives import Objective
+from vjepa_ros.planning.solvers import Cost
+from vjepa_ros.planning.summary import Progress, path_length
+from vjepa_ros.planning.world_model import Context
+
+Result = ReachGoal.Result
+_OUTCOMES = {
+    Status.REACHED: Result.REACHED,
+    Status.OUT_OF_STEPS: Result.OUT_OF_STEPS,
+    Status.OUT_OF_TIME: Result.OUT_OF_TIME,
+    Status.STALLED: Result.STALLED,
+    Status.PLANNING_FAILED: Result.FAILED,
+}
+_POLL = 0.2  # seconds between two looks at whether the task was interrupted
+_HINT = "energy has stalled: sub-goals would help"
+
+
+class Ended(Exception):
+    """The task is over before its plan is: an outcome, and why."""
+
+    def __init__(self, outcome: int, message: str) -> None:
+        super().__init__(message)
+        self.outcome = outcome
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Times in seconds."""
+
+    max_image_age: float  # a plan from an older image is thrown away
+    patience: float  # for images, states, encoder and predictor
+    settle: float  # after an action's duration, before the next image counts
+    duration: float  # of an action
+    hint_steps: int  # without progress, before feedback says so
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    decision: Decision
+    frame: Frame
+    state: Tensor
+    seconds: float
+
+
+class InterruptibleWorld:
+    """A cost model that stops a search between two populations."""
+
+    def __init__(self, world: World, check: Callable[[], None]) -> None:
+        self._world, self._check = world, check
+
+    def cost(self, context: Context, goal: Tensor, objective: Objective) -> Cost:
+        score = self._world.cost(context, goal, objective)
+
+        def energies(actions: Tensor) -> Tensor:
+            self._check()
+            return score(actions)
+
+        return energies
+
+
+class Reach:
+    """Runs in a thread of its own. `act` publishes a plan and returns when its action is due
+    to start; `check` raises Ended when the task was canceled or preempted.
+    """
+
+    def __init__(
+        self,
+        *,
+        world: World,
+        arm: ArmState,
+        make_mpc: Callable[[InterruptibleWorld], MPC],
+        act: Callable[[Planned], float],
+        tell: Callable[[Any], None],
+        check: Callable[[], None],
+        now: Callable[[], float],
+        settings: Settings,
+    ) -> None:
+        self._world, self._arm, self._settings = world, arm, settings
+        self._act, self._tell, self._check, self._now = act, tell, check, now
+        self._make_mpc = make_mpc
+        self._progress = Progress()
+        self._states: list[Tensor] = []
+        self._feedback = ReachGoal.Feedback()
+        self._waiting_since: float | None = None
+
+    def run(self) -> Any:
+        started = time.monotonic()
+        try:
+            self._mpc = self._start()
+            outcome, message = self._loop()
+        except Ended as end:
+            outcome, message = end.outcome, str(end)
+        feedback = self._feedback
+        return Result(
+            outcome=outcome,
+            message=message,
+            steps=feedback.step,
+            subgoals_reached=feedback.subgoal + (outcome == Result.REACHED),
+            final_energy=feedback.energy,
+            seconds=time.monotonic() - started,
+        )
+
+    def _start(self) -> MPC:
+        world = InterruptibleWorld(self._world, self._check)
+        while True:
+            try:
+                return self._make_mpc(world)
+            except Unavailable as error:
+                self._wait_for_help(str(error))
+
+    def _loop(self) -> tuple[int, str]:
+        due, thrown_away = self._now(), 0
+        while True:
+            frame, state = self._look(due)
+            started, mpc_before = time.monotonic(), copy.copy(self._mpc)
+            try:
+                decision = self._decide(frame, state)
+            except Unavailable as error:
+                self._wait_for_help(str(error))
+                self._restore()
+                continue
+            self._waiting_since = None
+            self._note(decision, state)
+            if decision.status is not Status.RUNNING:
+                hint = f". {_HINT}" if decision.status is Status.STALLED else ""
+                return _OUTCOMES[decision.status], decision.reason + hint
+
+            self._check()
+            seconds, age = time.monotonic() - started, self._now() - frame.stamp
+            if age > self._settings.max_image_age:
+                thrown_away += 1
+                self._complain_of_age(age, seconds, thrown_away)
+                self._mpc, due = mpc_before, frame.stamp  # as if it had never been made
+                continue
+            thrown_away = 0
+            started_at = self._act(
+                Planned(decision=decision, frame=frame, state=state, seconds=seconds)
+            )
+            self._feedback.step += 1
+            due = started_at + self._settings.duration + self._settings.settle
+
+    def _look(self, due: float) -> tuple[Frame, Tensor]:
+        """The newest frame from `due` on, and the arm's state then."""
+        end = time.monotonic() + self._settings.patience
+        while time.monotonic() < end:
+            self._check()
+            frame = self._world.frames.wait_newest(lambda frame: frame.stamp >= due, _POLL)
+            if frame is None:
+                why = "no new latents: are camera and encoder working?"
+                continue
+            state = self._arm.at(frame.stamp)
+            if state is not None:
+                return frame, state
+            why = f"{self._arm.complaint()} at the time of the image"
+            time.sleep(0.02)
+        raise Ended(Result.FAILED, f"{why} Gave up after {self._settings.patience:g} s")
+
+    def _decide(self, frame: Frame, state: Tensor) -> Decision:
+        context = SeenContext(latents=frame.latents[None], states=state[None], frame=frame)
+        return self._mpc.step(context)
+
+    def _note(self, decision: Decision, state: Tensor) -> None:
+        """Feedback of where the arm is now."""
+        self._states.append(state)
+        stalled = self._progress.observe(decision.goal, decision.energy)
+        feedback = self._feedback
+        feedback.subgoal, feedback.energy = decision.goal, decision.energy
+        feedback.distance_moved = path_length(torch.stack(self._states))
+        feedback.message = _HINT if stalled >= self._settings.hint_steps else decision.reason
+        self._tell(feedback)
+
+    def _wait_for_help(self, why: str) -> None:
+        """Encoder or predictor is away: it may be back soon, with its memory lost."""
+        now = time.monotonic()
+        self._waiting_since = self._waiting_since or now
+        if now - self._waiting_since > self._settings.patience:
+            raise Ended(Result.FAILED, f"{why} Gave up after {self._settings.patience:g} s")
+        self._feedback.message = f"waiting: {why}"
+        self._tell(self._feedback)
+        self._check()
+        time.sleep(_POLL)
+
+    def _restore(self) -> None:
+        with contextlib.suppress(Unavailable):  # the next attempt says what is still amiss
+            self._world.restore()
+
+    def _complain_of_age(self, age: float, seconds: float, times: int) -> None:
+        limit = self._settings.max_image_age
+        message = (
+            f"plan thrown away: its image is {age:.1f} s old, limit {limit:g} s (max_image_age), "
+            f"and planning took {seconds:.1f} s"
+        )
+        if times >= 5:
+            raise Ended(Result.FAILED, f"{message}, {times} times in a row: plan with less samples")
+        self._feedback.message = message
+        self._tell(self._feedback)

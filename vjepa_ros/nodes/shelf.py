@@ -1,0 +1,56 @@
+"""The newest things, shared between threads, and waited for."""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class Shelf(Generic[K, V]):
+    """The last `size` values by key: what nobody has taken in time is gone, nothing queues."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._values: OrderedDict[K, V] = OrderedDict()
+        self._changed = threading.Condition()
+
+    def put(self, key: K, value: V) -> None:
+        with self._changed:
+            self._values[key] = value
+            self._values.move_to_end(key)
+            while len(self._values) > self._size:
+                self._values.popitem(last=False)
+            self._changed.notify_all()
+
+    def newest(self) -> V | None:
+        with self._changed:
+            return self._newest()
+
+    def wait(self, key: K, timeout: float) -> V | None:
+        """The value of a key, once it is there."""
+        with self._changed:
+            self._changed.wait_for(lambda: key in self._values, timeout)
+            return self._values.get(key)
+
+    def take(self, timeout: float) -> V | None:
+        """The newest value, once there is one; it is then no longer here."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: bool(self._values), timeout):
+                return None
+            return self._values.popitem()[1]
+
+    def wait_newest(self, wanted: Callable[[V], bool], timeout: float) -> V | None:
+        """The newest value, once it is one that is wanted."""
+
+        def found() -> bool:
+            newest = self._newest()
+            return newest is not None and wanted(newest)
+
+        with self._changed:
+            return self._newest() if self._changed.wait_for(found, timeout) else None
+
+    def _newest(self) -> V | None:
+        return next(reversed(self._values.values()), None)

@@ -1,0 +1,162 @@
+"""The encoder and the predictor as the planner uses them: over the wire, or in its process.
+
+Either way it gets frames, encodes goals, and is a `CostModel` for MPC.
+"""
+
+import array
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rclpy.callback_groups import ReentrantCallbackGroup
+from sensor_msgs.msg import Image
+from torch import Tensor
+from vjepa_msgs.msg import Latent
+from vjepa_msgs.srv import EncodeImage, ScoreActions
+
+from vjepa_ros.images import rgb_to_fields
+from vjepa_ros.nodes.encoder import LATENTS, EncoderNode
+from vjepa_ros.nodes.latents import Frame, to_frame
+from vjepa_ros.nodes.model_node import ModelNode
+from vjepa_ros.nodes.predictor import PredictorNode
+from vjepa_ros.nodes.shelf import Shelf
+from vjepa_ros.planning.objectives import OBJECTIVES, Objective
+from vjepa_ros.planning.solvers import Cost
+from vjepa_ros.planning.world_model import Context
+
+
+class Unavailable(RuntimeError):
+    """Encoder or predictor cannot serve now; they may later. The message says why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeenContext(Context):
+    frame: Frame  # the present one
+
+
+class World(Protocol):
+    @property
+    def frames(self) -> Shelf[None, Frame]:
+        """The newest frame."""
+
+    def encode_goals(self, pictures: list[NDArray[np.uint8]]) -> list[Tensor]:
+        """The latents of goals, which costs can then be asked for."""
+
+    def restore(self) -> None:
+        """Encode the goals again, for a predictor that has lost them."""
+
+    def cost(self, context: Context, goal: Tensor, objective: Objective) -> Cost: ...
+
+
+class LocalWorld:
+    """In the planner's process: nothing is copied."""
+
+    def __init__(self, encoder: EncoderNode, predictor: PredictorNode) -> None:
+        self._encoder, self._predictor = encoder, predictor
+        self.frames: Shelf[None, Frame] = Shelf(1)
+        encoder.listen(lambda frame: self.frames.put(None, frame))
+
+    def encode_goals(self, pictures: list[NDArray[np.uint8]]) -> list[Tensor]:
+        self._check()
+        names = [f"goal {number}" for number in range(len(pictures))]
+        return [
+            self._encoder.encode_goal(torch.from_numpy(picture), name).latents
+            for picture, name in zip(pictures, names, strict=True)
+        ]
+
+    def restore(self) -> None:
+        """Goals are tensors here: nothing can get lost."""
+
+    def cost(self, context: Context, goal: Tensor, objective: Objective) -> Cost:
+        self._check()
+        return self._predictor.world_model.cost(context, goal, objective)
+
+    def _check(self) -> None:
+        for node in (self._encoder, self._predictor):
+            if not node.active:
+                raise Unavailable(f"the {node.get_name()} is not active: see /diagnostics")
+
+
+class RemoteWorld:
+    """Through topics and services."""
+
+    def __init__(self, node: ModelNode, patience: float) -> None:
+        """patience is in seconds, for one answer."""
+        self._node, self._patience = node, patience
+        self.frames: Shelf[None, Frame] = Shelf(1)
+        self._pictures: dict[str, NDArray[np.uint8]] = {}
+        self._goals: dict[str, Tensor] = {}
+        # Not the default group: a transition, which ends a task, keeps that one waiting.
+        group = ReentrantCallbackGroup()
+        node.subscribe(Latent, "latent", self._on_latent, LATENTS, callback_group=group)
+        self._encode_image = node.client(EncodeImage, "encode_image", callback_group=group)
+        self._score_actions = node.client(ScoreActions, "score_actions", callback_group=group)
+
+    def _on_latent(self, message: Latent) -> None:
+        try:
+            self.frames.put(None, to_frame(message))
+        except ValueError as error:
+            self._node.get_logger().error(str(error), throttle_duration_sec=5.0)
+
+    def encode_goals(self, pictures: list[NDArray[np.uint8]]) -> list[Tensor]:
+        name = self._node.get_fully_qualified_name()
+        start = self._node.get_clock().now().nanoseconds  # a restarted planner starts anew
+        self._pictures = {
+            f"{name}/{start}/{number}": picture for number, picture in enumerate(pictures)
+        }
+        self._goals = {name: self._encode(name) for name in self._pictures}
+        return list(self._goals.values())
+
+    def restore(self) -> None:
+        for name in self._pictures:
+            self._encode(name)
+
+    def cost(self, context: Context, goal: Tensor, objective: Objective) -> Cost:
+        assert isinstance(context, SeenContext)
+        name = next(name for name, latents in self._goals.items() if latents is goal)
+        kind = next(kind for kind, of in OBJECTIVES.items() if type(objective) is of)
+        stamp, state = context.frame.header.stamp, context.states[-1].double().numpy()
+
+        def energies(actions: Tensor) -> Tensor:
+            numbers = array.array("f", actions.detach().float().cpu().numpy().tobytes())
+            samples, horizon = actions.shape[:2]
+            request = ScoreActions.Request(
+                goal=name,
+                image_stamp=stamp,
+                state=state,
+                samples=samples,
+                horizon=horizon,
+                actions=numbers,
+                objective=kind,
+            )
+            response = self._call("predictor", self._score_actions, request)
+            return torch.frombuffer(response.energies, dtype=torch.float32).clone()
+
+        return energies
+
+    def _encode(self, name: str) -> Tensor:
+        image = Image(**rgb_to_fields(self._pictures[name]))
+        request = EncodeImage.Request(image=image, goal=name)
+        response = self._call("encoder", self._encode_image, request)
+        return to_frame(response.latent).latents
+
+    def _call(self, server: str, client: Any, request: Any) -> Any:
+        if not client.wait_for_service(timeout_sec=1.0):
+            raise Unavailable(f"the {server} does not answer: is it running and active?")
+        future = client.call_async(request)
+        done = threading.Event()
+        future.add_done_callback(lambda _: done.set())
+        end = time.monotonic() + self._patience
+        while not future.done():
+            done.wait(0.2)
+            if not client.service_is_ready() or time.monotonic() > end:
+                client.remove_pending_request(future)
+                raise Unavailable(f"the {server} gave no answer: was it stopped?")
+        response = future.result()
+        if not response.success:
+            raise Unavailable(f"{server}: {response.message}")
+        return response

@@ -1,0 +1,82 @@
+"""How far what the camera sees is from what the model had predicted, step by step.
+
+A model that is right about the scene is off by much the same amount at every step. A step
+at which it is off by far more says that something happened that it does not know of: an
+object slipped, somebody reached in, the camera was pushed.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vjepa_ros.conventions import action_between
+from vjepa_ros.planning.objectives import Objective
+from vjepa_ros.planning.world_model import Context, WorldModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    surprise: float  # distance between predicted and observed latents
+    threshold: float | None  # None while there is too little to judge by
+    surprising: bool
+
+
+@dataclass(kw_only=True)
+class Threshold:
+    """What is usual, from running statistics of the logarithm: distances are positive, and
+    their spread grows with them.
+
+    A surprising value is learnt as if it lay on the threshold: one event hardly moves it,
+    a scene that has changed for good is usual after a while.
+    """
+
+    deviations: float = 3.0  # from the mean; beyond them a step is surprising
+    memory: int = 200  # steps that the statistics reach back, roughly
+    warm_up: int = 10  # steps before the first judgement
+
+    def __post_init__(self) -> None:
+        self._count = 0
+        self._mean = self._variance = 0.0
+
+    def judge(self, distance: float) -> Verdict:
+        threshold = self.value
+        surprising = threshold is not None and distance > threshold
+        self._learn(threshold if surprising and threshold else distance)
+        return Verdict(surprise=distance, threshold=threshold, surprising=surprising)
+
+    @property
+    def value(self) -> float | None:
+        if self._count < self.warm_up:
+            return None
+        return math.exp(self._mean + self.deviations * math.sqrt(self._variance))
+
+    def _learn(self, distance: float) -> None:
+        self._count += 1
+        weight = 1 / min(self._count, self.memory)
+        off = math.log(max(distance, 1e-12)) - self._mean
+        self._mean += weight * off
+        self._variance = (1 - weight) * (self._variance + weight * off * off)
+
+
+class Surprise:
+    """Predicts one executed step at a time, from where the arm really went."""
+
+    def __init__(
+        self, world_model: WorldModel, objective: Objective, threshold: Threshold | None = None
+    ) -> None:
+        self._world_model, self._objective = world_model, objective
+        self._threshold = threshold or Threshold()
+
+    @torch.no_grad()
+    def judge(
+        self, latents: Tensor, state: Tensor, next_latents: Tensor, next_state: Tensor
+    ) -> Verdict:
+        """Of a step from latents [L, D] and state [7] to those observed after it."""
+        context = Context(latents=latents[None], states=state[None])
+        action = action_between(state, next_state)
+        predicted = self._world_model.rollout(context, action[None, None])[:, -1]  # [1, L, D]
+        return self._threshold.judge(
+            float(self._objective.distance(predicted, next_latents.to(predicted)))
+        )

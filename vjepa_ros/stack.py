@@ -1,0 +1,214 @@
+"""The stack as data: which processes it is made of, and what each is told.
+
+`launch/pick_place.launch.py` and `vjepa-ros run` take the same options and start the same
+processes; what they mean is written here once.
+"""
+
+import argparse
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from vjepa_ros.errors import UserError
+from vjepa_ros.images import decode_picture
+from vjepa_ros.model.checkpoints import Checkpoint, open_checkpoint
+from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
+from vjepa_ros.robots import load_robot
+
+_PICTURES = (".png", ".jpg", ".jpeg")
+
+
+def _option(default: Any, description: str) -> Any:
+    return field(default=default, metadata={"description": description})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What a user may choose: launch arguments, and options of the command line."""
+
+    goal: str = _option("", "picture (PNG or JPEG) of what the camera should see in the end")
+    subgoals: str = _option("", "folder of such pictures, the goal last, in the order of names")
+    max_steps: int = _option(0, "actions before the task is given up; 0: the planner's limit")
+    energy: float = _option(0.0, "at which a goal counts as reached; 0: the planner's threshold")
+    robot: str = _option("sim", "robot YAML: a file, or a name in config/")
+    sim: bool = _option(False, "start the simulated Franka as the robot")
+    task: str = _option("grasp cube", "what the simulated scene is about: `vjepa-sim tasks`")
+    scene: int = _option(0, "seed of the simulated scene")
+    weights: str = _option(str(SHIPPED_WEIGHTS), "file of weights")
+    device: str = _option("auto", "of the models: cpu, cuda, or auto for a GPU where there is one")
+    solver: str = _option("icem", "cem, icem, mppi, gradient, or a preset such as paper")
+    samples: int = _option(0, "candidates in each of its iterations; 0: as the solver has it")
+    iterations: int = _option(0, "of the solver; 0: as the solver has it")
+    horizon: int = _option(0, "steps to plan ahead; 0: as the solver has it")
+    seed: int = _option(0, "of the solver")
+    dry_run: bool = _option(False, "plan, but command nothing: targets go to a shadow topic")
+    composed: bool = _option(False, "encoder, predictor and planner in one process")
+    picture: bool = _option(False, "publish a picture of the latents, for RViz or Foxglove")
+    rviz: bool = _option(False, "start RViz")
+
+    @classmethod
+    def from_texts(cls, texts: Mapping[str, str]) -> Self:
+        """From launch arguments; raises UserError."""
+        values: dict[str, Any] = {}
+        for option in dataclasses.fields(cls):
+            text, kind = texts[option.name], _kind(option)
+            try:
+                values[option.name] = _truth(text) if kind is bool else kind(text)
+            except ValueError:
+                raise UserError(f"{option.name} is {text!r}, expected {_KINDS[kind]}") from None
+        return cls(**values)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    for option in dataclasses.fields(Options):
+        flag, about = f"--{option.name.replace('_', '-')}", option.metadata["description"]
+        if option.type is bool:
+            parser.add_argument(flag, action="store_true", help=about)
+        else:
+            about += f" [{option.default}]" if option.default else ""
+            parser.add_argument(flag, type=_kind(option), default=option.default, help=about)
+
+
+def options_of(arguments: argparse.Namespace) -> Options:
+    names = [option.name for option in dataclasses.fields(Options)]
+    return Options(**{name: getattr(arguments, name) for name in names})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Process:
+    """`executable` of a ROS package, or `module` where Python runs it without one."""
+
+    name: str
+    package: str
+    executable: str
+    module: str = ""  # empty: not Python, found on the PATH
+    arguments: tuple[str, ...] = ()
+    parameters: dict[str, Any] = field(default_factory=dict)
+    respawn: bool = True
+
+
+def processes(options: Options) -> list[Process]:
+    """In the order in which they start. Raises UserError for what cannot work."""
+    checkpoint = _checked_weights(options)
+    load_robot(options.robot)
+    goal_pictures(options)
+    stack = [_simulation(options)] if options.sim else []
+    stack.append(_nodes("arm_gate", {"robot": options.robot, "dry_run": options.dry_run}))
+    model = {"weights": options.weights, "device": options.device, "robot": options.robot}
+    encoder = model | {"picture": options.picture}
+    planner = {
+        "robot": options.robot,
+        "solver": options.solver,
+        "samples": options.samples,
+        "iterations": options.iterations,
+        "horizon": options.horizon,
+        "seed": options.seed,
+        "step_period": checkpoint.config.step_period,
+    }
+    if options.composed:
+        stack.append(_nodes("encoder predictor planner", encoder | planner))
+    else:
+        stack += [
+            _nodes("encoder", encoder),
+            _nodes("predictor", model),
+            _nodes("planner", planner),
+        ]
+    if options.rviz:
+        stack.append(Process(name="rviz", package="rviz2", executable="rviz2", respawn=False))
+    return stack
+
+
+def goal_sender(options: Options) -> Process | None:
+    """Asks the planner for the goal and tells how it goes; None where there is no goal."""
+    pictures = goal_pictures(options)
+    if not pictures:
+        return None
+    limits = ("--max-steps", str(options.max_steps), "--energy", str(options.energy))
+    return Process(
+        name="goal",
+        package="vjepa_ros",
+        executable="vjepa_reach",
+        module="vjepa_ros.nodes.reach_client",
+        arguments=(*limits, *(str(picture) for picture in pictures)),
+        respawn=False,
+    )
+
+
+def goal_pictures(options: Options) -> list[Path]:
+    """The goal or its sub-goals, each of them looked into; raises UserError."""
+    if options.goal and options.subgoals:
+        raise UserError("goal and subgoals are both given, expected one of the two")
+    if options.subgoals:
+        folder = Path(options.subgoals)
+        if not folder.is_dir():
+            raise UserError(f"subgoals: no folder {folder}")
+        pictures = sorted(path for path in folder.iterdir() if path.suffix.lower() in _PICTURES)
+        if not pictures:
+            raise UserError(f"subgoals: {folder} holds no pictures ({', '.join(_PICTURES)})")
+    else:
+        pictures = [Path(options.goal)] if options.goal else []
+    for picture in pictures:
+        _check_picture(picture)
+    return [picture.resolve() for picture in pictures]
+
+
+def _check_picture(path: Path) -> None:
+    try:
+        decode_picture(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"goal: {path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise UserError(f"goal: {path} is not an image: {error}") from error
+
+
+def _checked_weights(options: Options) -> Checkpoint:
+    path = Path(options.weights)
+    if not path.is_file():
+        raise UserError(f"weights: no file {path}: give the path of a checkpoint")
+    checkpoint = open_checkpoint(path)
+    if not checkpoint.has_encoder:
+        raise UserError(
+            f"weights: {path} holds no encoder: join one to it with "
+            "`vjepa-ros weights convert --encoder FILE`"
+        )
+    if checkpoint.config.predictor is None:
+        raise UserError(f"weights: {path} holds no predictor: an encoder alone cannot plan")
+    return checkpoint
+
+
+def _nodes(names: str, parameters: dict[str, Any]) -> Process:
+    arguments = tuple(names.split())
+    return Process(
+        name=arguments[0] if len(arguments) == 1 else "models",
+        package="vjepa_ros",
+        executable="vjepa_nodes",
+        module="vjepa_ros.nodes.composed",
+        arguments=arguments,
+        parameters=parameters,
+    )
+
+
+def _simulation(options: Options) -> Process:
+    return Process(
+        name="sim",
+        package="vjepa_sim",
+        executable="vjepa_sim_robot",
+        module="vjepa_sim.node",
+        parameters={"task": options.task, "seed": options.scene},
+        respawn=False,  # it would come back with another scene
+    )
+
+
+def _kind(option: dataclasses.Field) -> Any:
+    return type(option.default)
+
+
+def _truth(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ValueError
+    return text.lower() == "true"
+
+
+_KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
