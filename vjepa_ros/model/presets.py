@@ -47,7 +47,7 @@ _MODELS = (
         preset="tiny",
         encoder=EncoderConfig(width=128, depth=4, heads=2, stem="conv"),
         predictor=PredictorConfig(
-            latent_width=128, grid=8, width=192, depth=4, heads=3, max_frames=8, residual=True
+            latent_width=128, grid=8, width=128, depth=4, heads=2, max_frames=8, residual=True
         ),
         image_size=128,
         trained_horizon=4,
