@@ -105,3 +105,15 @@ def test_init_scales_residual_branches_by_depth():
     assert blocks[3].attn.qkv.weight.std().item() == pytest.approx(0.02, rel=0.05)
     assert blocks[3].mlp.fc2.weight.std().item() == pytest.approx(0.02 / math.sqrt(8), rel=0.05)
     assert not blocks[0].mlp.fc1.bias.any()
+
+
+def test_float32_tokens_keep_their_precision_between_bf16_blocks():
+    block = Block(width=48, heads=3).to(torch.bfloat16)
+    rotary = rotary_tables(grid_positions(1, 2, 2), 16)
+    exact = 256 + torch.randn(1, 4, 48) / 256  # bf16 would round this to 256
+    output = block(exact, rotary)
+    assert output.dtype == torch.float32
+    with torch.no_grad():
+        block.attn.proj.weight.zero_(), block.attn.proj.bias.zero_()
+        block.mlp.fc2.weight.zero_(), block.mlp.fc2.bias.zero_()
+    assert torch.equal(block(exact, rotary), exact)

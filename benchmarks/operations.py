@@ -1,0 +1,93 @@
+"""What planning costs on paper, and what this machine can do: operations, bytes, rates."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from vjepa_ros.model.predictor import PredictorConfig
+
+
+def cached_operations(config: PredictorConfig, horizon: int) -> dict[str, float]:
+    """Floating point operations of one candidate, by part, from one shared context frame."""
+    frames = range(1, horizon + 1)
+    return _total(config, computed=[1] * horizon, seen=list(frames), embedded=horizon - 1)
+
+
+def plain_operations(config: PredictorConfig, horizon: int) -> dict[str, float]:
+    """The same where each step runs the whole sequence again, under a dense mask."""
+    frames = list(range(1, horizon + 1))
+    return _total(config, computed=frames, seen=frames, embedded=sum(frames))
+
+
+def _total(
+    config: PredictorConfig, computed: list[int], seen: list[int], embedded: int
+) -> dict[str, float]:
+    """Each step computes some frames, every one of which sees some frames."""
+    tokens, width = config.patches + config.controls, config.width
+    product = 2 * width * config.latent_width * config.patches
+    pairs = sum(ours * theirs for ours, theirs in zip(computed, seen, strict=True))
+    weights = width**2 * (4 + 2 * config.mlp_ratio)
+    return {
+        "linear": 2.0 * config.depth * weights * tokens * sum(computed),
+        "attention": 4.0 * config.depth * width * tokens**2 * pairs,
+        "input and output": float(product * (embedded + sum(computed))),
+    }
+
+
+def cached_bytes(config: PredictorConfig, horizon: int, itemsize: int) -> float:
+    """Bytes that a candidate's activations move through memory when no kernel is fused.
+
+    Counted in widths of a token, read and written, for one block: norms and residuals 10,
+    qkv 4, rotation 14, attention 6 and 2 for each frame of keys and values, proj 2, mlp
+    2 + 4 × its ratio. Kernels that fuse elementwise work move about half.
+    """
+    tokens = (config.patches + config.controls) * config.width * itemsize
+    passes = sum(38 + 4 * config.mlp_ratio + 2 * frames for frames in range(1, horizon + 1))
+    return config.depth * tokens * passes
+
+
+def matmul_rate(dtype: torch.dtype, device: torch.device) -> float:
+    """Operations a second of a large matrix product."""
+    side = 8192 if device.type == "cuda" else 1024
+    a, b = torch.randn(2, side, side, device=device).to(dtype)
+    return 2 * side**3 / _fastest(lambda: a @ b, device)
+
+
+def copy_rate(device: torch.device) -> float:
+    """Bytes a second, read and written, of a copy that no cache holds."""
+    source = torch.empty(1 << 28, dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    return 2 * len(source) / _fastest(lambda: target.copy_(source), device)
+
+
+def _fastest(work: Callable[[], object], device: torch.device, times: int = 8) -> float:
+    seconds = []
+    for _ in range(times):
+        synchronize(device)
+        start = time.perf_counter()
+        work()
+        synchronize(device)
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+def synchronize(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def forget_peak_memory(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    else:
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak_memory(device: torch.device) -> int:
+    """The most bytes since `forget_peak_memory`: of the GPU, or of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated()
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return int(status["VmHWM"].split()[0]) * 1024
