@@ -225,7 +225,7 @@ def _plot_energies(energies: EnergyPairs) -> Figure:
     alike = energies.gripper < 0.1
     kinds = (
         (alike, _COLOURS["model"], "hands alike"),
-        (~alike, _COLOURS["shuffled actions"], "one open, one closed"),
+        (~alike, _COLOURS["shuffled actions"], "hands differ"),
     )
     for chosen, colour, label in kinds:
         index = np.flatnonzero(chosen)[:: max(1, int(chosen.sum()) // 2500)]
