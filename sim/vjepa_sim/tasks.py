@@ -94,11 +94,12 @@ class Task:
 
     @property
     def tolerance(self) -> str:
+        reach, place, lift = (100 * m for m in (REACH_TOLERANCE, PLACE_TOLERANCE, LIFT_HEIGHT))
         return {
-            "reach": f"tool within {100 * REACH_TOLERANCE:g} cm of the goal (strict: 2 cm)",
-            "reach_object": f"object held, tool within {100 * REACH_TOLERANCE:g} cm of the goal",
-            "grasp": f"object held, {100 * LIFT_HEIGHT:g} cm above the table",
-            "pick_place": f"object let go, at rest within {100 * PLACE_TOLERANCE:g} cm of the place",
+            "reach": f"tool within {reach:g} cm of the goal (strict: 2 cm)",
+            "reach_object": f"object held, tool within {reach:g} cm of the goal",
+            "grasp": f"object held, {lift:g} cm above the table",
+            "pick_place": f"object released, at rest within {place:g} cm of the place",
         }[self.name]
 
     @property
