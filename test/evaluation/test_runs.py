@@ -59,6 +59,7 @@ def trial(seed, success):
         seconds=[0.1] * seed,
         energies=[0.5] * (seed + 1),
         goals=[0] * (seed + 1),
+        wanted=[0.1],
     )
 
 

@@ -14,13 +14,13 @@ from vjepa_ros.errors import UserError
 from vjepa_ros.evaluation.conditions import CONDITIONS
 from vjepa_ros.evaluation.runs import Evaluation, Report, evaluate, failure
 from vjepa_ros.evaluation.statistics import median_and_p95, wilson_interval
+from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
 from vjepa_ros.planning.objectives import OBJECTIVES
 from vjepa_ros.planning.planners import PLANNERS, PlannerConfig
 from vjepa_ros.planning.solvers import PRESETS, SOLVERS
 from vjepa_sim.tasks import GRASPABLE, SCHEDULES
 
 TASKS = ("reach", "grasp", "pick_place")
-SHIPPED = Path(__file__).parents[1] / "weights" / "tiny.safetensors"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
     planner = parser.add_argument_group("planner, where it shall differ from --planner")
-    planner.add_argument("--weights", type=Path, default=SHIPPED, help="[the shipped ones]")
+    planner.add_argument("--weights", type=Path, default=SHIPPED_WEIGHTS, help="[the shipped ones]")
     planner.add_argument("--planner", choices=PLANNERS, default="tiny", help="[%(default)s]")
     planner.add_argument("--solver", choices=(*SOLVERS, *PRESETS))
     planner.add_argument("--samples", type=int)

@@ -18,7 +18,7 @@ from vjepa_ros.episodes.sensing import state_of
 from vjepa_ros.gate.limits import confine, limit_action
 from vjepa_ros.gate.pose import Pose
 from vjepa_ros.planning.mpc import CostModel
-from vjepa_ros.planning.planners import GoalFrame, PlannerConfig, make_mpc, restrain
+from vjepa_ros.planning.planners import Planner, PlannerConfig
 from vjepa_ros.planning.world_model import Context
 from vjepa_ros.robots import Robot
 from vjepa_sim.scene import Observation, Scene
@@ -52,6 +52,7 @@ class Trial:
     seconds: list[float]  # of each plan: the frame's encoding and the search
     energies: list[float]
     goals: list[int]  # index of the sub-goal aimed at in each step
+    wanted: list[float]  # energy at which each sub-goal counts as reached
 
 
 def run_trial(
@@ -67,26 +68,22 @@ def run_trial(
 ) -> Trial:
     """Drive an episode that has begun; one action each `period` seconds."""
     scene = episode.scene
-    goals = [
-        GoalFrame(latents=look(goal.observation), state=state_of(goal.observation))
-        for goal in episode.goals
-    ]
-    mpc = make_mpc(planner, world_model, goals, seed=scene.seed * _PLANS)
+    goals = [look(goal.observation) for goal in episode.goals]
+    start = _context(look, scene.observe())
+    task = Planner(planner, world_model, start, goals, seed=scene.seed * _PLANS)
     seconds: list[float] = []
     moments: list[Moment] = []
     while True:
         observation = scene.observe()
-        state = state_of(observation)
         began = time.perf_counter()
-        now = Context(latents=look(observation)[None], states=state[None].float())
-        decision = mpc.step(now)
+        decision = task.step(_context(look, observation))
         seconds.append(time.perf_counter() - began)
         moments.append(Moment(rgb=observation.rgb, goal=decision.goal, energy=decision.energy))
         if watch is not None:
             watch(moments[-1])
         if decision.action is None:
             break
-        carry_out(scene, state, restrain(decision.action, planner).double(), robot)
+        carry_out(scene, state_of(observation), decision.action.double(), robot)
         scene.step(period)
 
     scene.step(SETTLE)
@@ -101,6 +98,7 @@ def run_trial(
         seconds=seconds[:-1],  # no search was made at the end
         energies=[moment.energy for moment in moments],
         goals=[moment.goal for moment in moments],
+        wanted=task.energies,
     )
 
 
@@ -113,6 +111,10 @@ def carry_out(scene: Scene, state: Tensor, action: Tensor, robot: Robot) -> None
     if abs(float(action[GRIPPER])) >= robot.gripper.hysteresis:
         width = width_from_closedness(goal[GRIPPER], robot.gripper.max_width)
         scene.set_gripper(float(width), robot.gripper.force)
+
+
+def _context(look: Look, observation: Observation) -> Context:
+    return Context(latents=look(observation)[None], states=state_of(observation)[None].float())
 
 
 def look_with(encode: Callable[[Tensor], Tensor]) -> Look:

@@ -6,6 +6,7 @@ no figure is reported for.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -13,10 +14,13 @@ from torch import Tensor
 
 from vjepa_ros.conventions import GRIPPER, POSITION
 from vjepa_ros.planning.limits import ActionLimits, Box
-from vjepa_ros.planning.mpc import MPC, CostModel, SubGoal
+from vjepa_ros.planning.mpc import MPC, CostModel, Decision, SubGoal
 from vjepa_ros.planning.objectives import Objective, make_objective
-from vjepa_ros.planning.solvers import PRESETS, Solver, make_solver
+from vjepa_ros.planning.solvers import PRESETS, Cost, Solver, make_solver
 from vjepa_ros.planning.world_model import Context
+
+_CHANGES = tuple(step / 8 for step in range(-6, 7) if step)  # of closedness, tried in turn
+_UNSEARCHED = 1e-6  # as a limit: choose_gripper() does what the solver does not
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,20 +28,24 @@ class PlannerConfig:
     """Metres, closedness, control steps."""
 
     solver: str = "cem"  # of solvers.SOLVERS, or a preset, which brings its own limits
-    samples: int = 96
+    samples: int = 64
     iterations: int = 3
-    elites: int = 10
+    elites: int = 8
     horizon: int = 1
     max_step: float = 0.075  # along each axis
     objective: str = "l1"
 
     # A sub-goal is reached when the frame differs from it no more than the world model thinks
-    # that a move by `tolerance` would make it differ; or else it is left after goal_steps.
+    # that a move by `tolerance` makes it differ, and no more than this share of what the
+    # sub-goal before it does (the fingers alone change little). It is left after goal_steps.
     tolerance: float = 0.01
+    share: float = 0.5
     goal_steps: int = 12
 
+    # Fingers move if that lowers the energy by this share; see choose_gripper().
+    gripper_gain: float = 0.03
+
     # What of a plan is carried out, see restrain().
-    dead_zone: float = 0.15  # of closedness
     gripper_gate: float = 0.02
     descent_gate: float | None = 0.03
     squeeze: float = 0.2  # of closedness
@@ -59,55 +67,77 @@ class PlannerConfig:
             "seed": seed,
         }
         if self.solver not in PRESETS:
-            numbers["limits"] = ActionLimits(translation=Box(self.max_step))
-        if self.solver == "cem":
-            numbers["gripper_dead_zone"] = 0.0  # restrain() has one, for all solvers
+            numbers["limits"] = ActionLimits(
+                translation=Box(self.max_step), gripper=Box(_UNSEARCHED)
+            )
         return make_solver(self.solver, **numbers)
 
 
 PLANNERS = {"tiny": PlannerConfig()}
 
 
-@dataclass(frozen=True, kw_only=True)
-class GoalFrame:
-    """A goal picture's latents [L, D], and the robot's state [7] when it was taken."""
+class Planner:
+    """One task, from its first frame to its goals, latents [L, D] each: MPC, with care."""
 
-    latents: Tensor
-    state: Tensor
-
-
-def make_mpc(
-    config: PlannerConfig, world_model: CostModel, goals: Sequence[GoalFrame], seed: int
-) -> MPC:
-    """The planner of one task."""
-    objective = make_objective(config.objective)
-    sub_goals = [
-        SubGoal(
-            latents=goal.latents,
-            energy=energy_nearby(world_model, objective, goal, config.tolerance),
-            steps=config.goal_steps,
+    def __init__(
+        self,
+        config: PlannerConfig,
+        world_model: CostModel,
+        start: Context,
+        goals: Sequence[Tensor],
+        seed: int,
+    ) -> None:
+        self.config, self._world_model, self._goals = config, world_model, goals
+        self._objective = make_objective(config.objective)
+        near = energy_nearby(world_model, self._objective, start, config.tolerance)
+        changes = [float(self._objective.distance(b[None], a)) for a, b in pairwise(goals)]
+        self.energies = [near, *(min(near, config.share * change) for change in changes)]
+        self._mpc = MPC(
+            world_model=world_model,
+            solver=config.make_solver(seed),
+            objective=self._objective,
+            goals=[
+                SubGoal(latents=goal, energy=energy, steps=config.goal_steps)
+                for goal, energy in zip(goals, self.energies, strict=True)
+            ],
+            max_steps=config.goal_steps * len(goals),
         )
-        for goal in goals
-    ]
-    return MPC(
-        world_model=world_model,
-        solver=config.make_solver(seed),
-        objective=objective,
-        goals=sub_goals,
-        max_steps=config.goal_steps * len(goals),
-    )
+
+    def step(self, context: Context) -> Decision:
+        """The next action, as it is to be carried out, or why there is none."""
+        decision = self._mpc.step(context)
+        if decision.solution is None or decision.action is None:
+            return decision
+        cost = self._world_model.cost(context, self._goals[decision.goal], self._objective)
+        plan = choose_gripper(cost, decision.solution.actions, self.config.gripper_gain)
+        return replace(decision, action=restrain(plan[0], self.config))
 
 
 def energy_nearby(
-    world_model: CostModel, objective: Objective, goal: GoalFrame, metres: float
+    world_model: CostModel, objective: Objective, context: Context, metres: float
 ) -> float:
-    """The mean energy, in the world model's eyes, of having moved that far away from a goal."""
+    """The mean energy, as the world model sees it, of standing that far from where it is."""
     moves = torch.zeros(6, 1, 7)
     for axis in range(3):
         moves[2 * axis : 2 * axis + 2, 0, axis] = torch.tensor((metres, -metres))
-    there = Context(latents=goal.latents[None], states=goal.state[None].float())
     with torch.no_grad():
-        return float(world_model.cost(there, goal.latents, objective)(moves).mean())
+        return float(world_model.cost(context, context.latents[-1], objective)(moves).mean())
+
+
+def choose_gripper(cost: Cost, plan: Tensor, gain: float) -> Tensor:
+    """The plan [H, 7] with the best change of closedness in its first step.
+
+    Populations small enough for a CPU leave noise in it that drops what is held; along one
+    dimension a few values can be tried in turn. The fingers stay as they are unless moving
+    them lowers the energy by the share `gain`.
+    """
+    changes = torch.tensor((0.0, *_CHANGES), device=plan.device)
+    plans = plan.repeat(len(changes), 1, 1)
+    plans[:, 0, GRIPPER] = changes
+    with torch.no_grad():
+        energies = cost(plans).nan_to_num(torch.inf)
+    best = int(energies.argmin())
+    return plans[best if energies[best] < (1 - gain) * energies[0] else 0]
 
 
 def restrain(action: Tensor, config: PlannerConfig) -> Tensor:
@@ -115,18 +145,16 @@ def restrain(action: Tensor, config: PlannerConfig) -> Tensor:
 
     A planner that looks a step or two ahead takes every short cut: it shuts the fingers on
     the way and sweeps the object off its place. So a step that goes far leaves the fingers
-    alone, and one that goes far sideways does not go down. Small changes of the fingers are
-    noise. Fingers that shut on an object stop at its sides, where the goal picture shows
-    them: they are told to go further, and so hold it.
+    alone, and one that goes far sideways does not go down. Fingers that shut on an object
+    stop at its sides, where the goal picture shows them: they are told to go further, and so
+    hold it.
     """
     action = action.clone()
     x, y, z = action[POSITION].tolist()
-    gripper = float(action[GRIPPER])
-    if max(abs(x), abs(y), abs(z)) > config.gripper_gate or abs(gripper) < config.dead_zone:
-        gripper = 0.0
-    elif gripper > 0:
-        gripper = min(1.0, gripper + config.squeeze)
-    action[GRIPPER] = gripper
+    if max(abs(x), abs(y), abs(z)) > config.gripper_gate:
+        action[GRIPPER] = 0.0
+    elif action[GRIPPER] > 0:
+        action[GRIPPER] = min(1.0, float(action[GRIPPER]) + config.squeeze)
     if config.descent_gate is not None and max(abs(x), abs(y)) > config.descent_gate:
         action[2] = max(0.0, z)
     return action
