@@ -3,8 +3,9 @@
     python benchmarks/sim_node.py
 
 Real time: the rates that arrive of those that were asked for, and the time from the stamp of
-a message to its arrival (for a picture that includes drawing it). Lock-step: how much faster
-than real time it steps, with a picture for each control step.
+a message to its arrival (for a picture that includes drawing it), and the share of a core that
+the node takes. Lock-step: how much faster than real time it steps, with a picture for each
+control step. Both need an idle machine.
 """
 
 import argparse
@@ -47,14 +48,16 @@ def main() -> None:
 
 def real_time(size: int, seconds: float) -> None:
     rates = {"state_rate": STATE_RATE, "camera_rate": CAMERA_RATE}
-    with robot(mode="real", size=size, **rates), spinning_node("benchmark") as node:
+    with robot(mode="real", size=size, **rates) as pid, spinning_node("benchmark") as node:
         states = listen(node, PoseStamped, "franka_robot_state_broadcaster/current_pose")
         pictures = listen(node, Image, "camera/image_raw")
         while len(pictures) < 5:  # found each other, and warm
             time.sleep(0.05)
         for arrivals in (states, pictures):
             arrivals.clear()
+        before = cpu_seconds(pid)
         time.sleep(seconds)
+        load = (cpu_seconds(pid) - before) / seconds
         for name, asked, arrivals in (
             ("states", STATE_RATE, states),
             ("pictures", CAMERA_RATE, pictures),
@@ -66,6 +69,7 @@ def real_time(size: int, seconds: float) -> None:
                 f"(95 %: {np.quantile(latency, 0.95):.1f} ms)",
                 flush=True,
             )
+        print(f"real time, {size}×{size}: {100 * load:.0f} % of a core", flush=True)
 
 
 def lockstep(size: int, seconds: float) -> None:
@@ -89,16 +93,22 @@ def lockstep(size: int, seconds: float) -> None:
 
 
 @contextmanager
-def robot(size: int, **parameters: object) -> Iterator[None]:
+def robot(size: int, **parameters: object) -> Iterator[int]:
+    """The node in a process of its own; its pid."""
     given = {**parameters, "image_width": size, "image_height": size}
     options = [part for name, value in given.items() for part in ("-p", f"{name}:={value}")]
     command = [sys.executable, "-m", "vjepa_sim.node", "--ros-args", *options]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
-        yield
+        yield process.pid
     finally:
         process.terminate()
         process.wait()
+
+
+def cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def listen(node: Node, kind: type, topic: str) -> list[float]:

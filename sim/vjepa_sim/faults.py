@@ -1,6 +1,6 @@
 """What goes wrong in laboratories, on request: parameters of the robot node, at run time.
 
-ros2 param set /franka fault.camera_drop 0.3
+ros2 param set /vjepa_sim_robot fault.camera_drop 0.3
 """
 
 from collections import deque

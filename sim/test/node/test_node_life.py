@@ -1,5 +1,6 @@
 """Start, pace, end: wrong parameters, signals, and what stays behind."""
 
+import re
 import signal
 import time
 from pathlib import Path
@@ -13,9 +14,9 @@ PARAMETERS = "/vjepa_sim_robot"
 
 
 def shared_memory(pid: int) -> set[str]:
-    """Segments of Fast DDS that a process has mapped."""
-    maps = Path(f"/proc/{pid}/maps").read_text().splitlines()
-    return {line.split()[5] for line in maps if "/dev/shm/fastrtps" in line}
+    """Segments of Fast DDS that a process has mapped; its ports are shared by all processes."""
+    maps = Path(f"/proc/{pid}/maps").read_text()
+    return set(re.findall("/dev/shm/fastrtps_[0-9a-f]{16}.*", maps))
 
 
 def memory(pid: int) -> int:
