@@ -4,14 +4,13 @@ import pytest
 import torch
 
 from vjepa_ros.conventions import GRIPPER, POSITION, apply_action
-from vjepa_ros.planning.mpc import Status
 from vjepa_ros.planning.objectives import L1, L2
 from vjepa_ros.planning.planners import (
     PLANNERS,
-    Planner,
     PlannerConfig,
     choose_gripper,
     energy_nearby,
+    make_mpc,
     restrain,
 )
 from vjepa_ros.planning.solvers import CEM, ICEM, MPPI
@@ -22,14 +21,17 @@ CONFIG = PlannerConfig(gripper_gate=0.02, descent_gate=0.03, squeeze=0.2)
 
 
 class Positions:
-    """A world whose latents [3, 1] are the tool's position in metres."""
+    """A world whose latents are some of the state's numbers, by default the position."""
+
+    def __init__(self, numbers=(0, 1, 2)) -> None:
+        self.numbers = list(numbers)
 
     def cost(self, context, goal, objective):
         def energies(actions):
             state = context.states[-1].expand(len(actions), 7)
             for action in actions.unbind(1):
                 state = apply_action(state, action)
-            return objective.distance(state[..., POSITION, None], goal)
+            return objective.distance(state[..., self.numbers, None], goal)
 
         return energies
 
@@ -87,23 +89,15 @@ def test_the_gripper_stays_when_moving_it_gains_little():
     assert choose_gripper(cost, plan, gain=0.01)[0, GRIPPER] == 0.75
 
 
-def test_steps_are_planned_restrained_and_end_at_the_goal():
-    """Sideways and down: it goes there in that order."""
+def test_the_fingers_are_planned_by_trying_values_in_turn():
+    """The plan that is reported is the one that is carried out."""
     start = torch.tensor([[0.4, 0.0, 0.3, 0.0, 0.0, 0.0, 0.0]])
-    goal = torch.tensor([0.52, 0.0, 0.2])[:, None]
-    state, seen = start, []
-
-    def context():
-        return Context(latents=state[:, POSITION, None], states=state)
-
-    planner = Planner(PLANNERS["tiny"], Positions(), context(), [goal], seed=0)
-    while (decision := planner.step(context())).action is not None:
-        seen.append(decision.action)
-        state = apply_action(state, decision.action)
-    assert decision.status is Status.REACHED
-    assert (state[0, POSITION] - goal[:, 0]).abs().sum() < 0.015
-    assert seen[0][0] > 0.05
-    assert seen[0][2] >= 0
+    context = Context(latents=start[:, [0, 1, 2, 6], None], states=start)
+    goal = torch.tensor([0.4, 0.0, 0.3, 0.5])[:, None]
+    mpc = make_mpc(PLANNERS["tiny"], Positions([0, 1, 2, 6]), context, [goal], seed=0)
+    decision = mpc.step(context)
+    assert decision.action[GRIPPER] == 0.5
+    assert torch.equal(decision.solution.actions[0], decision.action)
 
 
 def standing(x):
@@ -123,8 +117,11 @@ def test_a_sub_goal_asks_for_less_than_it_differs_from_the_one_before():
     start, _ = standing(0.2)
     goals = [standing(x)[1] for x in (0.3, 0.6, 0.606)]
     config = PlannerConfig(tolerance=0.012, share=0.5, goal_steps=7)
-    planner = Planner(config, Positions(), start, goals, seed=3)
-    assert planner.energies == pytest.approx([0.004, 0.004, 0.001], rel=1e-3)
+    mpc = make_mpc(config, Positions(), start, goals, seed=3)
+    assert [goal.energy for goal in mpc.goals] == pytest.approx([0.004, 0.004, 0.001], rel=1e-3)
+    assert [goal.steps for goal in mpc.goals] == [7, 7, 7]
+    assert mpc.max_steps == 21
+    assert mpc.solver.seed == 3
 
 
 @pytest.mark.parametrize(("name", "kind"), [("cem", CEM), ("icem", ICEM), ("mppi", MPPI)])

@@ -18,7 +18,7 @@ from vjepa_ros.episodes.sensing import state_of
 from vjepa_ros.gate.limits import confine, limit_action
 from vjepa_ros.gate.pose import Pose
 from vjepa_ros.planning.mpc import CostModel
-from vjepa_ros.planning.planners import Planner, PlannerConfig
+from vjepa_ros.planning.planners import PlannerConfig, make_mpc, restrain
 from vjepa_ros.planning.world_model import Context
 from vjepa_ros.robots import Robot
 from vjepa_sim.scene import Observation, Scene
@@ -52,7 +52,7 @@ class Trial:
     seconds: list[float]  # of each plan: the frame's encoding and the search
     energies: list[float]
     goals: list[int]  # index of the sub-goal aimed at in each step
-    wanted: list[float]  # energy at which each sub-goal counts as reached
+    wanted: list[float | None]  # energy at which each sub-goal counts as reached
 
 
 def run_trial(
@@ -70,20 +70,21 @@ def run_trial(
     scene = episode.scene
     goals = [look(goal.observation) for goal in episode.goals]
     start = _context(look, scene.observe())
-    task = Planner(planner, world_model, start, goals, seed=scene.seed * _PLANS)
+    mpc = make_mpc(planner, world_model, start, goals, seed=scene.seed * _PLANS)
     seconds: list[float] = []
     moments: list[Moment] = []
     while True:
         observation = scene.observe()
         began = time.perf_counter()
-        decision = task.step(_context(look, observation))
+        decision = mpc.step(_context(look, observation))
         seconds.append(time.perf_counter() - began)
         moments.append(Moment(rgb=observation.rgb, goal=decision.goal, energy=decision.energy))
         if watch is not None:
             watch(moments[-1])
         if decision.action is None:
             break
-        carry_out(scene, state_of(observation), decision.action.double(), robot)
+        action = restrain(decision.action, planner).double()
+        carry_out(scene, state_of(observation), action, robot)
         scene.step(period)
 
     scene.step(SETTLE)
@@ -98,7 +99,7 @@ def run_trial(
         seconds=seconds[:-1],  # no search was made at the end
         energies=[moment.energy for moment in moments],
         goals=[moment.goal for moment in moments],
-        wanted=task.energies,
+        wanted=[goal.energy for goal in mpc.goals],
     )
 
 

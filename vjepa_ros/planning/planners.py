@@ -76,41 +76,49 @@ class PlannerConfig:
 PLANNERS = {"tiny": PlannerConfig()}
 
 
-class Planner:
-    """One task, from its first frame to its goals, latents [L, D] each: MPC, with care."""
+@dataclass(kw_only=True)
+class GripperMPC(MPC):
+    """MPC that leaves the fingers to choose_gripper()."""
 
-    def __init__(
-        self,
-        config: PlannerConfig,
-        world_model: CostModel,
-        start: Context,
-        goals: Sequence[Tensor],
-        seed: int,
-    ) -> None:
-        self.config, self._world_model, self._goals = config, world_model, goals
-        self._objective = make_objective(config.objective)
-        near = energy_nearby(world_model, self._objective, start, config.tolerance)
-        changes = [float(self._objective.distance(b[None], a)) for a, b in pairwise(goals)]
-        self.energies = [near, *(min(near, config.share * change) for change in changes)]
-        self._mpc = MPC(
-            world_model=world_model,
-            solver=config.make_solver(seed),
-            objective=self._objective,
-            goals=[
-                SubGoal(latents=goal, energy=energy, steps=config.goal_steps)
-                for goal, energy in zip(goals, self.energies, strict=True)
-            ],
-            max_steps=config.goal_steps * len(goals),
-        )
+    gripper_gain: float
 
-    def step(self, context: Context) -> Decision:
-        """The next action, as it is to be carried out, or why there is none."""
-        decision = self._mpc.step(context)
-        if decision.solution is None or decision.action is None:
+    def step(self, context: Context, proposals: Tensor | None = None) -> Decision:
+        decision = super().step(context, proposals)
+        if decision.action is None or decision.solution is None:
             return decision
-        cost = self._world_model.cost(context, self._goals[decision.goal], self._objective)
-        plan = choose_gripper(cost, decision.solution.actions, self.config.gripper_gain)
-        return replace(decision, action=restrain(plan[0], self.config))
+        goal = self.goals[decision.goal].latents
+        cost = self.world_model.cost(context, goal, self.objective)
+        plan = choose_gripper(cost, decision.solution.actions, self.gripper_gain)
+        solution = replace(decision.solution, actions=plan)
+        return replace(decision, action=plan[0], solution=solution)
+
+
+def make_mpc(
+    config: PlannerConfig,
+    world_model: CostModel,
+    start: Context,
+    goals: Sequence[Tensor],
+    seed: int,
+) -> MPC:
+    """The planner of one task, from its first frame to its goals, latents [L, D] each.
+
+    Its actions go through restrain() before they are carried out.
+    """
+    objective = make_objective(config.objective)
+    near = energy_nearby(world_model, objective, start, config.tolerance)
+    changes = [float(objective.distance(b[None], a)) for a, b in pairwise(goals)]
+    energies = [near, *(min(near, config.share * change) for change in changes)]
+    return GripperMPC(
+        world_model=world_model,
+        solver=config.make_solver(seed),
+        objective=objective,
+        goals=[
+            SubGoal(latents=goal, energy=energy, steps=config.goal_steps)
+            for goal, energy in zip(goals, energies, strict=True)
+        ],
+        max_steps=config.goal_steps * len(goals),
+        gripper_gain=config.gripper_gain,
+    )
 
 
 def energy_nearby(
