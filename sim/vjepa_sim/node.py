@@ -200,22 +200,24 @@ class RobotNode(Node):
     def _reset(
         self, request: ResetScene.Request, response: ResetScene.Response
     ) -> ResetScene.Response:
+        task, goals = self._stage.task, []
         try:
-            task = self._stage.task
             if request.task:
                 task = make_task(request.task, request.object or None, request.place or None)
+        except ValueError as error:
+            response.message, response.stamp = str(error), self._stamps.stamp(self._tick)
+            return response
+        try:
             goals = self._stage.reset(task, request.seed, request.schedule)
+            response.success, response.message = True, f"{task.title}, seed {request.seed}"
         except ValueError as error:
             response.message = str(error)
-            return response
-        finally:
-            response.stamp = self._restart()
+        response.stamp = self._restart()
         header = Header(stamp=response.stamp, frame_id=self._settings.camera_frame)
         response.goal_names = [goal.name for goal in goals]
         response.goals = [
             messages.compressed_image(goal.observation.rgb, header, "png") for goal in goals
         ]
-        response.success, response.message = True, f"{task.title}, seed {request.seed}"
         return response
 
     def _randomise(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:

@@ -6,6 +6,7 @@ import threading
 import cv2
 import numpy as np
 import pytest
+from std_srvs.srv import Trigger
 
 POSE = "franka_robot_state_broadcaster/current_pose"
 JOINTS = "joint_states"
@@ -96,20 +97,31 @@ def test_another_task_brings_other_things(lab):
     assert truths.wait(2)[-1].task == "pick_place cup bowl"
 
 
-def test_an_unknown_task_is_refused_and_the_scene_stays(lab):
-    before = first_picture(lab, 3)
-    answer = lab.reset(9, task="juggle")
-    assert not answer.success
-    assert "no task 'juggle', expected one of reach" in answer.message
-    answer = lab.reset(9, task="grasp", object="elephant")
-    assert "cannot grasp 'elephant'" in answer.message
-    pictures = lab.inbox(IMAGE)
-    lab.step(0.001)
+def test_an_unknown_task_is_refused_and_nothing_changes(lab):
+    truths, poses = lab.inbox("sim/truth"), lab.inbox(POSE)
+    lab.reset(3)
+    lab.move((0.5, 0.1, 0.3), 1.0)
+    for request, message in (
+        ({"task": "juggle"}, "no task 'juggle', expected one of reach"),
+        ({"task": "grasp", "object": "elephant"}, "cannot grasp 'elephant'"),
+    ):
+        answer = lab.reset(9, **request)
+        assert not answer.success
+        assert message in answer.message
+    before = seconds(poses.all()[-1].header.stamp)
     lab.step(0.1)
-    assert len(pictures.wait()[0].data) == len(before)
-    truths = lab.inbox("sim/truth")
-    lab.step(0.2)
-    assert truths.wait()[-1].seed == 3
+    assert seconds(poses.wait(110)[-1].header.stamp) == pytest.approx(before + 0.1)
+    assert truths.all()[-1].seed == 3
+
+
+def test_an_unknown_schedule_brings_the_old_scene_to_its_start(lab):
+    start = first_picture(lab, 3)
+    lab.move((0.5, 0.1, 0.3), 0.5)
+    pictures = lab.inbox(IMAGE)
+    answer = lab.reset(9, schedule="lazy")
+    assert not answer.success
+    assert "no schedule 'lazy'" in answer.message
+    assert bytes(pictures.wait()[0].data) == start
 
 
 def test_goals_are_pictures_of_reached_states(lab):
@@ -121,12 +133,9 @@ def test_goals_are_pictures_of_reached_states(lab):
         assert picture.shape == (48, 64, 3)
         assert picture[..., ::-1].tobytes() != start
     assert first_picture(lab, 3) == start  # making goals leaves the start as it is
-    assert not lab.reset(3, schedule="lazy").success
 
 
 def test_randomise_draws_another_scene(lab):
-    from std_srvs.srv import Trigger
-
     truths = lab.inbox("sim/truth")
     seeds = []
     for _ in range(3):

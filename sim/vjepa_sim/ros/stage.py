@@ -16,7 +16,7 @@ class Stage:
     def reset(self, task: Task, seed: int, schedule: str = "") -> list[Goal]:
         """Set a task anew; the goals of the schedule, if one is named.
 
-        ValueError where that cannot be done; the scene is then built as it was before.
+        ValueError where that cannot be done; the scene before is then at its start again.
         """
         goals = []
         try:
