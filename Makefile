@@ -12,7 +12,7 @@ COLCON_ENVIRONMENT := AMENT_PREFIX_PATH=$(CURDIR)/.venv CMAKE_PREFIX_PATH=$(CURD
 COLCON_CMAKE_ARGS := --cmake-args -DCMAKE_PROJECT_INCLUDE=$(CURDIR)/cmake/ros_wheels.cmake
 endif
 
-.PHONY: setup demo test lint colcon clean
+.PHONY: setup demo test lint colcon weights clean
 
 setup:  ## create .venv with all that the project needs
 	@$(PYTHON) scripts/bootstrap.py
@@ -31,6 +31,9 @@ lint: setup  ## check style and types
 colcon: setup  ## build the three packages as a ROS workspace does
 	PATH=$(CURDIR)/$(VENV):$$PATH $(COLCON_ENVIRONMENT) $(VENV)/python -m colcon build \
 	  --base-paths . vjepa_msgs sim $(COLCON_CMAKE_ARGS)
+
+weights: setup  ## train the tiny model from nothing: collect, train, report (hours of CPU)
+	$(VENV)/vjepa-ros train weights --preset cpu --out runs/weights
 
 clean:  ## remove all that these targets made
 	rm -rf .venv build install log

@@ -11,6 +11,8 @@ COMMANDS = {
     "doctor": "check this machine: Python, ROS, torch, simulator; each line ok or what to do",
     "episodes": "collect, inspect, convert and check recorded episodes: bags, DROID, npz",
     "weights": "say what a checkpoint holds, or convert one to a lean safetensors file",
+    "train": "train a world model on episodes, fine-tune the published one, report how good it is",
+    "evaluate": "count how often the simulated arm reaches its goal, closed loop",
     "landscape": "map the energies of actions around a recorded step, as a picture",
 }
 
