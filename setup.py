@@ -42,7 +42,17 @@ setup(
     ],
     # colcon runs `colcon test` with pytest only where a package says so.
     extras_require={"test": ["hypothesis", "pytest", "pytest-timeout"]},
-    entry_points={"console_scripts": ["vjepa-ros = vjepa_ros.cli:main"]},
+    entry_points={
+        "console_scripts": [
+            "vjepa-ros = vjepa_ros.cli:main",
+            "vjepa_arm_gate = vjepa_ros.nodes.arm_gate:main",
+            "vjepa_composed = vjepa_ros.nodes.composed:main",
+            "vjepa_encoder = vjepa_ros.nodes.encoder:main",
+            "vjepa_planner = vjepa_ros.nodes.planner:main",
+            "vjepa_predictor = vjepa_ros.nodes.predictor:main",
+            "vjepa_reach = vjepa_ros.nodes.reach_client:main",
+        ]
+    },
     cmdclass={"develop": Develop},
     zip_safe=False,
 )

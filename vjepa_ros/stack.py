@@ -38,10 +38,10 @@ class Options:
     scene: int = _option(0, "seed of the simulated scene")
     weights: str = _option(str(SHIPPED_WEIGHTS), "file of weights")
     device: str = _option("auto", "of the models: cpu, cuda, or auto for a GPU where there is one")
-    solver: str = _option("icem", "cem, icem, mppi, gradient, or a preset such as paper")
-    samples: int = _option(0, "candidates in each of its iterations; 0: as the solver has it")
-    iterations: int = _option(0, "of the solver; 0: as the solver has it")
-    horizon: int = _option(0, "steps to plan ahead; 0: as the solver has it")
+    solver: str = _option("", "cem, icem, mppi, gradient, or a preset such as paper")
+    samples: int = _option(0, "candidates in each of its iterations; 0: the planner's own")
+    iterations: int = _option(0, "of the solver; 0: the planner's own")
+    horizon: int = _option(0, "steps to plan ahead; 0: the planner's own")
     seed: int = _option(0, "of the solver")
     dry_run: bool = _option(False, "plan, but command nothing: targets go to a shadow topic")
     composed: bool = _option(False, "encoder, predictor and planner in one process")
@@ -183,7 +183,7 @@ def _nodes(names: str, parameters: dict[str, Any]) -> Process:
     return Process(
         name=arguments[0] if len(arguments) == 1 else "models",
         package="vjepa_ros",
-        executable="vjepa_nodes",
+        executable="vjepa_composed",
         module="vjepa_ros.nodes.composed",
         arguments=arguments,
         parameters=parameters,

@@ -1,12 +1,11 @@
 """Nodes of the suite in one process, configured and activated.
 
-    vjepa_nodes encoder predictor planner      # latents stay on the device
-    vjepa_nodes encoder                        # a process of its own, services and topics
-    vjepa_nodes arm_gate
+    vjepa_composed encoder predictor planner   # latents stay on the device
+    vjepa_composed encoder                     # one alone, with topics and services
+    vjepa_composed arm_gate
 
-Nodes that run together find each other in the order above. `--unconfigured` leaves the
-transitions to a lifecycle manager of your own. The arm gate always runs alone: it must not
-wait for a model.
+`vjepa_encoder` and its sisters run one node and leave the transitions to a lifecycle manager
+of your own.
 """
 
 import argparse
@@ -16,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import rclpy
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
@@ -30,16 +30,16 @@ NODES = ("encoder", "predictor", "planner", "arm_gate")
 _THREADS = 8  # services and tasks block theirs
 
 
-def make_nodes(names: Sequence[str]) -> list[LifecycleNode]:
+def make_nodes(names: Sequence[str], **options: Any) -> list[LifecycleNode]:
     """Those that share a process are given each other."""
     # Here, because torch takes seconds to load and the arm gate should not wait for models.
     from vjepa_ros.nodes.encoder import EncoderNode
     from vjepa_ros.nodes.planner import PlannerNode
     from vjepa_ros.nodes.predictor import PredictorNode
 
-    encoder = EncoderNode() if "encoder" in names else None
-    predictor = PredictorNode(encoder) if "predictor" in names else None
-    planner = PlannerNode(encoder, predictor) if "planner" in names else None
+    encoder = EncoderNode(**options) if "encoder" in names else None
+    predictor = PredictorNode(encoder, **options) if "predictor" in names else None
+    planner = PlannerNode(encoder, predictor, **options) if "planner" in names else None
     return [node for node in (encoder, predictor, planner) if node is not None]
 
 
@@ -51,7 +51,9 @@ def bring_up(node: LifecycleNode) -> LifecycleNode:
 
 
 def run_nodes(make: Callable[[], list[LifecycleNode]], *, active: bool) -> int:
-    """Until a signal; 0, or 2 with one line for what the user can mend."""
+    """Until a signal; 0, or 2 with one line for what the user can mend. A node that is not
+    made active waits for the transitions of a lifecycle manager.
+    """
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     ended = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -88,21 +90,19 @@ def run_nodes(make: Callable[[], list[LifecycleNode]], *, active: bool) -> int:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="vjepa_nodes", description=__doc__.partition("\n")[0])
-    parser.add_argument("nodes", nargs="+", choices=NODES, metavar="NODE", help=", ".join(NODES))
-    parser.add_argument(
-        "--unconfigured", action="store_true", help="wait for the transitions of a manager"
+    parser = argparse.ArgumentParser(
+        prog="vjepa_composed", description=(__doc__ or "").partition("\n")[0]
     )
-    arguments = parser.parse_args(remove_ros_args(sys.argv)[1:])
-    active = not arguments.unconfigured
-    if "arm_gate" not in arguments.nodes:
-        return run_nodes(lambda: make_nodes(arguments.nodes), active=active)
-    if len(arguments.nodes) > 1:
-        parser.error("the arm_gate runs in a process of its own")
+    parser.add_argument("nodes", nargs="+", choices=NODES, metavar="NODE", help=", ".join(NODES))
+    names = parser.parse_args(remove_ros_args(sys.argv)[1:]).nodes
+    if "arm_gate" not in names:
+        return run_nodes(lambda: make_nodes(names), active=True)
+    if len(names) > 1:
+        parser.error("the arm_gate runs in a process of its own: it must not wait for a model")
 
     from vjepa_ros.nodes.arm_gate import ArmGate
 
-    return run_node(lambda: bring_up(ArmGate()) if active else ArmGate())
+    return run_node(lambda: bring_up(ArmGate()))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ Publishes `latent` of the newest image: what came while it was busy is skipped. 
 beside the principal components of its latents.
 """
 
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -26,6 +27,7 @@ from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.latent_picture import LatentPainter
 from vjepa_ros.model.preprocessing import Preprocessor
 from vjepa_ros.nodes import stamps
+from vjepa_ros.nodes.composed import run_nodes
 from vjepa_ros.nodes.health import Meter, memory
 from vjepa_ros.nodes.latents import Frame, to_message
 from vjepa_ros.nodes.model_node import ModelNode
@@ -192,3 +194,11 @@ class EncoderNode(ModelNode):
                 values=values,
             )
         return Status(level="ok", message="encoding", values=values)
+
+
+def main() -> int:
+    return run_nodes(lambda: [EncoderNode()], active=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

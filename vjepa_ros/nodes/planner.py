@@ -6,6 +6,7 @@ before it; when a task ends, for whatever reason, the gate is asked to hold.
 """
 
 import dataclasses
+import sys
 import threading
 from pathlib import Path as FilePath
 from typing import Any
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.callback_groups import ReentrantCallbackGroup
 from std_srvs.srv import Trigger
+from torch import Tensor
 from visualization_msgs.msg import MarkerArray
 from vjepa_msgs.action import ReachGoal
 from vjepa_msgs.msg import EndEffectorDelta, Plan
@@ -23,6 +25,7 @@ from vjepa_msgs.msg import EndEffectorDelta, Plan
 from vjepa_ros.images import compressed_to_rgb, decode_picture
 from vjepa_ros.nodes import plan_messages, stamps
 from vjepa_ros.nodes.arm_state import ArmState
+from vjepa_ros.nodes.composed import run_nodes
 from vjepa_ros.nodes.encoder import EncoderNode
 from vjepa_ros.nodes.health import memory
 from vjepa_ros.nodes.model_node import ModelNode, declare_count
@@ -37,21 +40,22 @@ from vjepa_ros.nodes.reach import (
     Settings,
 )
 from vjepa_ros.nodes.world import LocalWorld, RemoteWorld, World
-from vjepa_ros.planning.limits import ActionLimits, Box
-from vjepa_ros.planning.mpc import MPC, SubGoal
+from vjepa_ros.planning.mpc import MPC
 from vjepa_ros.planning.objectives import make_objective
-from vjepa_ros.planning.solvers import Solver, make_solver
+from vjepa_ros.planning.planners import PLANNERS, PlannerConfig, make_mpc, restrain
+from vjepa_ros.planning.world_model import Context
 from vjepa_ros.robots import load_robot
 from vjepa_ros.status import Status
 
 _MOST_WAITING = 3  # goals at once; each waits in a thread of the executor
-_GRIPPER_STEP = 0.75  # closedness, as the reference
+# Parameters that stand for a number of the planner's settings; 0 or nothing: as it has them.
+_SEARCH = ("objective", "samples", "iterations", "horizon", "max_step", "goal_steps")
 
 
 class PlannerNode(ModelNode):
     """Given encoder and predictor in the same process, it uses them without a message."""
 
-    holds = ("_arm", "_solver")
+    holds = ("_arm",)
 
     def __init__(
         self,
@@ -66,13 +70,15 @@ class PlannerNode(ModelNode):
         self._declare_task()
 
     def _declare_search(self) -> None:
-        declare(self, "solver", "icem", "cem, icem, mppi, gradient, or a preset such as paper")
-        declare(self, "objective", "l1", "distance between latents: l1, l2 or cosine")
+        declare(self, "planner", "tiny", f"settings to start from: {', '.join(PLANNERS)}")
+        declare(self, "solver", "", "cem, icem, mppi, gradient, or a preset such as paper")
+        declare(self, "objective", "", "distance between latents: l1, l2 or cosine")
+        declare_count(self, "samples", 0, 0, 100_000, "per iteration")
+        declare_count(self, "iterations", 0, 0, 1000, "of the search")
+        declare_count(self, "horizon", 0, 0, 16, "steps to plan ahead")
+        declare_number(self, "max_step", 0.0, 0, 0.5, "metres along each axis in one action")
+        declare_count(self, "goal_steps", 0, 0, 1000, "after which the next sub-goal is due")
         declare_count(self, "seed", 0, 0, 2**31 - 1, "of the solver's samples")
-        declare_count(self, "samples", 0, 0, 100_000, "per iteration; 0: as the solver has it")
-        declare_count(self, "iterations", 0, 0, 1000, "of the search; 0: as the solver has it")
-        declare_count(self, "horizon", 0, 0, 16, "steps ahead; 0: as the solver has it")
-        declare_number(self, "max_step", 0.075, 0.001, 0.5, "metres along each axis in one action")
 
     def _declare_task(self) -> None:
         declare_number(self, "step_period", 0.25, 0.02, 10, "seconds that an action takes")
@@ -81,25 +87,24 @@ class PlannerNode(ModelNode):
             self, "max_image_age", 2.0, 0.05, 60, "seconds; a plan from an older image is discarded"
         )
         declare_number(self, "patience", 10.0, 0.5, 600, "seconds to wait for images and nodes")
-        declare_number(self, "energy_threshold", 0.0, 0, 100, "at which a goal is reached")
-        declare_count(self, "max_steps", 100, 1, 100_000, "actions for one task")
         declare_number(self, "max_seconds", 600.0, 0.1, 86_400, "for one task")
-        declare_count(self, "stall_steps", 12, 0, 10_000, "without progress, to end; 0: never")
-        declare_count(self, "subgoal_steps", 0, 0, 1000, "after which the next is due; 0: no limit")
+        declare_count(self, "stall_steps", 0, 0, 10_000, "without progress, to end; 0: never")
+        declare_count(self, "hint_steps", 6, 1, 10_000, "without progress, to hint at sub-goals")
 
     # --- life ------------------------------------------------------------------------------
 
     def set_up(self) -> None:
         robot = load_robot(self.value("robot"))
         self._base_frame = robot.base_frame
-        self._solver = self._make_solver(min(self.value("max_step"), robot.limits.max_step))
-        self._objective = make_objective(self.value("objective"))
+        self._config = self._planner_config(robot.limits.max_step)
+        self._config.make_solver(self.value("seed"))  # what is wrong is said now
+        make_objective(self._config.objective)
         self._settings = Settings(
             max_image_age=self.value("max_image_age"),
             patience=self.value("patience"),
             settle=self.value("settle"),
             duration=self.value("step_period"),
-            hint_steps=max(1, self.value("stall_steps") // 2),
+            hint_steps=self.value("hint_steps"),
         )
         self._turn = threading.Lock()  # one task after the other
         self._newest_task: Any = None
@@ -126,31 +131,29 @@ class PlannerNode(ModelNode):
             result_timeout=30,
         )
         self.resources.callback(server.destroy)
-        self.get_logger().info(f"solver {self._describe()}, seed {self._solver.seed}")
+        self.get_logger().info(f"solver {self._describe()}, seed {self.value('seed')}")
 
     def stop(self) -> None:
         with self._turn:
             self._hold_arm()
 
-    def _make_solver(self, max_step: float) -> Solver:
-        given = {
-            name: self.value(name)
-            for name in ("samples", "iterations", "horizon")
-            if self.value(name)
-        }
-        limits = ActionLimits(translation=Box(max_step), gripper=Box(_GRIPPER_STEP))
-        return make_solver(
-            self.value("solver"),
-            seed=self.value("seed"),
-            limits=limits,
-            keep_samples=True,
-            **given,
-        )
+    def _planner_config(self, longest_step: float) -> PlannerConfig:
+        """The named settings, with what was given instead."""
+        name = self.value("planner")
+        if name not in PLANNERS:
+            raise ValueError(f"planner {name!r} is unknown, expected one of {', '.join(PLANNERS)}")
+        config = PLANNERS[name]
+        if self.value("solver"):
+            config = config.with_solver(self.value("solver"))
+        given = {name: self.value(name) for name in _SEARCH if self.value(name)}
+        config = dataclasses.replace(config, **given)
+        return dataclasses.replace(config, max_step=min(config.max_step, longest_step))
 
     def _describe(self) -> str:
-        solver = self._solver
+        config = self._config
         return (
-            f"{self.value('solver')} {solver.samples}×{solver.iterations}, horizon {solver.horizon}"
+            f"{config.solver} {config.samples}×{config.iterations}, horizon {config.horizon}, "
+            f"{config.objective}"
         )
 
     # --- the action ------------------------------------------------------------------------
@@ -205,12 +208,12 @@ class PlannerNode(ModelNode):
             return Result(outcome=end.outcome, message=str(end))
         except (ValueError, OSError) as error:
             return Result(outcome=Result.FAILED, message=f"goal: {error}")
-        self._solver.reset(self.value("seed"))
         self._doing = f"heading for a goal in {len(pictures)} pictures"
         reach = Reach(
             world=self._world,
             arm=self._arm,
-            make_mpc=lambda world: self._make_mpc(world, request, pictures),
+            pictures=pictures,
+            make_mpc=lambda *start: self._make_mpc(request, *start),
             act=self._act,
             tell=handle.publish_feedback,
             check=check,
@@ -220,22 +223,23 @@ class PlannerNode(ModelNode):
         return reach.run()
 
     def _make_mpc(
-        self, world: InterruptibleWorld, request: ReachGoal.Goal, pictures: list[NDArray[np.uint8]]
+        self,
+        request: ReachGoal.Goal,
+        world: InterruptibleWorld,
+        start: Context,
+        goals: list[Tensor],
     ) -> MPC:
-        latents = self._world.encode_goals(pictures)
-        threshold = request.energy_threshold or self.value("energy_threshold")
-        steps = self.value("subgoal_steps") or None
-        goals = [SubGoal(latents=goal, energy=threshold, steps=steps) for goal in latents]
-        goals[-1] = dataclasses.replace(goals[-1], steps=None)
-        return MPC(
-            world_model=world,
-            solver=self._solver,
-            objective=self._objective,
-            goals=goals,
-            max_steps=request.max_steps or self.value("max_steps"),
-            time_budget=request.max_seconds or self.value("max_seconds"),
-            stall_steps=self.value("stall_steps") or None,
-        )
+        mpc = make_mpc(self._config, world, start, goals, self.value("seed"))
+        mpc.solver.keep_samples = True  # for the markers
+        mpc.time_budget = request.max_seconds or self.value("max_seconds")
+        mpc.stall_steps = self.value("stall_steps") or None
+        if request.max_steps:
+            mpc.max_steps = request.max_steps
+        if request.energy_threshold:
+            mpc.goals = [
+                dataclasses.replace(goal, energy=request.energy_threshold) for goal in mpc.goals
+            ]
+        return mpc
 
     # --- out -------------------------------------------------------------------------------
 
@@ -245,6 +249,8 @@ class PlannerNode(ModelNode):
         stamp = self.get_clock().now().to_msg()
         header = plan_messages.header_at(stamp, self._base_frame)
         decision, frame = planned.decision, planned.frame
+        assert decision.action is not None
+        decision = dataclasses.replace(decision, action=restrain(decision.action, self._config))
         self._deltas.publish(
             plan_messages.delta_message(
                 decision, frame, header, self._sequence, self._settings.duration
@@ -287,3 +293,11 @@ def _goal_pictures(request: ReachGoal.Goal) -> list[NDArray[np.uint8]]:
         except ValueError as error:
             raise ValueError(f"{file}: {error}") from error
     return pictures
+
+
+def main() -> int:
+    return run_nodes(lambda: [PlannerNode()], active=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

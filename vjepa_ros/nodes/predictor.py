@@ -6,6 +6,7 @@ goal they end. Actions on `ee_delta` are followed: when the camera shows what ca
 """
 
 import array
+import sys
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,7 @@ from vjepa_msgs.srv import ScoreActions
 
 from vjepa_ros.nodes import stamps
 from vjepa_ros.nodes.arm_state import ArmState
+from vjepa_ros.nodes.composed import run_nodes
 from vjepa_ros.nodes.encoder import GOALS, GOALS_KEPT, LATENTS, EncoderNode
 from vjepa_ros.nodes.health import Meter, memory
 from vjepa_ros.nodes.latents import Frame, stamp_key, to_frame
@@ -214,3 +216,11 @@ class PredictorNode(ModelNode):
         if newest is None:
             return Status(level="warning", message="no latents from the encoder", values=values)
         return Status(level="ok", message="predicting", values=values)
+
+
+def main() -> int:
+    return run_nodes(lambda: [PredictorNode()], active=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,13 +1,14 @@
 """One ReachGoal task: look, plan, act, until there is a reason to end."""
 
-import contextlib
 import copy
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from vjepa_msgs.action import ReachGoal
 
@@ -85,7 +86,8 @@ class Reach:
         *,
         world: World,
         arm: ArmState,
-        make_mpc: Callable[[InterruptibleWorld], MPC],
+        pictures: Sequence[NDArray[np.uint8]],
+        make_mpc: Callable[[InterruptibleWorld, Context, list[Tensor]], MPC],
         act: Callable[[Planned], float],
         tell: Callable[[Any], None],
         check: Callable[[], None],
@@ -94,7 +96,7 @@ class Reach:
     ) -> None:
         self._world, self._arm, self._settings = world, arm, settings
         self._act, self._tell, self._check, self._now = act, tell, check, now
-        self._make_mpc = make_mpc
+        self._pictures, self._make_mpc = pictures, make_mpc
         self._progress = Progress()
         self._states: list[Tensor] = []
         self._feedback = ReachGoal.Feedback()
@@ -121,7 +123,8 @@ class Reach:
         world = InterruptibleWorld(self._world, self._check)
         while True:
             try:
-                return self._make_mpc(world)
+                goals = [self._world.encode(picture) for picture in self._pictures]
+                return self._make_mpc(world, _context(*self._look(self._now())), goals)
             except Unavailable as error:
                 self._wait_for_help(str(error))
 
@@ -131,10 +134,10 @@ class Reach:
             frame, state = self._look(due)
             started, mpc_before = time.monotonic(), copy.copy(self._mpc)
             try:
-                decision = self._decide(frame, state)
+                decision = self._mpc.step(_context(frame, state))
             except Unavailable as error:
+                self._mpc = mpc_before
                 self._wait_for_help(str(error))
-                self._restore()
                 continue
             self._waiting_since = None
             self._note(decision, state)
@@ -172,10 +175,6 @@ class Reach:
             time.sleep(0.02)
         raise Ended(Result.FAILED, f"{why} Gave up after {self._settings.patience:g} s")
 
-    def _decide(self, frame: Frame, state: Tensor) -> Decision:
-        context = SeenContext(latents=frame.latents[None], states=state[None], frame=frame)
-        return self._mpc.step(context)
-
     def _note(self, decision: Decision, state: Tensor) -> None:
         """Feedback of where the arm is now."""
         self._states.append(state)
@@ -197,10 +196,6 @@ class Reach:
         self._check()
         time.sleep(_POLL)
 
-    def _restore(self) -> None:
-        with contextlib.suppress(Unavailable):  # the next attempt says what is still amiss
-            self._world.restore()
-
     def _complain_of_age(self, age: float, seconds: float, times: int) -> None:
         limit = self._settings.max_image_age
         message = (
@@ -211,3 +206,7 @@ class Reach:
             raise Ended(Result.FAILED, f"{message}, {times} times in a row: plan with less samples")
         self._feedback.message = message
         self._tell(self._feedback)
+
+
+def _context(frame: Frame, state: Tensor) -> SeenContext:
+    return SeenContext(latents=frame.latents[None], states=state[None], frame=frame)

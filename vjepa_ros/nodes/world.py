@@ -4,9 +4,11 @@ Either way it gets frames, encodes goals, and is a `CostModel` for MPC.
 """
 
 import array
+import itertools
 import threading
 import time
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,8 +21,8 @@ from vjepa_msgs.msg import Latent
 from vjepa_msgs.srv import EncodeImage, ScoreActions
 
 from vjepa_ros.images import rgb_to_fields
-from vjepa_ros.nodes.encoder import LATENTS, EncoderNode
-from vjepa_ros.nodes.latents import Frame, to_frame
+from vjepa_ros.nodes.encoder import GOALS, GOALS_KEPT, LATENTS, EncoderNode
+from vjepa_ros.nodes.latents import Frame, to_frame, to_message
 from vjepa_ros.nodes.model_node import ModelNode
 from vjepa_ros.nodes.predictor import PredictorNode
 from vjepa_ros.nodes.shelf import Shelf
@@ -43,11 +45,8 @@ class World(Protocol):
     def frames(self) -> Shelf[None, Frame]:
         """The newest frame."""
 
-    def encode_goals(self, pictures: list[NDArray[np.uint8]]) -> list[Tensor]:
-        """The latents of goals, which costs can then be asked for."""
-
-    def restore(self) -> None:
-        """Encode the goals again, for a predictor that has lost them."""
+    def encode(self, picture: NDArray[np.uint8]) -> Tensor:
+        """The latents [L, D] of a goal."""
 
     def cost(self, context: Context, goal: Tensor, objective: Objective) -> Cost: ...
 
@@ -60,16 +59,9 @@ class LocalWorld:
         self.frames: Shelf[None, Frame] = Shelf(1)
         encoder.listen(lambda frame: self.frames.put(None, frame))
 
-    def encode_goals(self, pictures: list[NDArray[np.uint8]]) -> list[Tensor]:
+    def encode(self, picture: NDArray[np.uint8]) -> Tensor:
         self._check()
-        names = [f"goal {number}" for number in range(len(pictures))]
-        return [
-            self._encoder.encode_goal(torch.from_numpy(picture), name).latents
-            for picture, name in zip(pictures, names, strict=True)
-        ]
-
-    def restore(self) -> None:
-        """Goals are tensors here: nothing can get lost."""
+        return self._encoder.encode_goal(torch.from_numpy(picture), "goal").latents
 
     def cost(self, context: Context, goal: Tensor, objective: Objective) -> Cost:
         self._check()
@@ -82,17 +74,23 @@ class LocalWorld:
 
 
 class RemoteWorld:
-    """Through topics and services."""
+    """Through topics and services.
+
+    Goals are latched on `goal_latent` by the planner itself: a predictor that was started
+    again has them at once.
+    """
 
     def __init__(self, node: ModelNode, patience: float) -> None:
         """patience is in seconds, for one answer."""
         self._node, self._patience = node, patience
         self.frames: Shelf[None, Frame] = Shelf(1)
-        self._pictures: dict[str, NDArray[np.uint8]] = {}
-        self._goals: dict[str, Tensor] = {}
+        self._goals: deque[tuple[str, Tensor]] = deque(maxlen=GOALS_KEPT)
+        self._started = node.get_clock().now().nanoseconds  # names are never used again
+        self._named = itertools.count()
         # Not the default group: a transition, which ends a task, keeps that one waiting.
         group = ReentrantCallbackGroup()
         node.subscribe(Latent, "latent", self._on_latent, LATENTS, callback_group=group)
+        self._latched = node.publisher(Latent, "goal_latent", GOALS)
         self._encode_image = node.client(EncodeImage, "encode_image", callback_group=group)
         self._score_actions = node.client(ScoreActions, "score_actions", callback_group=group)
 
@@ -102,22 +100,14 @@ class RemoteWorld:
         except ValueError as error:
             self._node.get_logger().error(str(error), throttle_duration_sec=5.0)
 
-    def encode_goals(self, pictures: list[NDArray[np.uint8]]) -> list[Tensor]:
-        name = self._node.get_fully_qualified_name()
-        start = self._node.get_clock().now().nanoseconds  # a restarted planner starts anew
-        self._pictures = {
-            f"{name}/{start}/{number}": picture for number, picture in enumerate(pictures)
-        }
-        self._goals = {name: self._encode(name) for name in self._pictures}
-        return list(self._goals.values())
-
-    def restore(self) -> None:
-        for name in self._pictures:
-            self._encode(name)
+    def encode(self, picture: NDArray[np.uint8]) -> Tensor:
+        request = EncodeImage.Request(image=Image(**rgb_to_fields(picture)))
+        response = self._call("encoder", self._encode_image, request)
+        return to_frame(response.latent).latents
 
     def cost(self, context: Context, goal: Tensor, objective: Objective) -> Cost:
         assert isinstance(context, SeenContext)
-        name = next(name for name, latents in self._goals.items() if latents is goal)
+        name = self._name(goal, context.frame)
         kind = next(kind for kind, of in OBJECTIVES.items() if type(objective) is of)
         stamp, state = context.frame.header.stamp, context.states[-1].double().numpy()
 
@@ -138,11 +128,15 @@ class RemoteWorld:
 
         return energies
 
-    def _encode(self, name: str) -> Tensor:
-        image = Image(**rgb_to_fields(self._pictures[name]))
-        request = EncodeImage.Request(image=image, goal=name)
-        response = self._call("encoder", self._encode_image, request)
-        return to_frame(response.latent).latents
+    def _name(self, goal: Tensor, frame: Frame) -> str:
+        """That the predictor knows a goal by; one that it does not know yet is told."""
+        for name, latents in self._goals:
+            if latents is goal:
+                return name
+        name = f"{self._node.get_fully_qualified_name()}/{self._started}/{next(self._named)}"
+        self._goals.append((name, goal))
+        self._latched.publish(to_message(replace(frame, latents=goal, source=name)))
+        return name
 
     def _call(self, server: str, client: Any, request: Any) -> Any:
         if not client.wait_for_service(timeout_sec=1.0):

@@ -1,0 +1,154 @@
+"""Encoder, predictor and planner with a small model, in this process; the bench is the robot."""
+
+import contextlib
+import dataclasses
+import gc
+import threading
+
+import numpy as np
+import pytest
+import torch
+from rclpy.context import Context
+from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile
+from sensor_msgs.msg import Image
+from vjepa_msgs.msg import Latent
+
+from vjepa_ros.images import rgb_to_fields
+from vjepa_ros.model.checkpoints import load_weights, save_weights
+from vjepa_ros.model.encoder import Encoder, EncoderConfig
+from vjepa_ros.model.predictor import Predictor, PredictorConfig
+from vjepa_ros.model.preprocessing import Preprocessor
+from vjepa_ros.model.presets import ModelConfig
+from vjepa_ros.nodes.composed import bring_up, make_nodes
+from vjepa_ros.planning.world_model import WorldModel, fast_dtype
+
+SMALL = ModelConfig(
+    preset="small",
+    encoder=EncoderConfig(width=48, depth=1, heads=2),
+    predictor=PredictorConfig(latent_width=48, grid=4, width=48, depth=1, heads=2),
+    image_size=64,
+)
+
+
+@pytest.fixture(scope="session")
+def make_weights(tmp_path_factory):
+    def make(seed):
+        torch.manual_seed(seed)
+        path = tmp_path_factory.mktemp("weights") / f"small_{seed}.safetensors"
+        save_weights(path, SMALL, Encoder(SMALL.encoder), Predictor(SMALL.predictor))
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def weights(make_weights):
+    return make_weights(0)
+
+
+@pytest.fixture(scope="session")
+def model(weights):
+    """The same weights without any node."""
+    loaded = load_weights(weights, dtype=fast_dtype(torch.device("cpu")))
+    preprocessor = Preprocessor(SMALL.image_size, SMALL.crop)
+    return WorldModel(loaded.encoder, loaded.predictor, preprocessor)
+
+
+@pytest.fixture
+def picture():
+    def draw(seed, size=(48, 64)):
+        return np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
+
+    return draw
+
+
+@pytest.fixture
+def start_nodes(weights):
+    """Starts nodes that share a process's memory; `up=False` leaves them unconfigured."""
+    started = []
+
+    def start(*names, up=True, **parameters):
+        context = Context()
+        context.init()
+        values = {"weights": str(weights)} | parameters
+        overrides = [Parameter(name, value=value) for name, value in values.items()]
+        nodes = make_nodes(names, context=context, parameter_overrides=overrides)
+        executor = MultiThreadedExecutor(8, context=context)
+        for node in nodes:
+            executor.add_node(node)
+
+        def spin():
+            with contextlib.suppress(ExternalShutdownException):
+                executor.spin()
+
+        thread = threading.Thread(target=spin)
+        thread.start()
+        started.append((context, nodes, executor, thread))
+        for node in nodes if up else ():
+            bring_up(node)
+        return nodes
+
+    def stop():
+        while started:
+            context, nodes, executor, thread = started.pop()
+            for node in reversed(nodes):
+                node.trigger_shutdown()
+            executor.shutdown(timeout_sec=2)
+            thread.join()
+            for node in nodes:
+                node.destroy_node()
+            context.try_shutdown()
+        gc.collect()  # rclpy leaves services of a destroyed node in the graph until then
+
+    start.stop = stop
+    yield start
+    stop()
+
+
+@dataclasses.dataclass
+class Camera:
+    """Shows pictures on the bench, instead of its own."""
+
+    bench: object
+    wait_until: object
+
+    def __post_init__(self):
+        self.bench.alive.discard("camera")
+        self.latents = []
+        node = self.bench.node
+        node.create_subscription(Latent, "latent", self.latents.append, QoSProfile(depth=20))
+
+    def show(self, rgb, **fields):
+        """The stamp."""
+        image = Image(**(rgb_to_fields(rgb) | fields))
+        image.header.stamp = self.bench.node.get_clock().now().to_msg()
+        image.header.frame_id = "camera_optical_frame"
+        self.bench.images.publish(image)
+        return image.header.stamp
+
+    def stream(self, rgb):
+        """Ten times a second from now on."""
+        self.bench.node.create_timer(0.1, lambda: self.show(rgb))
+
+    def show_until_encoded(self, rgb):
+        """The latent of a picture, shown again until discovery is through."""
+        stamps = set()
+
+        def encoded():
+            stamp = self.show(rgb)
+            stamps.add((stamp.sec, stamp.nanosec))
+            return any(_key(latent) in stamps for latent in self.latents)
+
+        self.wait_until(encoded, "encoded", self.bench.status)
+        return next(latent for latent in self.latents if _key(latent) in stamps)
+
+
+def _key(latent):
+    return latent.header.stamp.sec, latent.header.stamp.nanosec
+
+
+@pytest.fixture
+def camera(bench, wait_until):
+    return Camera(bench, wait_until)

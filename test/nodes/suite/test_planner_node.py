@@ -1,0 +1,229 @@
+"""The planner serves ReachGoal with encoder and predictor beside it, or in its process."""
+
+import time
+
+import numpy as np
+import pytest
+import torch
+from action_msgs.msg import GoalStatus
+from nav_msgs.msg import Path
+from rclpy.action import ActionClient
+from sensor_msgs.msg import CompressedImage
+from std_srvs.srv import Trigger
+from visualization_msgs.msg import MarkerArray
+from vjepa_msgs.action import ReachGoal
+from vjepa_msgs.msg import EndEffectorDelta, Plan
+
+from vjepa_ros.images import encode_png
+from vjepa_ros.nodes.spinning import wait_for
+
+PATIENCE = 60
+SEARCH = {"samples": 16, "iterations": 2, "horizon": 2, "settle": 0.0, "max_image_age": 20.0}
+Result = ReachGoal.Result
+
+
+class Client:
+    """Asks for goals, and keeps all that the planner says."""
+
+    def __init__(self, bench, camera, picture):
+        self.bench, self.picture = bench, picture
+        self.feedback, self.deltas, self.plans, self.paths, self.markers = [], [], [], [], []
+        node = bench.node
+        self.action = ActionClient(node, ReachGoal, "reach_goal")
+        for kind, topic, inbox in (
+            (EndEffectorDelta, "ee_delta", self.deltas),
+            (Plan, "plan", self.plans),
+            (Path, "plan/path", self.paths),
+            (MarkerArray, "plan/markers", self.markers),
+        ):
+            node.create_subscription(kind, topic, inbox.append, 10)
+        camera.stream(picture(1))
+
+    def ask(self, goal_seed=2, **fields):
+        png = CompressedImage(format="png", data=encode_png(self.picture(goal_seed)))
+        goal = ReachGoal.Goal(
+            **({"images": [png], "max_steps": 2, "energy_threshold": 1e-6} | fields)
+        )
+        assert self.action.wait_for_server(PATIENCE)
+        keep = lambda message: self.feedback.append(message.feedback)  # noqa: E731
+        return wait_for(self.action.send_goal_async(goal, keep), PATIENCE)
+
+    def result(self, handle):
+        answer = wait_for(handle.get_result_async(), PATIENCE)
+        return answer.status, answer.result
+
+
+@pytest.fixture
+def client(bench, camera, picture):
+    bench.gate = "planner"
+    client = Client(bench, camera, picture)
+    yield client
+    client.action.destroy()
+
+
+@pytest.fixture(params=["composed", "separate"])
+def start_planner(request, start_nodes):
+    def start(**parameters):
+        if request.param == "composed":
+            return start_nodes("encoder", "predictor", "planner", **SEARCH | parameters)[-1]
+        start_nodes("encoder")
+        start_nodes("predictor")
+        return start_nodes("planner", **SEARCH | parameters)[0]
+
+    return start
+
+
+def test_a_task_with_all_that_is_told_of_it(client, start_planner, wait_until):
+    start_planner()
+    handle = client.ask()
+    assert handle.accepted
+    status, result = client.result(handle)
+    assert status == GoalStatus.STATUS_ABORTED
+    assert (result.outcome, result.steps) == (Result.OUT_OF_STEPS, 2), result.message
+    wait_until(lambda: len(client.plans) == len(client.paths) == 2, "two plans")
+    assert [delta.sequence for delta in client.deltas] == [1, 2]
+    assert [message.step for message in client.feedback] == [0, 1, 2]
+
+    plan, delta = client.plans[0], client.deltas[0]
+    assert delta.header.frame_id == plan.header.frame_id == "base"
+    assert delta.image_stamp == plan.image_stamp
+    assert delta.duration == pytest.approx(0.25)
+    assert (plan.samples, plan.iterations, plan.horizon) == (16, 2, 2)
+    assert plan.weights.startswith("small-")
+    assert len(plan.elite_mean) == 2 * 2 * 7
+    assert len(plan.end_points) == len(plan.end_point_energies) == 16
+    assert np.all(np.array(plan.energy_best) <= np.array(plan.energy_elites))
+    assert np.all(np.array(plan.energy_elites) <= np.array(plan.energy_mean))
+    first = plan.path[0].position
+    assert (first.x, first.y, first.z) == pytest.approx(
+        np.array([0.5, 0.0, 0.3]) + plan.actions[:3], abs=1e-4
+    )
+    assert [pose.pose for pose in client.paths[0].poses] == plan.path
+    assert len(client.markers[-1].markers[0].colors) == 16
+
+
+def test_separate_and_composed_plan_alike(client, start_nodes, wait_until):
+    start_nodes("encoder", "predictor", "planner", **SEARCH)
+    client.result(client.ask(max_steps=1))
+    start_nodes.stop()
+    for name in ("encoder", "predictor", "planner"):
+        start_nodes(name, **SEARCH)
+    client.result(client.ask(max_steps=1))
+    wait_until(lambda: len(client.plans) == 2, "two plans")
+    composed, over_services = client.plans
+    assert composed.seed == over_services.seed
+    assert composed.energy_now == pytest.approx(over_services.energy_now, rel=1e-3)
+    np.testing.assert_allclose(composed.actions, over_services.actions, atol=2e-3)
+
+
+def test_cancel_ends_the_task_and_holds_the_arm(client, start_planner, bench, wait_until):
+    held = []
+
+    def hold(_, response):
+        held.append(True)
+        return response
+
+    service = bench.node.create_service(Trigger, "arm_gate/hold", hold)
+    start_planner()
+    handle = client.ask(max_steps=1000)
+    wait_until(lambda: client.deltas, "an action")
+    wait_for(handle.cancel_goal_async(), PATIENCE)
+    status, result = client.result(handle)
+    assert (status, result.outcome) == (GoalStatus.STATUS_CANCELED, Result.CANCELED)
+    wait_until(lambda: held, "held")
+    sent = len(client.deltas)
+    time.sleep(1)
+    assert len(client.deltas) <= sent + 1
+    bench.node.destroy_service(service)
+
+
+def test_a_new_goal_takes_over(client, start_nodes, wait_until):
+    start_nodes("encoder", "predictor", "planner", **SEARCH)
+    first = client.ask(max_steps=1000)
+    wait_until(lambda: client.deltas, "an action")
+    second = client.ask(goal_seed=3, max_steps=1)
+    assert client.result(first)[1].outcome == Result.PREEMPTED
+    assert client.result(second)[1].outcome == Result.OUT_OF_STEPS
+    sequence = [delta.sequence for delta in client.deltas]
+    assert sequence == sorted(set(sequence))
+
+
+def test_a_goal_that_is_seen_is_reached(client, start_nodes):
+    start_nodes("encoder", "predictor", "planner", **SEARCH)
+    status, result = client.result(client.ask(goal_seed=1, energy_threshold=0.0))
+    assert (status, result.outcome) == (GoalStatus.STATUS_SUCCEEDED, Result.REACHED)
+    assert (result.steps, result.subgoals_reached) == (0, 1)
+    assert result.final_energy == pytest.approx(0, abs=1e-3)
+
+
+def test_a_goal_that_is_no_picture_fails_with_its_name(client, start_nodes, tmp_path):
+    start_nodes("encoder", "predictor", "planner", **SEARCH)
+    path = tmp_path / "goal.png"
+    path.write_text("no picture")
+    failed = client.result(client.ask(images=[], files=[str(path)]))[1]
+    assert failed.outcome == Result.FAILED
+    assert str(path) in failed.message
+    missing = client.result(client.ask(images=[], files=[str(tmp_path / "none.png")]))[1]
+    assert "No such file" in missing.message
+    assert "one of the two" in client.result(client.ask(images=[]))[1].message
+    assert client.deltas == []
+
+
+def test_plans_from_old_images_are_thrown_away(client, start_nodes):
+    *_, planner = start_nodes(
+        "encoder", "predictor", "planner", **SEARCH | {"max_image_age": 0.05, "samples": 256}
+    )
+    result = client.result(client.ask())[1]
+    assert result.outcome == Result.FAILED
+    assert "max_image_age" in result.message
+    assert client.deltas == []
+    assert any("thrown away" in message.message for message in client.feedback)
+    assert planner._sequence == 0
+
+
+def test_without_latents_it_says_so_and_gives_up(client, start_nodes):
+    start_nodes("planner", **SEARCH | {"patience": 1.0})
+    result = client.result(client.ask())[1]
+    assert result.outcome == Result.FAILED
+    assert "encoder does not answer" in result.message
+    assert any(message.message.startswith("waiting: ") for message in client.feedback)
+
+
+def test_no_progress_is_hinted_at_and_ends_the_task(client, start_nodes):
+    start_nodes("encoder", "predictor", "planner", **SEARCH | {"hint_steps": 1, "stall_steps": 3})
+    result = client.result(client.ask(max_steps=100))[1]
+    assert result.outcome == Result.STALLED
+    assert "sub-goals would help" in result.message
+    assert "sub-goals would help" in client.feedback[-2].message
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "told"),
+    [("solver", "ants", "ants"), ("planner", "none", "tiny"), ("objective", "l9", "l1, l2")],
+)
+def test_unknown_names_fail_configure(bench, start_nodes, parameter, value, told):
+    bench.gate = "planner"
+    start_nodes("planner", up=False, **{parameter: value})
+    assert not bench.change_state("configure")
+    bench.wait_for_status(told)
+
+
+def test_deactivating_ends_the_task(client, bench, start_nodes, wait_until):
+    start_nodes("encoder", "predictor", "planner", **SEARCH)
+    handle = client.ask(max_steps=1000)
+    wait_until(lambda: client.deltas, "an action")
+    assert bench.change_state("deactivate")
+    assert client.result(handle)[1].outcome == Result.FAILED
+    assert not client.ask().accepted
+
+
+def test_the_seed_decides(client, start_nodes, wait_until):
+    *_, planner = start_nodes("encoder", "predictor", "planner", seed=5, **SEARCH)
+    for _ in range(2):
+        client.result(client.ask(max_steps=1))
+    wait_until(lambda: len(client.plans) == 2, "two plans")
+    assert client.plans[0].seed == client.plans[1].seed == 5
+    torch.testing.assert_close(
+        torch.tensor(client.plans[0].elite_mean), torch.tensor(client.plans[1].elite_mean)
+    )
+    assert planner.value("seed") == 5
