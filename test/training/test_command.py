@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 import pytest
+import torch
 
 from vjepa_ros.commands import train
 from vjepa_ros.errors import UserError
@@ -21,6 +22,17 @@ posttrain:
   recompute: true
   losses: {horizon: 3, augment: {gain: 0.1, commanded: 0.5}}
   trainer: {steps: 4, batch: 4, warmup: 2, precision: float32}
+"""
+
+WEIGHTS = """
+model: tiny
+data: {episodes: 3, seed: 5, held_out: 0.34}
+pretrain:
+  losses: {frames: 2, masked: 0.0, readout: 1.0}
+  trainer: {steps: 2, batch: 2, precision: float32}
+posttrain:
+  losses: {horizon: 2}
+  trainer: {steps: 2, batch: 2, precision: float32}
 """
 
 
@@ -75,6 +87,25 @@ def test_from_episodes_to_weights_and_a_report(
 
 def first_path(folder: Path) -> Path:
     return folder / "weights.safetensors"
+
+
+def test_weights_from_nothing_and_not_a_second_time(tmp_path: Path):
+    preset = tmp_path / "tiny.yaml"
+    preset.write_text(WEIGHTS)
+    command = ("weights", "--preset", preset, "--out", tmp_path / "made")
+    assert run(*command) == 0
+    made = load_weights(tmp_path / "made" / "tiny.safetensors")
+    assert made.encoder.patch_embed.proj.weight.dtype == torch.float32  # read as
+    assert (tmp_path / "made" / "tiny.safetensors").stat().st_size < 16e6
+    card = (tmp_path / "made" / "MODEL_CARD.md").read_text()
+    assert made.identity in card
+    assert "--episodes 3 --seed 5" in card
+    assert "<img" in (tmp_path / "made" / "report.html").read_text()
+    metrics = tmp_path / "made" / "posttrain" / "metrics.csv"
+    before = metrics.stat().st_mtime_ns
+    assert run(*command) == 0
+    assert metrics.stat().st_mtime_ns == before
+    assert load_weights(tmp_path / "made" / "tiny.safetensors").identity == made.identity
 
 
 @pytest.mark.parametrize(

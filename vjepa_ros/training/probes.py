@@ -61,6 +61,7 @@ def probe(
 ) -> Readings:
     """Ridge regression from the latents of single frames; without an encoder, from pixels."""
     rng = np.random.default_rng(seed)
+    frames = min(frames, len(episodes))
     known, truth = _features(encoder, episodes, episodes.draw(frames, 2, rng))
     asked, wanted = _features(encoder, held_out, held_out.draw(frames // 3, 2, rng))
     centre, spread = known.mean(0), known.std(0) + 1e-6

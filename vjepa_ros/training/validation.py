@@ -52,8 +52,8 @@ def prediction_errors(
     batch: int = 16,
 ) -> PredictionErrors:
     """Rolled out from one frame of each of some windows of episodes."""
-    rng = np.random.default_rng(seed)
-    starts = episodes.draw(windows, horizon + 1, rng)
+    windows = min(windows, len(episodes))
+    starts = episodes.draw(windows, horizon + 1, np.random.default_rng(seed))
     device = next(predictor.parameters()).device
     sums = {name: torch.zeros(horizon) for name in ("model", *BASELINES)}
     for chosen in np.array_split(starts, max(1, windows // batch)):
