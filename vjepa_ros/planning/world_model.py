@@ -15,7 +15,7 @@ from vjepa_ros.model.preprocessing import Preprocessor
 from vjepa_ros.planning.objectives import Objective
 
 # Bytes for the candidates imagined at once. A GPU wants many; a CPU wants them in its cache.
-BUDGETS = {"cuda": 4 << 30, "cpu": 96 << 20}
+BUDGETS = {"cuda": 3 << 30, "cpu": 96 << 20}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,7 @@ class WorldModel:
         self.device = predictor.predictor_embed.weight.device
         self.dtype = dtype or fast_dtype(self.device)
         self.config: PredictorConfig = predictor.config
-        self.memory_budget = memory_budget or BUDGETS[self.device.type]
+        self.memory_budget = memory_budget or BUDGETS.get(self.device.type, BUDGETS["cpu"])
         self.preprocessor = preprocessor
         self.encoder = None if encoder is None else _in_dtype(encoder, self.dtype)
         predictor = _in_dtype(predictor, self.dtype)
