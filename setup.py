@@ -50,6 +50,7 @@ setup(
             "vjepa_encoder = vjepa_ros.nodes.encoder:main",
             "vjepa_planner = vjepa_ros.nodes.planner:main",
             "vjepa_predictor = vjepa_ros.nodes.predictor:main",
+            "vjepa_recorder = vjepa_ros.nodes.recorder:main",
             "vjepa_reach = vjepa_ros.nodes.reach_client:main",
         ]
     },

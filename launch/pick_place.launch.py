@@ -66,5 +66,4 @@ def node(process: Process) -> Node:
         respawn=process.respawn,
         respawn_delay=0.5,
         output="screen",
-        emulate_tty=True,
     )

@@ -61,8 +61,10 @@ def test_each_node_has_a_process(weights):
 
 
 def test_composed_and_simulated(weights):
-    stack = named(processes(Options(weights=weights, composed=True, sim=True, scene=3)))
-    assert list(stack) == ["sim", "arm_gate", "models"]
+    options = Options(weights=weights, composed=True, sim=True, scene=3, record=True)
+    stack = named(processes(options))
+    assert list(stack) == ["sim", "arm_gate", "recorder", "models"]
+    assert stack["recorder"].parameters == {"robot": "sim", "task": "grasp cube"}
     assert stack["models"].arguments == ("encoder", "predictor", "planner")
     assert stack["sim"].parameters == {"task": "grasp cube", "seed": 3}
     assert not stack["sim"].respawn
@@ -76,7 +78,7 @@ def test_every_parameter_is_one_that_its_nodes_declare(weights):
 
     context = rclpy.Context()
     context.init()
-    stack = processes(Options(weights=weights))
+    stack = processes(Options(weights=weights, record=True))
     for process in stack:
         if process.name == "arm_gate":
             nodes = [ArmGate(context=context)]

@@ -43,6 +43,7 @@ class Options:
     iterations: int = _option(0, "of the solver; 0: the planner's own")
     horizon: int = _option(0, "steps to plan ahead; 0: the planner's own")
     seed: int = _option(0, "of the solver")
+    record: bool = _option(False, "write all that is needed for a replay to runs/<time>/bag")
     dry_run: bool = _option(False, "plan, but command nothing: targets go to a shadow topic")
     composed: bool = _option(False, "encoder, predictor and planner in one process")
     picture: bool = _option(False, "publish a picture of the latents, for RViz or Foxglove")
@@ -96,6 +97,9 @@ def processes(options: Options) -> list[Process]:
     goal_pictures(options)
     stack = [_simulation(options)] if options.sim else []
     stack.append(_nodes("arm_gate", {"robot": options.robot, "dry_run": options.dry_run}))
+    if options.record:
+        task = options.task if options.sim else ""
+        stack.append(_nodes("recorder", {"robot": options.robot, "task": task}))
     model = {"weights": options.weights, "device": options.device, "robot": options.robot}
     encoder = model | {"picture": options.picture}
     planner = {

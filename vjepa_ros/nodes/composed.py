@@ -19,14 +19,15 @@ from typing import Any
 
 import rclpy
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
-from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.executors import Executor, ExternalShutdownException, MultiThreadedExecutor
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import remove_ros_args
 
 from vjepa_ros.nodes.process import run_node
 
-NODES = ("encoder", "predictor", "planner", "arm_gate")
+NODES = ("encoder", "predictor", "planner", "recorder", "arm_gate")
 _THREADS = 8  # services and tasks block theirs
 
 
@@ -36,11 +37,13 @@ def make_nodes(names: Sequence[str], **options: Any) -> list[LifecycleNode]:
     from vjepa_ros.nodes.encoder import EncoderNode
     from vjepa_ros.nodes.planner import PlannerNode
     from vjepa_ros.nodes.predictor import PredictorNode
+    from vjepa_ros.nodes.recorder import RecorderNode
 
     encoder = EncoderNode(**options) if "encoder" in names else None
     predictor = PredictorNode(encoder, **options) if "predictor" in names else None
     planner = PlannerNode(encoder, predictor, **options) if "planner" in names else None
-    return [node for node in (encoder, predictor, planner) if node is not None]
+    recorder = RecorderNode(**options) if "recorder" in names else None
+    return [node for node in (encoder, predictor, planner, recorder) if node is not None]
 
 
 def bring_up(node: LifecycleNode) -> LifecycleNode:
@@ -68,11 +71,7 @@ def run_nodes(make: Callable[[], list[LifecycleNode]], *, active: bool) -> int:
     for node in nodes:
         executor.add_node(node)
 
-    def spin() -> None:
-        with contextlib.suppress(ExternalShutdownException):
-            executor.spin()
-
-    spinner = threading.Thread(target=spin)
+    spinner = threading.Thread(target=spin, args=(executor,))
     spinner.start()
     for node in nodes if active else ():
         bring_up(node)
@@ -87,6 +86,18 @@ def run_nodes(make: Callable[[], list[LifecycleNode]], *, active: bool) -> int:
         node.destroy_node()
     rclpy.try_shutdown()
     return 0 if ended.is_set() else 1
+
+
+def spin(executor: Executor) -> None:
+    """Until its shutdown, in a thread."""
+    try:
+        while True:
+            # Cleanup destroys what the executor may just be looking at: it looks again.
+            with contextlib.suppress(rclpy_implementation.InvalidHandle):
+                executor.spin()
+                return
+    except ExternalShutdownException:
+        return
 
 
 def main() -> int:

@@ -1,6 +1,5 @@
 """Encoder, predictor and planner with a small model, in this process; the bench is the robot."""
 
-import contextlib
 import dataclasses
 import gc
 import threading
@@ -9,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from rclpy.context import Context
-from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.executors import MultiThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
@@ -21,7 +20,7 @@ from vjepa_ros.model.encoder import Encoder, EncoderConfig
 from vjepa_ros.model.predictor import Predictor, PredictorConfig
 from vjepa_ros.model.preprocessing import Preprocessor
 from vjepa_ros.model.presets import ModelConfig
-from vjepa_ros.nodes.composed import bring_up, make_nodes
+from vjepa_ros.nodes.composed import bring_up, make_nodes, spin
 from vjepa_ros.planning.world_model import WorldModel, fast_dtype
 
 SMALL = ModelConfig(
@@ -79,11 +78,7 @@ def start_nodes(weights):
         for node in nodes:
             executor.add_node(node)
 
-        def spin():
-            with contextlib.suppress(ExternalShutdownException):
-                executor.spin()
-
-        thread = threading.Thread(target=spin)
+        thread = threading.Thread(target=spin, args=(executor,))
         thread.start()
         started.append((context, nodes, executor, thread))
         for node in nodes if up else ():

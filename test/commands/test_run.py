@@ -1,0 +1,174 @@
+"""`vjepa-ros run` with its processes: the simulated Franka, the gate and the nodes."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from vjepa_ros.images import encode_png
+from vjepa_ros.model.checkpoints import save_weights
+from vjepa_ros.model.encoder import Encoder, EncoderConfig
+from vjepa_ros.model.predictor import Predictor, PredictorConfig
+from vjepa_ros.model.presets import ModelConfig
+from vjepa_ros.stack import Process
+from vjepa_ros.supervisor import Supervisor, command_line
+
+PATIENCE = 90  # seconds
+PROGRAM = """
+import argparse, sys
+from vjepa_ros.commands import run
+from vjepa_ros.errors import UserError
+parser = argparse.ArgumentParser()
+run.add_arguments(parser)
+try:
+    sys.exit(run.run(parser.parse_args()))
+except UserError as error:
+    sys.exit(f"UserError: {error}")
+"""
+SMALL = ModelConfig(
+    preset="small",
+    encoder=EncoderConfig(width=48, depth=1, heads=2),
+    predictor=PredictorConfig(latent_width=48, grid=4, width=48, depth=1, heads=2),
+    image_size=64,
+)
+
+
+class Running:
+    """The command in a process of its own, its lines as they come."""
+
+    def __init__(self, *options):
+        environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, *options],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.lines = []
+        self._reader = threading.Thread(target=lambda: self.lines.extend(self.process.stdout))
+        self._reader.start()
+
+    def wait_for(self, pattern, count=1):
+        end = time.monotonic() + PATIENCE
+        while sum(bool(re.search(pattern, line)) for line in list(self.lines)) < count:
+            assert time.monotonic() < end, f"no {pattern}:\n{''.join(self.lines)}"
+            assert self.process.poll() is None, f"ended:\n{''.join(self.lines)}"
+            time.sleep(0.05)
+
+    def end(self, number=None):
+        if number is not None:
+            self.process.send_signal(number)
+        code = self.process.wait(PATIENCE)
+        self._reader.join()
+        return code, "".join(self.lines)
+
+
+@pytest.fixture
+def run():
+    started = []
+
+    def start(*options):
+        started.append(Running(*options))
+        return started[-1]
+
+    yield start
+    for running in started:
+        if running.process.poll() is None:
+            running.end(signal.SIGINT)
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
+    save_weights(path, SMALL, Encoder(SMALL.encoder), Predictor(SMALL.predictor))
+    return str(path)
+
+
+@pytest.fixture
+def goal(tmp_path):
+    path = tmp_path / "goal.png"
+    rng = np.random.default_rng(0)
+    path.write_bytes(encode_png(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)))
+    return str(path)
+
+
+def children_of(pid):
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_a_goal_from_start_to_end_in_separate_processes(run, weights, goal):
+    running = run(
+        *("--sim", "--task", "reach", "--weights", weights, "--goal", goal),
+        *("--samples", "16", "--iterations", "2", "--max-steps", "3", "--seed", "5"),
+        *("--energy", "0.000001"),  # never
+    )
+    running.wait_for(r"^step 1  sub-goal 1/1  energy \d")
+    code, said = running.end()
+    assert code == 1  # a random model does not get there
+    assert "max_steps, 3, are used up. 3 steps, 0 of 1 goals reached" in said
+    assert re.search(r"\[planner\] .*seed 5", said)
+    assert re.search(r"^\[encoder\]", said, re.MULTILINE)
+    assert "moved 0.00 m\n" in said
+    assert re.search(r"moved 0\.(0[1-9]|[1-9]\d) m", said), said  # the arm really did
+
+
+def test_a_killed_node_comes_back_and_a_signal_ends_all(run, weights):
+    running = run("--sim", "--composed", "--weights", weights)
+    running.wait_for(r"\[models\] .*waiting for a goal")
+    children = children_of(running.process.pid)
+    assert len(children) == 3
+    os.kill(children[-1], signal.SIGKILL)
+    running.wait_for("models was ended by signal 9: starting it again")
+    running.wait_for(r"\[models\] .*waiting for a goal", count=2)
+    children = children_of(running.process.pid)
+    code, said = running.end(signal.SIGINT)
+    assert code == 0, said
+    assert not any(Path(f"/proc/{child}").exists() for child in children)
+
+
+def test_a_goal_that_is_no_image_is_one_line_before_anything_starts(run, weights, tmp_path):
+    path = tmp_path / "goal.png"
+    path.write_text("no picture")
+    code, said = run("--weights", weights, "--goal", str(path)).end()
+    assert code == 1
+    assert said.startswith(f"UserError: goal: {path} is not an image")
+    assert len(said.splitlines()) == 1
+
+
+def test_texts_stay_texts_on_the_command_line():
+    process = Process(
+        name="node",
+        package="p",
+        executable="e",
+        module="m",
+        arguments=("a",),
+        parameters={"seed": 3, "weights": "007", "dry_run": True, "energy": 1.0},
+    )
+    assert command_line(process) == [
+        *(sys.executable, "-m", "m", "a", "--ros-args", "-p", "seed:=3", "-p", "weights:='007'"),
+        *("-p", "dry_run:=true", "-p", "energy:=1.0"),
+    ]
+
+
+def test_what_cannot_live_ends_the_run():
+    from vjepa_ros.errors import UserError
+
+    hopeless = Process(name="node", package="", executable="false")
+    with Supervisor([hopeless]) as supervisor, pytest.raises(UserError, match="node ended with 1"):
+        check_for_ever(supervisor)
+
+
+def check_for_ever(supervisor):
+    while True:
+        supervisor.check()
+        time.sleep(0.02)

@@ -1,0 +1,123 @@
+"""The recorder: what robot, camera, planner and gate said, as an mcap bag.
+
+It holds what `vjepa-ros episodes` and `vjepa-ros replay` read, in the robot's own topics, and
+beside it targets, surprise and diagnostics. The bag is `runs/<time>/bag`, or `folder`.
+"""
+
+import json
+import sys
+import threading
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PoseStamped, TwistStamped
+from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.qos import QoSProfile
+from rosbags.interfaces import Connection
+from rosbags.rosbag2 import StoragePlugin, Writer
+from sensor_msgs.msg import CompressedImage, Image, JointState
+from std_msgs.msg import Float32
+from vjepa_msgs.msg import EndEffectorDelta
+
+from vjepa_ros.episodes.bag_schema import ABOUT, typestore
+from vjepa_ros.nodes.composed import run_nodes
+from vjepa_ros.nodes.health import Meter, memory
+from vjepa_ros.nodes.model_node import ModelNode
+from vjepa_ros.nodes.parameters import declare
+from vjepa_ros.nodes.robot_side import qos
+from vjepa_ros.robots import Robot, Topic, load_robot
+from vjepa_ros.status import Status
+
+_DEPTH = 100  # messages that may wait while the disk is busy
+
+
+class RecorderNode(ModelNode):
+    holds = ("_writer",)
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("recorder", **options)
+        declare(self, "robot", "sim", "robot YAML: a file, or a name in config/")
+        declare(self, "folder", "", "of the bag, not there yet; empty: runs/<time>/bag")
+        declare(self, "task", "", "written into the bag")
+
+    def set_up(self) -> None:
+        robot = load_robot(self.value("robot"))
+        folder = self.value("folder") or f"runs/{datetime.now():%Y-%m-%d_%H-%M-%S}/bag"
+        self._path = Path(folder).absolute()
+        if self._path.exists():
+            raise ValueError(f"folder: {self._path} is there already: name a new one")
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.Lock()
+        self._written = Meter()
+        self._writer = Writer(
+            self._path, version=Writer.VERSION_LATEST, storage_plugin=StoragePlugin.MCAP
+        )
+        self._writer.open()
+        self.resources.callback(self._close)
+        self._writer.set_custom_data(ABOUT, self._about(robot))
+        for kind, topic in _topics(robot):
+            self._record(kind, topic)
+        self.get_logger().info(f"recording into {self._path}")
+
+    def _about(self, robot: Robot) -> str:
+        provenance = {"source": "vjepa_ros recorder", "robot": robot.name}
+        return json.dumps({"task": self.value("task"), "provenance": provenance})
+
+    def _record(self, kind: Any, topic: Topic) -> None:
+        name = self.resolve_topic_name(topic.name)
+        message_type = f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}"
+        connection = self._writer.add_connection(name, message_type, typestore=typestore())
+        reliability = qos(topic).reliability
+        self.subscribe(
+            kind,
+            topic.name,
+            lambda serialized: self._write(connection, serialized),
+            QoSProfile(depth=_DEPTH, reliability=reliability),
+            raw=True,
+            callback_group=ReentrantCallbackGroup(),
+        )
+
+    def _write(self, connection: Connection, serialized: bytes) -> None:
+        with self._lock:
+            if self.active:
+                now = self.get_clock().now().nanoseconds
+                self._writer.write(connection, now, serialized)
+                self._written.tick()
+
+    def _close(self) -> None:
+        with self._lock:
+            self._writer.close()
+
+    def status(self) -> Status:
+        values = {
+            "bag": str(self._path),
+            "messages": str(self._written.total),
+            "messages per second": f"{self._written.rate():.1f}",
+            **memory(),
+        }
+        return Status(level="ok", message="recording", values=values)
+
+
+def _topics(robot: Robot) -> list[tuple[Any, Topic]]:
+    topics = robot.topics
+    recorded: list[tuple[Any, Topic]] = [
+        (CompressedImage if topics.camera.compressed else Image, topics.camera),
+        (JointState, topics.joint_states),
+        (PoseStamped if robot.command == "pose" else TwistStamped, topics.target),
+        (EndEffectorDelta, Topic(name="ee_delta")),
+        (Float32, Topic(name="surprise")),
+        (DiagnosticArray, Topic(name="/diagnostics")),
+    ]
+    if topics.current_pose is not None:
+        recorded.append((PoseStamped, topics.current_pose))
+    return recorded
+
+
+def main() -> int:
+    return run_nodes(lambda: [RecorderNode()], active=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
