@@ -51,6 +51,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     verb("weights", "collect episodes, train on them, report: the shipped weights from nothing")
     verb("pretrain", "train an encoder on episodes, from nothing")
+    joint = verb("joint", "go on from `pretrain`, with a predictor that grows up with the encoder")
+    joint.add_argument("--from", dest="start", type=Path, required=True, help="the --out of `pretrain`")
     posttrain = verb("posttrain", "train an action-conditioned predictor; the encoder stays as is")
     posttrain.add_argument("--weights", type=Path, required=True, help="what `pretrain` wrote")
     finetune = verb("finetune", "fit a predictor to a lab's own episodes", preset="finetune")
@@ -107,6 +109,13 @@ def _pretrain(args: argparse.Namespace, settings: Settings, device: torch.device
     return stages.pretrain(settings.pretrain, model, _run(args, settings, device))
 
 
+def _joint(args: argparse.Namespace, settings: Settings, device: torch.device) -> Path:
+    if settings.joint is None:
+        raise UserError(f"--preset {args.preset}: it has no section `joint`")
+    model = PRESETS[settings.model]
+    return stages.pretrain(settings.joint, model, _run(args, settings, device), args.start)
+
+
 def _posttrain(args: argparse.Namespace, settings: Settings, device: torch.device) -> Path:
     weights = load_weights(args.weights, device)
     model = replace(weights.config, predictor=PRESETS[settings.model].predictor)
@@ -153,20 +162,19 @@ def _weights(args: argparse.Namespace, settings: Settings, device: torch.device)
     collect(CollectionConfig(seed=settings.data.seed), settings.data.episodes, data)
     common = ["--preset", args.preset, "--device", device.type, "--data", str(data)]
     common += [word for change in args.set or [] for word in ("--set", change)]
-    pretrained = out / "pretrain" / stages.WEIGHTS
-    trained = out / "posttrain" / stages.WEIGHTS
+    todo: list[tuple[str, tuple[str, ...]]] = [("pretrain", ())]
+    if settings.joint:
+        todo.append(("joint", ("--from", str(out / "pretrain"))))
+    encoder = out / todo[-1][0] / stages.WEIGHTS
+    todo.append(("posttrain", ("--weights", str(encoder))))
+    for stage, more in todo:
+        if not (out / stage / stages.WEIGHTS).exists():
+            _start(settings.processes, stage, *common, "--out", str(out / stage), *more)
+    made = load_weights(out / "posttrain" / stages.WEIGHTS)
     shipped = out / f"{settings.model}.safetensors"
-    if not pretrained.exists():
-        _start(settings.processes, "pretrain", *common, "--out", str(pretrained.parent))
-    if not trained.exists():
-        _start(
-            settings.processes, "posttrain", *common,
-            "--out", str(trained.parent), "--weights", str(pretrained),
-        )  # fmt: skip
-    made = load_weights(trained)
     assert made.encoder is not None
     save_weights(shipped, made.config, made.encoder, made.predictor, torch.float16, made.metadata)
-    metrics = [str(path.parent / "metrics.csv") for path in (pretrained, trained)]
+    metrics = [str(out / stage / "metrics.csv") for stage, _ in todo]
     report = out / "report.html"
     _start(
         1, "report", *common,
@@ -193,6 +201,7 @@ def _start(processes: int, *arguments: str) -> None:
 VERBS = {
     "weights": _weights,
     "pretrain": _pretrain,
+    "joint": _joint,
     "posttrain": _posttrain,
     "finetune": _finetune,
     "report": _report,

@@ -50,6 +50,7 @@ class Settings:
     processes: int = 1  # that `train weights` starts, each with its share of every batch
     data: DataConfig = field(default_factory=DataConfig)
     pretrain: Pretrain | None = None
+    joint: Pretrain | None = None  # goes on from `pretrain`, with other losses
     posttrain: Posttrain
 
 

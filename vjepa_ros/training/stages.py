@@ -19,7 +19,7 @@ from vjepa_ros.training.lean import add_low_rank, merge_low_rank, recompute_bloc
 from vjepa_ros.training.posttrain import Posttraining
 from vjepa_ros.training.pretrain import Pretraining
 from vjepa_ros.training.settings import Posttrain, Pretrain
-from vjepa_ros.training.trainer import this_share, train
+from vjepa_ros.training.trainer import load_checkpoint, this_share, train
 from vjepa_ros.training.validation import prediction_errors
 
 WEIGHTS = "weights.safetensors"
@@ -51,14 +51,28 @@ class Run:
         return unpack(paths, view, self.unpacked)
 
 
-def pretrain(settings: Pretrain, model: ModelConfig, run: Run) -> Path:
-    """An encoder from nothing; with `dynamics` a predictor that grew up with it."""
+def pretrain(settings: Pretrain, model: ModelConfig, run: Run, start: Path | None = None) -> Path:
+    """An encoder from nothing, or from what an earlier pretraining left in the folder `start`.
+
+    With `dynamics` a predictor grows up with it.
+    """
     torch.manual_seed(settings.trainer.seed)
     stage = Pretraining(model, settings.losses)
+    if start is not None:
+        _start_from(stage, start)
     train(stage, run.episodes(model), settings.trainer, run.out, run.device)
     predictor = stage.predictor if settings.losses.dynamics else None
     config = replace(model, predictor=model.predictor if predictor else None, trained_horizon=0)
     return _save(run.out, config, stage.target, predictor, settings)
+
+
+def _start_from(stage: Pretraining, folder: Path) -> None:
+    """Take over the encoder, and of the other parts those that both have."""
+    checkpoint = load_checkpoint(folder)
+    if checkpoint is None:
+        raise ValueError(f"{folder} holds no checkpoint: `train pretrain --out` writes one there")
+    learnt, own = checkpoint["stage"], stage.state_dict()
+    stage.load_state_dict({name: learnt.get(name, value) for name, value in own.items()})
 
 
 def posttrain(settings: Posttrain, model: ModelConfig, weights: Weights, run: Run) -> Path:
@@ -99,6 +113,6 @@ def _save(
 ) -> Path:
     path = folder / WEIGHTS
     if this_share().rank == 0:
-        about = {**(before or {}), type(settings).__name__.lower(): asdict(settings)}
+        about = {**(before or {}), folder.name: asdict(settings)}
         save_weights(path, config, encoder, predictor, metadata=about)
     return path
