@@ -55,13 +55,6 @@ def matmul_rate(dtype: torch.dtype, device: torch.device) -> float:
     return 2 * side**3 / _fastest(lambda: a @ b, device)
 
 
-def copy_rate(device: torch.device) -> float:
-    """Bytes a second, read and written, of a copy that no cache holds."""
-    source = torch.empty(1 << 28, dtype=torch.uint8, device=device)
-    target = torch.empty_like(source)
-    return 2 * len(source) / _fastest(lambda: target.copy_(source), device)
-
-
 def _fastest(work: Callable[[], object], device: torch.device, times: int = 8) -> float:
     seconds = []
     for _ in range(times):

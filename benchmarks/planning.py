@@ -3,7 +3,8 @@
     python benchmarks/planning.py --preset cpu --json planning.json
     python benchmarks/planning.py --preset full --device cuda --compile --realtime
 
-All three search with the same weights, goal, seed, samples and iterations. `exact` is
+A floor is the operations that the sizes call for at the rate of a matrix product, measured in
+the same run. All three search with the same weights, goal, seed, samples and iterations. `exact` is
 float32; `fast` is the dtype that the device likes best, compiled on request. The weights are
 random, but made to heed actions as a trained model does: see `make_predictor`.
 
@@ -94,6 +95,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu", help="cpu or cuda (%(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, help="of the CPU; all by default")
+    parser.add_argument("--paper", action="store_true", help="count operations, and run nothing")
     parser.add_argument("--compile", action="store_true", help="compile the fast way")
     parser.add_argument("--realtime", action="store_true", help="also search at 4 actions a second")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
@@ -104,6 +106,9 @@ def main() -> None:
     case, device = CASES[args.preset], torch.device(args.device)
     if args.samples:
         case = replace(case, samples=args.samples)
+    if args.paper:
+        count(case, torch.bfloat16)
+        return
     with torch.no_grad():
         figures = {"preset": args.preset, **benchmark(case, device, args)}
     if args.json:
@@ -116,8 +121,8 @@ def benchmark(case: Case, device: torch.device, args: argparse.Namespace) -> dic
     exact = WorldModel(None, problem.predictor, dtype=torch.float32)
     fast = WorldModel(None, problem.predictor, compile=args.compile)
     dtypes = {"plain": torch.float32, "exact": torch.float32, "fast": fast.dtype}
-    rates = {dtype: operations.matmul_rate(dtype, device) for dtype in set(dtypes.values())}
-    floors = predict(case, device, dtypes, rates)
+    measured = {dtype: operations.matmul_rate(dtype, device) for dtype in set(dtypes.values())}
+    rates = {way: measured[dtype] for way, dtype in dtypes.items()}
 
     warm_up = args.compile or device.type == "cuda"
     runs = {
@@ -125,7 +130,7 @@ def benchmark(case: Case, device: torch.device, args: argparse.Namespace) -> dic
         "exact": measure(device, lambda: search(case, problem, exact, seed), warm_up),
         "fast": measure(device, lambda: search(case, problem, fast, seed), warm_up),
     }
-    figures = report(case, runs, floors, dtypes, rates)
+    figures = report(case, runs, count(case, fast.dtype), rates)
     if args.realtime:
         figures["realtime"] = search_in_time(case, problem, exact, fast, runs["fast"], seed)
     return figures
@@ -252,54 +257,38 @@ def search_in_time(
 # --- prediction and report ---------------------------------------------------------------
 
 
-def predict(
-    case: Case,
-    device: torch.device,
-    dtypes: dict[str, torch.dtype],
-    rates: dict[torch.dtype, float],
-) -> dict[str, float]:
-    """The fewest seconds of each way: its operations at the rate of a matrix product."""
+def count(case: Case, fast_dtype: torch.dtype) -> dict[str, float]:
+    """The operations of each way's search, by what the model's sizes say."""
     config, horizon = case.predictor, case.horizon
-    counts = {
-        "plain": operations.plain_operations(config, horizon),
-        "exact": operations.cached_operations(config, horizon),
-        "fast": operations.cached_operations(config, horizon),
-    }
-    print(f"{case.samples} samples × {case.iterations} iterations × horizon {horizon}, ", end="")
-    print(f"{config.depth} blocks × {config.width}, {config.patches} patches, {device}")
-    for dtype, rate in rates.items():
-        print(f"matrix product in {dtype}: {rate / 1e9:.0f} GFLOP/s")
-    print("\nGFLOP a candidate, and the floor in seconds that follows")
-    floors = {}
-    for way, parts in counts.items():
-        floors[way] = case.candidates * sum(parts.values()) / rates[dtypes[way]]
+    plain = operations.plain_operations(config, horizon)
+    cached = operations.cached_operations(config, horizon)
+    print(f"{case.samples} samples × {case.iterations} iterations × horizon {horizon}: ", end="")
+    print(f"{config.depth} blocks × {config.width}, {config.patches} patches")
+    totals = {}
+    for way, parts in {"plain": plain, "exact": cached, "fast": cached}.items():
+        totals[way] = case.candidates * sum(parts.values())
         listed = ", ".join(f"{name} {flops / 1e9:.2f}" for name, flops in parts.items())
-        print(f"  {way:6} {listed}: {floors[way]:.3g} s")
-    streamed = operations.cached_bytes(config, horizon, dtypes["fast"].itemsize)
-    seconds = case.candidates * streamed / operations.copy_rate(device)
-    print(f"  fast moves {streamed / 1e6:.0f} MB a candidate if nothing is fused", end="")
-    print(f" or stays in the cache: {seconds:.3g} s more\n")
-    return floors
+        print(f"  {way:6}{totals[way] / 1e12:9.2f} TFLOP; a candidate's GFLOP: {listed}")
+    moved = case.candidates * operations.cached_bytes(config, horizon, fast_dtype.itemsize)
+    print(f"  fast moves {moved / 1e12:.2f} TB if no kernel is fused and no cache holds them")
+    return totals
 
 
 def report(
     case: Case,
     runs: dict[str, Run],
-    floors: dict[str, float],
-    dtypes: dict[str, torch.dtype],
-    rates: dict[torch.dtype, float],
+    counted: dict[str, float],
+    rates: dict[str, float],
 ) -> dict[str, object]:
     plain = runs["plain"]
     figures: dict[str, object] = {
         "seconds": {way: run.seconds for way, run in runs.items()},
         "cpu_seconds": {way: run.cpu_seconds for way, run in runs.items()},
-        "floor_seconds": floors,
+        "floor_seconds": {way: counted[way] / rates[way] for way in runs},
         "peak_memory_bytes": {way: run.peak_memory for way, run in runs.items()},
         "samples_per_second": {way: case.candidates / run.seconds for way, run in runs.items()},
-        "matmul_gflops": {way: rates[dtypes[way]] / 1e9 for way in runs},
-        "achieved_gflops": {
-            way: floors[way] * rates[dtypes[way]] / run.seconds / 1e9 for way, run in runs.items()
-        },
+        "matmul_gflops": {way: rates[way] / 1e9 for way in runs},
+        "achieved_gflops": {way: counted[way] / run.seconds / 1e9 for way, run in runs.items()},
         "ratio_exact": plain.seconds / runs["exact"].seconds,
         "ratio_fast": plain.seconds / runs["fast"].seconds,
         **agreement(case, runs["fast"], plain, ""),
