@@ -28,7 +28,7 @@ setup(
         (f"share/{NAME}/launch", glob("launch/*.launch.py")),
     ],
     python_requires=">=3.11",
-    install_requires=["numpy", "opencv-python-headless<5", "pybullet", "scipy"],
+    install_requires=["numpy", "opencv-python-headless<5", "pybullet"],
     extras_require={"test": ["pytest", "pytest-timeout"]},
     entry_points={
         "console_scripts": [
