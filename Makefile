@@ -19,6 +19,8 @@ setup:  ## create .venv with all that the project needs
 
 demo: setup  ## show what works on this machine
 	@$(VENV)/vjepa-ros doctor
+	@mkdir -p runs
+	@$(VENV)/vjepa-sim expert --task grasp --object cube --seed 7 --out runs/demo.gif
 
 test: setup  ## run all tests
 	$(VENV)/python -m pytest
