@@ -136,6 +136,35 @@ def test_a_killed_node_comes_back_and_a_signal_ends_all(run, weights):
     assert not any(Path(f"/proc/{child}").exists() for child in children)
 
 
+def test_a_task_survives_its_predictor_and_ends_with_its_planner(run, weights, goal):
+    running = run(
+        *("--sim", "--task", "reach", "--weights", weights, "--goal", goal),
+        *("--samples", "16", "--iterations", "2", "--max-steps", "1000"),
+        *("--energy", "0.000001"),
+    )
+    running.wait_for(r"^step 2 ")
+    _, _, _, predictor, planner = children_of(running.process.pid)
+    os.kill(predictor, signal.SIGKILL)
+    running.wait_for("predictor was ended by signal 9: starting it again")
+    running.wait_for(r"\[predictor\] .*loaded", count=2)
+    running.wait_for(r"^step 6 ")
+    os.kill(planner, signal.SIGKILL)
+    code, said = running.end()
+    assert code == 1  # as the command line says it: 2
+    assert "UserError: goal not reached: the planner was stopped or killed" in said
+
+
+def test_a_signal_cancels_the_task(run, weights, goal):
+    running = run(
+        *("--sim", "--task", "reach", "--weights", weights, "--goal", goal, "--composed"),
+        *("--samples", "16", "--max-steps", "1000", "--energy", "0.000001"),
+    )
+    running.wait_for(r"^step 2 ")
+    code, said = running.end(signal.SIGINT)
+    assert code == 0, said
+    assert "canceled: the arm holds" in said
+
+
 def test_a_goal_that_is_no_image_is_one_line_before_anything_starts(run, weights, tmp_path):
     path = tmp_path / "goal.png"
     path.write_text("no picture")

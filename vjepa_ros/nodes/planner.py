@@ -86,7 +86,8 @@ class PlannerNode(ModelNode):
         declare_number(
             self, "max_image_age", 2.0, 0.05, 60, "seconds; a plan from an older image is discarded"
         )
-        declare_number(self, "patience", 10.0, 0.5, 600, "seconds to wait for images and nodes")
+        declare_number(self, "patience", 30.0, 0.5, 600, "seconds to wait for images and nodes")
+        declare_number(self, "answer_timeout", 10.0, 0.5, 600, "seconds for one answer of a node")
         declare_number(self, "max_seconds", 600.0, 0.1, 86_400, "for one task")
         declare_count(self, "stall_steps", 0, 0, 10_000, "without progress, to end; 0: never")
         declare_count(self, "hint_steps", 6, 1, 10_000, "without progress, to hint at sub-goals")
@@ -119,7 +120,7 @@ class PlannerNode(ModelNode):
         self._paths = self.publisher(Path, "plan/path", 1)
         self._markers = self.publisher(MarkerArray, "plan/markers", 1)
         self._hold = self.client(Trigger, "arm_gate/hold")
-        self._world: World = self._local or RemoteWorld(self, self.value("patience"))
+        self._world: World = self._local or RemoteWorld(self, self.value("answer_timeout"))
         server = ActionServer(
             self,
             ReachGoal,
@@ -233,12 +234,13 @@ class PlannerNode(ModelNode):
         mpc.solver.keep_samples = True  # for the markers
         mpc.time_budget = request.max_seconds or self.value("max_seconds")
         mpc.stall_steps = self.value("stall_steps") or None
-        if request.max_steps:
-            mpc.max_steps = request.max_steps
         if request.energy_threshold:
             mpc.goals = [
                 dataclasses.replace(goal, energy=request.energy_threshold) for goal in mpc.goals
             ]
+        if request.max_steps:
+            mpc.max_steps = request.max_steps
+            mpc.goals = [*mpc.goals[:-1], dataclasses.replace(mpc.goals[-1], steps=None)]
         return mpc
 
     # --- out -------------------------------------------------------------------------------

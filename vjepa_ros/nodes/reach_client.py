@@ -68,7 +68,7 @@ def reach(
         handle = _accepted(client, goal, progress, stopped)
         if handle is None:
             return None
-        finished = threading.Event()
+        server, finished = _servers(node), threading.Event()
         result = handle.get_result_async()
         result.add_done_callback(lambda _: finished.set())
         while not finished.wait(_POLL):
@@ -76,8 +76,8 @@ def reach(
                 wait_for(handle.cancel_goal_async(), _PATIENCE)
                 progress.end("canceled: the arm holds")
                 return None
-            if not client.server_is_ready():
-                raise TimeoutError("the planner is gone")
+            if not server & _servers(node):
+                raise TimeoutError("the planner was stopped or killed: send the goal again")
         end = result.result().result
         progress.end(
             f"{end.message}. {end.steps} steps, {end.subgoals_reached} of {len(pictures)} goals "
@@ -99,6 +99,12 @@ def _accepted(
         if handle.accepted:
             return handle
     return None
+
+
+def _servers(node: Node) -> set[bytes]:
+    """Who serves the action: a planner that was started again is another one."""
+    publishers = node.get_publishers_info_by_topic("reach_goal/_action/status")
+    return {bytes(publisher.endpoint_gid) for publisher in publishers}
 
 
 def main() -> int:

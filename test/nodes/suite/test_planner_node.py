@@ -1,6 +1,9 @@
 """The planner serves ReachGoal with encoder and predictor beside it, or in its process."""
 
+import resource
+import threading
 import time
+from pathlib import Path as FilePath
 
 import numpy as np
 import pytest
@@ -227,3 +230,23 @@ def test_the_seed_decides(client, start_nodes, wait_until):
         torch.tensor(client.plans[0].elite_mean), torch.tensor(client.plans[1].elite_mean)
     )
     assert planner.value("seed") == 5
+
+
+def test_many_goals_leave_nothing_behind(client, start_nodes):
+    start_nodes("encoder", "predictor", "planner", **SEARCH)
+
+    def reach(times):
+        for _ in range(times):
+            result = client.result(client.ask(goal_seed=1, energy_threshold=0.0))[1]
+            assert result.outcome == Result.REACHED, result.message
+
+    reach(10)
+    threads, memory = threading.active_count(), resident()
+    reach(40)
+    assert threading.active_count() == threads
+    assert resident() - memory < 10e6
+
+
+def resident():
+    pages = int(FilePath("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize()
