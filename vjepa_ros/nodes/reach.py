@@ -173,7 +173,7 @@ class Reach:
                 return frame, state
             why = f"{self._arm.complaint()} at the time of the image"
             time.sleep(0.02)
-        raise Ended(Result.FAILED, f"{why} Gave up after {self._settings.patience:g} s")
+        raise Ended(Result.FAILED, f"{why} (gave up after {self._settings.patience:g} s)")
 
     def _note(self, decision: Decision, state: Tensor) -> None:
         """Feedback of where the arm is now."""
@@ -190,7 +190,7 @@ class Reach:
         now = time.monotonic()
         self._waiting_since = self._waiting_since or now
         if now - self._waiting_since > self._settings.patience:
-            raise Ended(Result.FAILED, f"{why} Gave up after {self._settings.patience:g} s")
+            raise Ended(Result.FAILED, f"{why} (gave up after {self._settings.patience:g} s)")
         self._feedback.message = f"waiting: {why}"
         self._tell(self._feedback)
         self._check()
