@@ -13,7 +13,7 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped, TwistStamped
-from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.qos import QoSProfile
 from rosbags.interfaces import Connection
 from rosbags.rosbag2 import StoragePlugin, Writer
@@ -76,7 +76,7 @@ class RecorderNode(ModelNode):
             lambda serialized: self._write(connection, serialized),
             QoSProfile(depth=_DEPTH, reliability=reliability),
             raw=True,
-            callback_group=ReentrantCallbackGroup(),
+            callback_group=MutuallyExclusiveCallbackGroup(),  # keeps their order
         )
 
     def _write(self, connection: Connection, serialized: bytes) -> None:
