@@ -7,8 +7,8 @@ from vjepa_ros.conventions import GRIPPER, POSITION, apply_action
 from vjepa_ros.planning.objectives import L1, L2
 from vjepa_ros.planning.planners import (
     PLANNERS,
+    FingersFirst,
     PlannerConfig,
-    choose_gripper,
     energy_nearby,
     make_mpc,
     restrain,
@@ -66,27 +66,37 @@ def test_the_descent_gate_can_be_left_open():
     assert torch.equal(restrain(planned, config), planned)
 
 
+class Fingers:
+    """A world whose energy depends on the first change of closedness, and a little on dx."""
+
+    def __init__(self, energy):
+        self.energy = energy
+
+    def cost(self, context, goal, objective):
+        return lambda actions: self.energy(actions[:, 0, GRIPPER]) + actions[:, 0, 0].abs()
+
+
 @pytest.mark.parametrize(
     ("wanted", "expected"), [(0.4, 0.375), (-0.9, -0.75), (0.02, 0.0), (float("nan"), 0.0)]
 )
-def test_the_gripper_goes_where_the_energy_is_least(wanted, expected):
-    def cost(actions):
-        return 1 + (actions[:, 0, GRIPPER] - wanted).abs()
+def test_the_fingers_go_where_the_energy_is_least(wanted, expected):
+    world = FingersFirst(Fingers(lambda change: 1 + (change - wanted).abs()), gain=0.03)
+    cost = world.cost(None, None, None)
+    assert world.change == expected
+    candidates = torch.rand(3, 2, 7)
+    before = candidates.clone()
+    energies = cost(candidates)
+    assert torch.equal(candidates, before)
+    if wanted == wanted:
+        expected_energies = 1 + abs(expected - wanted) + candidates[:, 0, 0]
+        assert torch.allclose(energies, expected_energies)
 
-    plan = torch.rand(2, 7)
-    found = choose_gripper(cost, plan, gain=0.03)
-    assert found[0, GRIPPER] == pytest.approx(expected)
-    plan[0, GRIPPER] = expected
-    assert torch.equal(found, plan)
 
-
-def test_the_gripper_stays_when_moving_it_gains_little():
-    def cost(actions):
-        return 1 - 0.02 * actions[:, 0, GRIPPER]
-
-    plan = torch.zeros(1, 7)
-    assert choose_gripper(cost, plan, gain=0.03)[0, GRIPPER] == 0
-    assert choose_gripper(cost, plan, gain=0.01)[0, GRIPPER] == 0.75
+@pytest.mark.parametrize(("gain", "change"), [(0.03, 0.0), (0.01, 0.75)])
+def test_the_fingers_stay_when_moving_them_gains_little(gain, change):
+    world = FingersFirst(Fingers(lambda change: 1 - 0.02 * change), gain)
+    world.cost(None, None, None)
+    assert world.change == change
 
 
 def test_the_fingers_are_planned_by_trying_values_in_turn():

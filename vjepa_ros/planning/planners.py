@@ -19,8 +19,8 @@ from vjepa_ros.planning.objectives import Objective, make_objective
 from vjepa_ros.planning.solvers import PRESETS, Cost, Solver, make_solver
 from vjepa_ros.planning.world_model import Context
 
-_CHANGES = tuple(step / 8 for step in range(-6, 7) if step)  # of closedness, tried in turn
-_UNSEARCHED = 1e-6  # as a limit: choose_gripper() does what the solver does not
+_CHANGES = tuple(step / 8 for step in range(-6, 7))  # of closedness
+_UNSEARCHED = 1e-6  # as a limit of the gripper, which the solver leaves alone
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,11 +42,10 @@ class PlannerConfig:
     share: float = 0.5
     goal_steps: int = 12
 
-    # Fingers move if that lowers the energy by this share; see choose_gripper().
-    gripper_gain: float = 0.03
+    gripper_gain: float = 0.03  # see FingersFirst
 
     # What of a plan is carried out, see restrain().
-    gripper_gate: float = 0.02
+    gripper_gate: float = 0.03
     descent_gate: float | None = 0.03
     squeeze: float = 0.2  # of closedness
 
@@ -76,19 +75,49 @@ class PlannerConfig:
 PLANNERS = {"tiny": PlannerConfig()}
 
 
-@dataclass(kw_only=True)
-class GripperMPC(MPC):
-    """MPC that leaves the fingers to choose_gripper()."""
+class FingersFirst:
+    """A world model whose candidates all move the fingers as `change` says, chosen beforehand.
 
-    gripper_gain: float
+    Populations small enough for a CPU leave noise in that one dimension, and noise drops what
+    is held. So a few values are tried in turn, with the arm at rest, for which alone the
+    fingers may move; what is then searched is where the arm should go meanwhile.
+    """
+
+    def __init__(self, world_model: CostModel, gain: float) -> None:
+        self.world_model = world_model
+        self.gain = gain  # share by which moving the fingers must lower the energy
+        self.change = 0.0  # of closedness
+
+    def cost(self, context: Context, goal: Tensor, objective: Objective) -> Cost:
+        cost = self.world_model.cost(context, goal, objective)
+        self.change = self._best_change(cost)
+
+        def energies(actions: Tensor) -> Tensor:
+            actions = actions.clone()
+            actions[:, 0, GRIPPER] = self.change
+            return cost(actions)
+
+        return energies
+
+    def _best_change(self, cost: Cost) -> float:
+        actions = torch.zeros(len(_CHANGES), 1, 7)
+        actions[:, 0, GRIPPER] = torch.tensor(_CHANGES)
+        with torch.no_grad():
+            energies = cost(actions).nan_to_num(torch.inf)
+        best, stay = int(energies.argmin()), _CHANGES.index(0.0)
+        return _CHANGES[best] if energies[best] < (1 - self.gain) * energies[stay] else 0.0
+
+
+@dataclass(kw_only=True)
+class FingersFirstMPC(MPC):
+    world_model: FingersFirst
 
     def step(self, context: Context, proposals: Tensor | None = None) -> Decision:
         decision = super().step(context, proposals)
         if decision.action is None or decision.solution is None:
             return decision
-        goal = self.goals[decision.goal].latents
-        cost = self.world_model.cost(context, goal, self.objective)
-        plan = choose_gripper(cost, decision.solution.actions, self.gripper_gain)
+        plan = decision.solution.actions.clone()
+        plan[0, GRIPPER] = self.world_model.change
         solution = replace(decision.solution, actions=plan)
         return replace(decision, action=plan[0], solution=solution)
 
@@ -108,8 +137,8 @@ def make_mpc(
     near = energy_nearby(world_model, objective, start, config.tolerance)
     changes = [float(objective.distance(b[None], a)) for a, b in pairwise(goals)]
     energies = [near, *(min(near, config.share * change) for change in changes)]
-    return GripperMPC(
-        world_model=world_model,
+    return FingersFirstMPC(
+        world_model=FingersFirst(world_model, config.gripper_gain),
         solver=config.make_solver(seed),
         objective=objective,
         goals=[
@@ -117,7 +146,6 @@ def make_mpc(
             for goal, energy in zip(goals, energies, strict=True)
         ],
         max_steps=config.goal_steps * len(goals),
-        gripper_gain=config.gripper_gain,
     )
 
 
@@ -130,22 +158,6 @@ def energy_nearby(
         moves[2 * axis : 2 * axis + 2, 0, axis] = torch.tensor((metres, -metres))
     with torch.no_grad():
         return float(world_model.cost(context, context.latents[-1], objective)(moves).mean())
-
-
-def choose_gripper(cost: Cost, plan: Tensor, gain: float) -> Tensor:
-    """The plan [H, 7] with the best change of closedness in its first step.
-
-    Populations small enough for a CPU leave noise in it that drops what is held; along one
-    dimension a few values can be tried in turn. The fingers stay as they are unless moving
-    them lowers the energy by the share `gain`.
-    """
-    changes = torch.tensor((0.0, *_CHANGES), device=plan.device)
-    plans = plan.repeat(len(changes), 1, 1)
-    plans[:, 0, GRIPPER] = changes
-    with torch.no_grad():
-        energies = cost(plans).nan_to_num(torch.inf)
-    best = int(energies.argmin())
-    return plans[best if energies[best] < (1 - gain) * energies[0] else 0]
 
 
 def restrain(action: Tensor, config: PlannerConfig) -> Tensor:
