@@ -52,7 +52,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     verb("weights", "collect episodes, train on them, report: the shipped weights from nothing")
     verb("pretrain", "train an encoder on episodes, from nothing")
     joint = verb("joint", "go on from `pretrain`, with a predictor that grows up with the encoder")
-    joint.add_argument("--from", dest="start", type=Path, required=True, help="the --out of `pretrain`")
+    joint.add_argument(
+        "--from", dest="start", type=Path, required=True, help="the --out of `pretrain`"
+    )
     posttrain = verb("posttrain", "train an action-conditioned predictor; the encoder stays as is")
     posttrain.add_argument("--weights", type=Path, required=True, help="what `pretrain` wrote")
     finetune = verb("finetune", "fit a predictor to a lab's own episodes", preset="finetune")
