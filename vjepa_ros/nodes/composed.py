@@ -106,10 +106,12 @@ def main() -> int:
     )
     parser.add_argument("nodes", nargs="+", choices=NODES, metavar="NODE", help=", ".join(NODES))
     names = parser.parse_args(remove_ros_args(sys.argv)[1:]).nodes
-    if "arm_gate" not in names:
-        return run_nodes(lambda: make_nodes(names), active=True)
-    if len(names) > 1:
+    if "arm_gate" in names and len(names) > 1:
         parser.error("the arm_gate runs in a process of its own: it must not wait for a model")
+    if names == ["recorder"]:
+        return run_node(lambda: bring_up(make_nodes(names)[0]))  # nothing waits: one thread does
+    if names != ["arm_gate"]:
+        return run_nodes(lambda: make_nodes(names), active=True)
 
     from vjepa_ros.nodes.arm_gate import ArmGate
 
