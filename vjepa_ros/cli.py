@@ -25,15 +25,16 @@ EPILOG = """\
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand; an error that the user can mend is one line and exit code 2."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    parser = _parser(arguments[0] if arguments else "")
-    parsed = parser.parse_args(arguments)
-    if parsed.command is None:
-        parser.print_help()
-        return 0
+    chosen = arguments[0] if arguments else ""
     try:
+        parser = _parser(chosen)
+        parsed = parser.parse_args(arguments)
+        if parsed.command is None:
+            parser.print_help()
+            return 0
         return parsed.run(parsed)
     except UserError as error:
-        print(f"vjepa-ros {parsed.command}: {error}", file=sys.stderr)
+        print(f"vjepa-ros {chosen}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
