@@ -77,7 +77,7 @@ class Fingers:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "expected"), [(0.4, 0.375), (-0.9, -0.75), (0.02, 0.0), (float("nan"), 0.0)]
+    ("wanted", "expected"), [(0.4, 0.5), (-0.9, -0.75), (0.02, 0.0), (float("nan"), 0.0)]
 )
 def test_the_fingers_go_where_the_energy_is_least(wanted, expected):
     world = FingersFirst(Fingers(lambda change: 1 + (change - wanted).abs()), gain=0.03)

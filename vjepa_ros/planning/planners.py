@@ -19,7 +19,7 @@ from vjepa_ros.planning.objectives import Objective, make_objective
 from vjepa_ros.planning.solvers import PRESETS, Cost, Solver, make_solver
 from vjepa_ros.planning.world_model import Context
 
-_CHANGES = tuple(step / 8 for step in range(-6, 7))  # of closedness
+_CHANGES = (-0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75)  # of closedness
 _UNSEARCHED = 1e-6  # as a limit of the gripper, which the solver leaves alone
 
 
@@ -42,7 +42,7 @@ class PlannerConfig:
     share: float = 0.5
     goal_steps: int = 12
 
-    gripper_gain: float = 0.03  # see FingersFirst
+    gripper_gain: float = 0.1  # see FingersFirst
 
     # What of a plan is carried out, see restrain().
     gripper_gate: float = 0.03
