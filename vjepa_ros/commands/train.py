@@ -93,6 +93,7 @@ def _device(name: str | None) -> torch.device:
 
 def _run(args: argparse.Namespace, settings: Settings, device: torch.device) -> stages.Run:
     return stages.Run(
+        stage=args.verb,
         data=args.data,
         out=args.out,
         unpacked=args.unpacked or args.out.parent / "unpacked",

@@ -29,6 +29,7 @@ WEIGHTS = "weights.safetensors"
 class Run:
     """Where a stage takes its data from, and where it puts what it makes."""
 
+    stage: str  # under which the weights' metadata keep its settings
     data: Path
     out: Path
     unpacked: Path
@@ -63,7 +64,7 @@ def pretrain(settings: Pretrain, model: ModelConfig, run: Run, start: Path | Non
     train(stage, run.episodes(model), settings.trainer, run.out, run.device)
     predictor = stage.predictor if settings.losses.dynamics else None
     config = replace(model, predictor=model.predictor if predictor else None, trained_horizon=0)
-    return _save(run.out, config, stage.target, predictor, settings)
+    return _save(run, config, stage.target, predictor, settings)
 
 
 def _start_from(stage: Pretraining, folder: Path) -> None:
@@ -100,19 +101,19 @@ def posttrain(settings: Posttrain, model: ModelConfig, weights: Weights, run: Ru
     train(stage, run.episodes(model), settings.trainer, run.out, run.device, validate)
     config = replace(model, trained_horizon=settings.losses.horizon)
     trained = merge_low_rank(stage.averaged)
-    return _save(run.out, config, stage.encoder, trained, settings, weights.metadata)
+    return _save(run, config, stage.encoder, trained, settings, weights.metadata)
 
 
 def _save(
-    folder: Path,
+    run: Run,
     config: ModelConfig,
     encoder: Encoder,
     predictor: Predictor | None,
     settings: Pretrain | Posttrain,
     before: dict[str, Any] | None = None,
 ) -> Path:
-    path = folder / WEIGHTS
+    path = run.out / WEIGHTS
     if this_share().rank == 0:
-        about = {**(before or {}), folder.name: asdict(settings)}
+        about = {**(before or {}), run.stage: asdict(settings)}
         save_weights(path, config, encoder, predictor, metadata=about)
     return path
