@@ -26,7 +26,7 @@ posttrain:
 
 WEIGHTS = """
 model: tiny
-data: {episodes: 3, seed: 5, held_out: 0.34}
+data: {episodes: 3, steps: 12, seed: 5, held_out: 0.34}
 pretrain:
   losses: {frames: 2, masked: 0.0, readout: 1.0}
   trainer: {steps: 2, batch: 2, precision: float32}
@@ -99,7 +99,7 @@ def test_weights_from_nothing_and_not_a_second_time(tmp_path: Path):
     assert (tmp_path / "made" / "tiny.safetensors").stat().st_size < 16e6
     card = (tmp_path / "made" / "MODEL_CARD.md").read_text()
     assert made.identity in card
-    assert "--episodes 3 --seed 5" in card
+    assert "--episodes 3 --steps 12 --seed 5" in card
     assert "<img" in (tmp_path / "made" / "report.html").read_text()
     metrics = tmp_path / "made" / "posttrain" / "metrics.csv"
     before = metrics.stat().st_mtime_ns
@@ -122,11 +122,11 @@ def test_a_setting_that_does_not_exist_is_named(preset: Path, change: str, says:
 
 
 def test_a_preset_that_does_not_exist_names_those_that_do():
-    with pytest.raises(UserError, match="expected one of cpu, finetune, gpu"):
+    with pytest.raises(UserError, match="expected one of cpu, finetune, gpu, quick"):
         load_settings("big")
 
 
-@pytest.mark.parametrize("name", ["cpu", "gpu", "finetune"])
+@pytest.mark.parametrize("name", ["quick", "cpu", "gpu", "finetune"])
 def test_the_presets_of_the_repository_are_whole(name: str):
     settings = load_settings(name)
     assert settings.posttrain.trainer.steps > 0

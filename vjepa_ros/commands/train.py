@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         added.add_argument(
             "--preset",
             default=preset,
-            help="cpu, gpu, finetune or a .yaml file (%(default)s): config/training_*.yaml",
+            help="quick, cpu, gpu, finetune or a .yaml file (%(default)s): config/training_*.yaml",
         )
         added.add_argument(
             "--set",
@@ -162,7 +162,8 @@ def _weights(args: argparse.Namespace, settings: Settings, device: torch.device)
     from vjepa_ros.episodes.collection import CollectionConfig, collect
 
     out, data = args.out, args.out / "episodes"
-    collect(CollectionConfig(seed=settings.data.seed), settings.data.episodes, data)
+    collection = CollectionConfig(seed=settings.data.seed, steps=settings.data.steps)
+    collect(collection, settings.data.episodes, data)
     common = ["--preset", args.preset, "--device", device.type, "--data", str(data)]
     common += [word for change in args.set or [] for word in ("--set", change)]
     todo: list[tuple[str, tuple[str, ...]]] = [("pretrain", ())]

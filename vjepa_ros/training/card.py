@@ -23,8 +23,9 @@ def model_card(
     weights: Weights, settings: Settings, figures: dict[str, Any], folder: Path, preset: str
 ) -> str:
     """In Markdown, from what `train weights` left in its folder."""
-    config = weights.config
-    minutes = {name: _minutes(folder / name) for name in ("pretrain", "posttrain")}
+    config, data = weights.config, settings.data
+    stages = [name for name in ("pretrain", "joint", "posttrain") if (folder / name).exists()]
+    minutes = [f"{_minutes(folder / name):.0f} for `{name}`" for name in stages]
     return f"""\
 # {config.preset}: a world model of the simulated Franka
 
@@ -37,25 +38,19 @@ One step is {config.step_period:g} s; it was trained to look {config.trained_hor
 
     vjepa-ros train weights --preset {preset} --out FOLDER
 
-which does, with the numbers of `config/training_{preset}.yaml` (all seeds included):
+which runs `episodes collect --task mix --episodes {data.episodes} --steps {data.steps} \
+--seed {data.seed}`, `train {"`, `train ".join(stages)}` and `train report` with the numbers of \
+`config/training_{preset}.yaml`, all seeds included.
 
-    vjepa-ros episodes collect --task mix --episodes {settings.data.episodes} \
---seed {settings.data.seed} --out FOLDER/episodes
-    vjepa-ros train pretrain --preset {preset} --data FOLDER/episodes --out FOLDER/pretrain
-    vjepa-ros train posttrain --preset {preset} --data FOLDER/episodes --out FOLDER/posttrain \
---weights FOLDER/pretrain/weights.safetensors
-    vjepa-ros train report --weights FOLDER/{config.preset}.safetensors --data FOLDER/episodes \
---out FOLDER/report.html
-
-Training ran as {settings.processes} process(es) of one thread: {minutes["pretrain"]:.0f} minutes \
-for the encoder, {minutes["posttrain"]:.0f} for the predictor, on a CPU that others used as well.
+Minutes of training: {", ".join(minutes)}, in {settings.processes} processes of one thread on two \
+cores that were busy with other work as well.
 
 ## Data
 
-{settings.data.episodes} episodes of 40 frames from vjepa_sim (palette `train`; light, textures, \
+{data.episodes} episodes of {data.steps} frames from vjepa_sim (palette `train`; light, textures, \
 sizes, camera and places drawn anew for each), the mixture of noisy expert, waypoints and random \
-motion that `episodes collect` makes. {settings.data.held_out:.0%} of them were held out, and all \
-figures below are from those.
+motion that `episodes collect` makes. {data.held_out:.0%} of them were held out, and all figures \
+below are from those.
 
 ## Figures
 

@@ -25,6 +25,7 @@ class DataConfig:
     """What `train weights` collects, and what is kept back from training."""
 
     episodes: int = 0
+    steps: int = 64  # frames of each
     seed: int = 0
     held_out: float = 0.04  # share of the episodes
 
