@@ -35,7 +35,7 @@ from vjepa_msgs.msg import SceneTruth  # noqa: E402
 from vjepa_msgs.srv import ResetScene, StepSim  # noqa: E402
 
 NAMESPACES = (f"/robot_{os.getpid()}_{number}" for number in itertools.count())
-PATIENCE = 20.0  # seconds: discovery on a busy machine
+PATIENCE = 60.0  # seconds: discovery on a busy machine
 QUIET = 0.3  # seconds after which nothing more is on its way
 SMALL = {"image_width": 64, "image_height": 48}
 
