@@ -278,12 +278,19 @@ def test_a_bad_context_is_named(name, value, message):
         (torch.zeros(2, 0, 7), "actions has shape"),
         (torch.zeros(2, 1, 6), r"expected \[\.\.\., 7\]"),
         (torch.full((2, 1, 7), torch.nan), "action holds NaN"),
-        (torch.zeros(2, 11, 7), "horizon of 11, but after 2 frames .* reaches 10"),
+        (torch.zeros(2, 11, 7), "horizon of 11, but after 2 frames .* trained for 10"),
     ],
 )
 def test_bad_candidates_are_named(actions, message):
     with pytest.raises(ValueError, match=message):
         make_model().energies(CONTEXT, actions, make_latents(), L1())
+
+
+def test_a_horizon_past_the_trained_one_is_refused():
+    model = make_model(trained_horizon=3)
+    model.rollout(CONTEXT, make_actions(1, 2))  # two frames of context and one more
+    with pytest.raises(ValueError, match=r"horizon of 3, but after 2 frames .* trained for 2"):
+        model.rollout(CONTEXT, make_actions(1, 3))
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,12 @@ def load_world_model(path: Path) -> tuple[WorldModel, float]:
         lacking = "encoder" if weights.encoder is None else "predictor"
         raise UserError(f"{path} holds no {lacking}: planning needs both")
     preprocessor = Preprocessor(weights.config.image_size, weights.config.crop)
-    world_model = WorldModel(weights.encoder, weights.predictor, preprocessor)
+    world_model = WorldModel(
+        weights.encoder,
+        weights.predictor,
+        preprocessor,
+        trained_horizon=weights.config.trained_horizon,
+    )
     return world_model, weights.config.step_period
 
 

@@ -73,7 +73,8 @@ class PredictorNode(ModelNode):
         if weights.predictor is None:
             raise ValueError(f"weights: {self.value('weights')} holds no predictor: cannot plan")
         self.identity = weights.identity
-        self.world_model = WorldModel(None, weights.predictor)
+        horizon = weights.config.trained_horizon
+        self.world_model = WorldModel(None, weights.predictor, trained_horizon=horizon)
         threshold = Threshold(deviations=self.value("surprise_deviations"))
         self._surprise = Surprise(self.world_model, objective, threshold)
         self._frames: Shelf[tuple[int, int], Frame] = Shelf(_FRAMES_KEPT)

@@ -15,7 +15,7 @@ from vjepa_ros.model.preprocessing import Preprocessor
 from vjepa_ros.planning.objectives import Objective
 
 # Bytes for the candidates imagined at once. A GPU wants many; a CPU wants them in its cache.
-BUDGETS = {"cuda": 3 << 30, "cpu": 96 << 20}
+BUDGETS = {"cuda": 3 << 30, "cpu": 64 << 20}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,9 @@ class WorldModel:
     dtype is that of the weights, by default bf16 where the hardware multiplies it faster;
     a model in another dtype is copied. Latents, states and energies are float32 always.
     memory_budget says how many bytes the candidates imagined at once may take, beside the
-    weights. compile is for GPUs (on CPUs it was measured not to pay).
+    weights. trained_horizon is that of the model's configuration: at later times the predictor
+    was never trained, and a plan that reaches them is refused. compile is for GPUs (on CPUs it
+    was measured not to pay).
 
     Rollouts and energies are differentiable in the actions. A planner that needs no gradient
     calls them under torch.no_grad(): the budget counts on it.
@@ -58,12 +60,14 @@ class WorldModel:
         *,
         dtype: torch.dtype | None = None,
         memory_budget: int | None = None,
+        trained_horizon: int | None = None,
         compile: bool = False,
     ) -> None:
         self.device = predictor.predictor_embed.weight.device
         self.dtype = dtype or fast_dtype(self.device)
         self.config: PredictorConfig = predictor.config
         self.memory_budget = memory_budget or BUDGETS.get(self.device.type, BUDGETS["cpu"])
+        self.reach = min(trained_horizon or self.config.max_frames, self.config.max_frames)
         self.preprocessor = preprocessor
         self.encoder = None if encoder is None else _in_dtype(encoder, self.dtype)
         predictor = _in_dtype(predictor, self.dtype)
@@ -140,10 +144,10 @@ class WorldModel:
             )
         check_action(actions)
         context, horizon = now.past.frames + 1, actions.shape[1]
-        if context + horizon - 1 > self.config.max_frames:
+        if context + horizon - 1 > self.reach:
             raise ValueError(
                 f"actions has a horizon of {horizon}, but after {context} frames of context "
-                f"the predictor reaches {self.config.max_frames + 1 - context}"
+                f"the predictor was trained for {self.reach + 1 - context}"
             )
         parts = -(-len(actions) // self.candidates_at_once(context, horizon))  # rounded up
         return actions.to(self.device, torch.float32).chunk(parts)
