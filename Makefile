@@ -34,7 +34,7 @@ colcon: setup  ## build the three packages as a ROS workspace does
 	PATH=$(CURDIR)/$(VENV):$$PATH $(COLCON_ENVIRONMENT) $(VENV)/python -m colcon build \
 	  --base-paths . vjepa_msgs sim $(COLCON_CMAKE_ARGS)
 
-weights: setup  ## train the tiny model from nothing: collect, train, report (hours of CPU)
+weights: setup  ## train the tiny model from nothing: collect, train, report (an hour of two free cores, or two)
 	$(VENV)/vjepa-ros train weights --preset cpu --out runs/weights
 
 clean:  ## remove all that these targets made
