@@ -121,7 +121,9 @@ def benchmark(case: Case, device: torch.device, args: argparse.Namespace) -> dic
     exact = WorldModel(None, problem.predictor, dtype=torch.float32)
     fast = WorldModel(None, problem.predictor, compile=args.compile)
     dtypes = {"plain": torch.float32, "exact": torch.float32, "fast": fast.dtype}
-    measured = {dtype: operations.matmul_rate(dtype, device) for dtype in set(dtypes.values())}
+    measured = {
+        dtype: operations.matmul_rate(dtype, device) for dtype in dict.fromkeys(dtypes.values())
+    }
     rates = {way: measured[dtype] for way, dtype in dtypes.items()}
 
     warm_up = args.compile or device.type == "cuda"
