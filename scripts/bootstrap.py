@@ -21,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
-OLDEST, NEWEST = (3, 11), (3, 13)
+OLDEST, NEWEST = (3, 11), (3, 12)
 ROS_SOURCED = bool(os.environ.get("ROS_DISTRO"))
 DISK_NEEDED_GB = 4  # with a CPU-only torch; a CUDA one takes about 6 more
 
@@ -70,7 +70,7 @@ def check_machine() -> None:
     found = sys.version_info[:2]
     if not OLDEST <= found <= NEWEST:
         raise SetupError(
-            "Python %d.%d found, 3.11 to 3.13 needed: install one, "
+            "Python %d.%d found, 3.11 or 3.12 needed: install one, "
             "then run `make setup PYTHON=python3.12`." % found
         )
     if not ROS_SOURCED and platform.machine() != "x86_64":

@@ -65,8 +65,8 @@ def _passes(check: Check) -> bool:
 
 def python() -> str:
     version = platform.python_version()
-    if not (3, 11) <= sys.version_info[:2] <= (3, 13):
-        raise Problem(f"{version}, expected 3.11 to 3.13: run `make setup PYTHON=python3.12`")
+    if not (3, 11) <= sys.version_info[:2] <= (3, 12):
+        raise Problem(f"{version}, expected 3.11 or 3.12: run `make setup PYTHON=python3.12`")
     return f"{version} at {sys.executable}"
 
 
