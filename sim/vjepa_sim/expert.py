@@ -24,6 +24,7 @@ _PATIENCE = 24  # control steps for one waypoint
 _ARRIVED = 0.003  # metres
 _ALIGNED = 0.03  # radians
 _STEADY = 0.0005  # metres that a gripper at rest moves in a control step
+_STUCK = 5  # control steps without coming a millimetre closer: something is in the way
 
 _CRUISE = 0.17  # metres: above this the hand clears what stands on the table
 _LIFT = 0.15  # metres that an object is lifted
@@ -56,9 +57,9 @@ class Wobble:
 
 
 def follow(scene: Scene, waypoint: Waypoint, wobble: Wobble | None = None) -> Iterator[None]:
-    """Move to a waypoint; yields after every control step, until there or out of patience."""
+    """Move to a waypoint; yields after every control step, until there, or stuck."""
     scene.set_gripper(waypoint.width)
-    last_width = math.inf
+    last_width, closest, without_progress = math.inf, math.inf, 0
     for _ in range(_PATIENCE):
         state = scene.state()
         offset = waypoint.position - state.position
@@ -68,6 +69,11 @@ def follow(scene: Scene, waypoint: Waypoint, wobble: Wobble | None = None) -> It
         steady = abs(state.width - last_width) < _STEADY
         if distance < _ARRIVED and np.linalg.norm(angle) < _ALIGNED and steady:
             return
+        if distance < closest - 0.001 or not steady:
+            closest, without_progress = min(distance, closest), 0
+        elif without_progress == _STUCK:
+            return
+        without_progress += 1
         last_width = state.width
         target = state.position + offset * min(1.0, STRIDE / max(distance, 1e-9))
         if wobble is not None:

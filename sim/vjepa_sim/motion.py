@@ -19,9 +19,12 @@ from vjepa_sim.tasks import Task
 
 WORKSPACE = np.array(((0.30, -0.28, 0.02), (0.66, 0.28, 0.42)))  # opposite corners, metres
 _AIM_ERROR = 0.004  # metres that the noisy expert is off its object
+_MISS = 0.12  # share of its paths that miss: fingers that shut on nothing, or on an edge
+_MISS_ERROR = 0.015  # metres
 _NEAR_OBJECT = 0.5  # share of the waypoints that lie around an object
 _SPEED = 0.15  # m/s, deviation of the drift
-_TURN = 0.25  # radians, largest yaw of a waypoint
+_TURN = 0.25  # radians, largest yaw of a waypoint or a drift
+_TURNING = 0.15  # rad/s, deviation of the drift's yaw
 _SWITCH = 0.08  # chance of another gripper width in a step of the drift
 
 
@@ -30,7 +33,8 @@ def expert_motion(
 ) -> Iterator[None]:
     """The expert's path from the task's start, off by some millimetres and unsteady."""
     wobble = Wobble(rng)
-    aim = np.array((*rng.normal(0, _AIM_ERROR, 2), 0.0))
+    error = _MISS_ERROR if rng.random() < _MISS else _AIM_ERROR
+    aim = np.array((*rng.normal(0, error, 2), 0.0))
     for waypoint in task.path(scene, target):
         yield from follow(scene, replace(waypoint, position=waypoint.position + aim), wobble)
 
@@ -57,7 +61,7 @@ def waypoint_motion(scene: Scene, rng: np.random.Generator) -> Iterator[None]:
 
 def random_motion(scene: Scene, rng: np.random.Generator) -> Iterator[None]:
     """Drifting about with a velocity of its own (Ornstein–Uhlenbeck); never ends."""
-    velocity = np.zeros(3)
+    velocity, yaw = np.zeros(3), 0.0
     low, high = WORKSPACE
     scene.set_gripper(_random_width(rng))
     while True:
@@ -66,7 +70,8 @@ def random_motion(scene: Scene, rng: np.random.Generator) -> Iterator[None]:
         wanted = scene.state().position + velocity * PERIOD
         inside = np.clip(wanted, low, high)
         velocity = np.where(wanted == inside, velocity, -velocity)
-        scene.set_target(inside, pointing_down())
+        yaw = float(np.clip(yaw + rng.normal(0, _TURNING) * PERIOD, -_TURN, _TURN))
+        scene.set_target(inside, pointing_down(yaw))
         if rng.random() < _SWITCH:
             scene.set_gripper(_random_width(rng))
         scene.step(PERIOD)
