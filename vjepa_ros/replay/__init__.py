@@ -1,0 +1,1 @@
+"""Recorded episodes played through the model, scored, compared and held to bounds."""
