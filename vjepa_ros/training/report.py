@@ -1,8 +1,5 @@
 """`vjepa-ros train report`: one page that says how good a model is, and at what."""
 
-import base64
-import html
-import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +9,8 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
+from vjepa_ros import html
+from vjepa_ros.html import COLOURS, figure_png
 from vjepa_ros.model.checkpoints import Weights
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.training.data import EpisodeSet
@@ -19,23 +18,6 @@ from vjepa_ros.training.probes import FAR, EnergyPairs, Readings, energy_pairs, 
 from vjepa_ros.training.trainer import read_metrics
 from vjepa_ros.training.validation import PredictionErrors, prediction_errors
 
-_STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 62rem;
-       margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
-table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; }
-th, td { padding: .3rem .8rem; text-align: right; border-bottom: 1px solid #ddd; }
-th:first-child, td:first-child { text-align: left; }
-img { max-width: 100%; height: auto; }
-.verdict { background: #f3f6fa; border-left: 4px solid #2a6fb0; padding: .6rem 1rem; }
-.scroll { overflow-x: auto; }
-"""
-_COLOURS = {
-    "model": "#2a6fb0",
-    "copy last": "#888888",
-    "zero action": "#d08a2e",
-    "shuffled actions": "#b03a4a",
-}
 _CURVES = ("loss", "masked", "dynamics", "inverse", "readout", "teacher", "rollout")
 
 
@@ -97,41 +79,41 @@ def examine(
 def page(weights: Weights, findings: Findings, metrics: Iterable[Path] = ()) -> str:
     """The report as one HTML file with its pictures inside."""
     config = weights.config
-    parts = [
-        f"<h1>World model {html.escape(weights.identity)}</h1>",
-        f"<p>Preset {config.preset}: pictures of {config.image_size} pixels, "
+    about = (
+        f"Preset {config.preset}: pictures of {config.image_size} pixels, "
         f"{_millions(weights.encoder)} in the encoder, {_millions(weights.predictor)} in the "
         f"predictor, a step every {config.step_period:g} s, trained to look "
         f"{config.trained_horizon} steps ahead. All figures are from episodes that training "
-        "never saw.</p>",
-    ]
+        "never saw."
+    )
+    sections = []
     if findings.predictions:
-        parts += [
-            "<h2>Prediction</h2>",
-            f'<p class="verdict">{html.escape(findings.predictions.verdict())}</p>',
-            _errors_table(findings.predictions),
-            _picture(_plot_errors(findings.predictions, config.trained_horizon), "errors"),
-        ]
-    parts += [
-        "<h2>What a linear probe reads from one frame</h2>",
-        _probes_table(findings.readings),
-        _picture(_plot_readings(findings.readings["latents"]), "probe against truth"),
-        "<h2>Energy and distance</h2>",
-        _energy_text(findings.energies),
-        _picture(_plot_energies(findings.energies), "energy over distance"),
+        errors = _plot_errors(findings.predictions, config.trained_horizon)
+        sections.append(
+            html.section(
+                "Prediction",
+                html.paragraph(findings.predictions.verdict(), "verdict"),
+                _errors_table(findings.predictions),
+                figure_png(errors, "errors"),
+            )
+        )
+    sections += [
+        html.section(
+            "What a linear probe reads from one frame",
+            _probes_table(findings.readings),
+            figure_png(_plot_readings(findings.readings["latents"]), "probe against truth"),
+        ),
+        html.section(
+            "Energy and distance",
+            html.paragraph(_energy_text(findings.energies)),
+            figure_png(_plot_energies(findings.energies), "energy over distance"),
+        ),
     ]
     for path in metrics:
-        parts += [
-            f"<h2>Training: {html.escape(path.parent.name)}</h2>",
-            _picture(_plot_training(read_metrics(path)), f"losses of {path.parent.name}"),
-        ]
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width">'
-        f"<title>{html.escape(weights.identity)}</title><style>{_STYLE}</style>"
-        + "\n".join(parts)
-        + "</html>\n"
-    )
+        name = path.parent.name
+        losses = figure_png(_plot_training(read_metrics(path)), f"losses of {name}")
+        sections.append(html.section(f"Training: {name}", losses))
+    return html.page(f"World model {weights.identity}", [html.paragraph(about), *sections])
 
 
 def _millions(module: torch.nn.Module | None) -> str:
@@ -139,20 +121,12 @@ def _millions(module: torch.nn.Module | None) -> str:
     return f"{count / 1e6:.1f} M parameters"
 
 
-def _table(header: list[str], rows: list[list[str]]) -> str:
-    def line(cells: list[str], tag: str) -> str:
-        return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
-
-    body = "".join(line(row, "td") for row in rows)
-    return f'<div class="scroll"><table>{line(header, "th")}{body}</table></div>'
-
-
 def _errors_table(predictions: PredictionErrors) -> str:
     steps = [str(step + 1) for step in range(len(predictions.errors["model"]))]
     rows = [
         [name, *(f"{error:.3f}" for error in errors)] for name, errors in predictions.errors.items()
     ]
-    return _table(["steps ahead", *steps], rows)
+    return html.table(["steps ahead", *steps], rows)
 
 
 def _probes_table(readings: Mapping[str, Readings]) -> str:
@@ -166,14 +140,14 @@ def _probes_table(readings: Mapping[str, Readings]) -> str:
         for name, reading in readings.items()
     ]
     header = ["from", "tool x / y / z, cm RMSE", "gripper R²", "object x / y, cm RMSE"]
-    return _table(header, rows)
+    return html.table(header, rows)
 
 
 def _energy_text(energies: EnergyPairs) -> str:
     return (
-        f"<p>Spearman's rank correlation {energies.rank_correlation():.3f}; of frames more than "
+        f"Spearman's rank correlation {energies.rank_correlation():.3f}; of frames more than "
         f"{100 * FAR:.0f} cm apart {energies.rank_correlation(FAR):.3f}. Opening or closing the "
-        f"hand changes the energy by {energies.gripper_share:.0%} of a 25 cm move.</p>"
+        f"hand changes the energy by {energies.gripper_share:.0%} of a 25 cm move."
     )
 
 
@@ -188,17 +162,10 @@ def _figure(columns: int = 1, height: float = 3.6) -> tuple[Figure, Any]:
     return figure, axes if columns > 1 else axes[0]
 
 
-def _picture(figure: Figure, title: str) -> str:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    packed = base64.b64encode(buffer.getvalue()).decode()
-    return f'<img alt="{html.escape(title)}" src="data:image/png;base64,{packed}">'
-
-
 def _plot_errors(predictions: PredictionErrors, trained: int) -> Figure:
     figure, axis = _figure()
     for name, errors in predictions.errors.items():
-        axis.plot(range(1, len(errors) + 1), errors, "o-", color=_COLOURS[name], label=name)
+        axis.plot(range(1, len(errors) + 1), errors, "o-", color=COLOURS[name], label=name)
     if 0 < trained < len(predictions.errors["model"]):
         axis.axvline(trained + 0.5, color="#bbb", linestyle=":")
         axis.text(trained + 0.45, axis.get_ylim()[1], "trained this far ", ha="right", va="top")
@@ -212,7 +179,7 @@ def _plot_readings(readings: Readings) -> Figure:
     titles = ("tool x, m", "tool y, m", "tool z, m", "closedness")
     for column, (axis, title) in enumerate(zip(axes, titles, strict=True)):
         truth, read = readings.truth[:, column], readings.read[:, column]
-        axis.plot(truth, read, ".", markersize=2, alpha=0.5, color=_COLOURS["model"])
+        axis.plot(truth, read, ".", markersize=2, alpha=0.5, color=COLOURS["model"])
         ends = [float(truth.min()), float(truth.max())]
         axis.plot(ends, ends, color="#888", linewidth=0.8)
         axis.set(title=title, xlabel="true")
@@ -224,8 +191,8 @@ def _plot_energies(energies: EnergyPairs) -> Figure:
     figure, axis = _figure()
     alike = energies.gripper < 0.1
     kinds = (
-        (alike, _COLOURS["model"], "hands alike"),
-        (~alike, _COLOURS["shuffled actions"], "hands differ"),
+        (alike, COLOURS["model"], "hands alike"),
+        (~alike, COLOURS["shuffled actions"], "hands differ"),
     )
     for chosen, colour, label in kinds:
         index = np.flatnonzero(chosen)[:: max(1, int(chosen.sum()) // 2500)]
