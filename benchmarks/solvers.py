@@ -21,7 +21,8 @@ import torch
 
 from vjepa_ros.conventions import POSITION
 from vjepa_ros.episodes.sensing import state_of
-from vjepa_ros.evaluation.runs import Evaluation, evaluate, load_world_model
+from vjepa_ros.evaluation.runs import Evaluation, evaluate
+from vjepa_ros.planning.loading import load_world_model
 from vjepa_ros.planning.objectives import make_objective
 from vjepa_ros.planning.planners import PLANNERS, PlannerConfig
 from vjepa_ros.planning.solvers import Cost
@@ -54,7 +55,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     base = replace(PLANNERS["tiny"], horizon=args.horizon)
-    world_model, _ = load_world_model(args.weights)
+    world_model = load_world_model(args.weights).world_model
     costs = demonstrated_costs(world_model, base, args.scenes, args.seed)
 
     columns = {f"{task} {goals}": (task, goals) for task, goals in TASKS} if args.episodes else {}

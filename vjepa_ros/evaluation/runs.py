@@ -8,15 +8,12 @@ from typing import Any
 import torch
 
 from vjepa_ros.episodes.workers import good_ones, run_all
-from vjepa_ros.errors import UserError
 from vjepa_ros.evaluation.conditions import CONDITIONS
 from vjepa_ros.evaluation.statistics import median_and_p95, wilson_interval
 from vjepa_ros.evaluation.trials import Trial, look_with, run_trial
 from vjepa_ros.evaluation.video import Film
-from vjepa_ros.model.checkpoints import load_weights
-from vjepa_ros.model.preprocessing import Preprocessor
+from vjepa_ros.planning.loading import load_world_model
 from vjepa_ros.planning.planners import PlannerConfig
-from vjepa_ros.planning.world_model import WorldModel
 from vjepa_ros.robots import load_robot
 from vjepa_sim.scene import Scene
 from vjepa_sim.tasks import Task, make_task
@@ -85,7 +82,7 @@ def evaluate(
     evaluation: Evaluation, *, workers: int | None = None, videos: Path | None = None
 ) -> Report:
     """Run all trials; `videos` is a folder for one film each."""
-    identity = load_weights(evaluation.weights).identity
+    identity = load_world_model(evaluation.weights).identity
     seeds = range(evaluation.seed, evaluation.seed + evaluation.episodes)
     jobs = [(evaluation, seed, videos) for seed in seeds]
     results = run_all(_run_one, jobs, workers=workers, title=evaluation.task)
@@ -97,40 +94,23 @@ def evaluate(
 def _run_one(job: tuple[Evaluation, int, Path | None]) -> Trial:
     evaluation, seed, videos = job
     torch.set_num_threads(1)  # the bits of a sum may depend on how many threads share it
-    world_model, period = load_world_model(evaluation.weights)
+    loaded = load_world_model(evaluation.weights)
     condition = CONDITIONS[evaluation.condition]
     episode = condition.begin(_scene(), evaluation.make_task(), seed, evaluation.goals)
     film = Film([goal.observation.rgb for goal in episode.goals])
     trial = run_trial(
         episode,
-        world_model=world_model,
-        look=look_with(world_model.encode),
+        world_model=loaded.world_model,
+        look=look_with(loaded.world_model.encode),
         planner=evaluation.planner,
         robot=load_robot("sim"),
-        period=period,
+        period=loaded.config.step_period,
         tolerance=REACH_TOLERANCE if evaluation.task == "reach" else None,
         watch=film.add if videos else None,
     )
     if videos:
         film.write(videos / f"{evaluation.task}_{seed}.mp4", trial)
     return trial
-
-
-@functools.cache
-def load_world_model(path: Path) -> tuple[WorldModel, float]:
-    """The model of a file of weights, and the seconds of its control step."""
-    weights = load_weights(path)
-    if weights.encoder is None or weights.predictor is None:
-        lacking = "encoder" if weights.encoder is None else "predictor"
-        raise UserError(f"{path} holds no {lacking}: planning needs both")
-    preprocessor = Preprocessor(weights.config.image_size, weights.config.crop)
-    world_model = WorldModel(
-        weights.encoder,
-        weights.predictor,
-        preprocessor,
-        trained_horizon=weights.config.trained_horizon,
-    )
-    return world_model, weights.config.step_period
 
 
 @functools.cache

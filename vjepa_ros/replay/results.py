@@ -22,6 +22,7 @@ class Settings:
     """What determines every figure, with the recordings: the same ones give the same bits."""
 
     weights: str  # identity
+    arithmetic: str  # of the model, such as "bfloat16 on cpu": others round differently
     seed: int
     clock: str  # stamped or nominal: which frames were scored
     step_period: float  # seconds of one step

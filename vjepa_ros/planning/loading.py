@@ -1,0 +1,36 @@
+"""From a file of weights to a world model that can look and plan."""
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from vjepa_ros.errors import UserError
+from vjepa_ros.model.checkpoints import load_weights
+from vjepa_ros.model.preprocessing import Preprocessor
+from vjepa_ros.model.presets import ModelConfig
+from vjepa_ros.planning.world_model import WorldModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    world_model: WorldModel
+    config: ModelConfig
+    identity: str
+
+
+@functools.cache
+def load_world_model(path: Path, device: torch.device | str = "cpu") -> Loaded:
+    """The model of a file of weights, read once a process."""
+    weights = load_weights(path, device)
+    if weights.encoder is None or weights.predictor is None:
+        lacking = "encoder" if weights.encoder is None else "predictor"
+        raise UserError(f"{path} holds no {lacking}: planning needs both")
+    world_model = WorldModel(
+        weights.encoder,
+        weights.predictor,
+        Preprocessor(weights.config.image_size, weights.config.crop),
+        trained_horizon=weights.config.trained_horizon,
+    )
+    return Loaded(world_model=world_model, config=weights.config, identity=weights.identity)
