@@ -65,7 +65,10 @@ def train(
     stage.to(device)
     parameters = {name: p for name, p in stage.named_parameters() if p.requires_grad}
     optimizer = torch.optim.AdamW(
-        _groups(parameters, config.weight_decay), lr=config.learning_rate, betas=(0.9, 0.98)
+        _groups(parameters, config.weight_decay),
+        lr=config.learning_rate,
+        betas=(0.9, 0.98),
+        fused=True,  # a tenth of a small model's step on a CPU
     )
     first = _resume(folder, stage, optimizer, config)
     module = DistributedDataParallel(stage) if share.world > 1 else stage
