@@ -17,10 +17,8 @@ endif
 setup:  ## create .venv with all that the project needs
 	@$(PYTHON) scripts/bootstrap.py
 
-demo: setup  ## show what works on this machine
-	@$(VENV)/vjepa-ros doctor
-	@mkdir -p runs
-	@$(VENV)/vjepa-sim expert --task grasp --object cube --seed 7 --out runs/demo.gif
+demo: setup  ## the simulated arm picks and places to a goal: film, report, recording in runs/
+	@$(VENV)/vjepa-ros demo
 
 test: setup  ## run all tests
 	$(VENV)/python -m pytest

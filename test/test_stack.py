@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 
 from vjepa_ros.errors import UserError
 from vjepa_ros.images import encode_jpeg, encode_png
@@ -15,7 +16,16 @@ from vjepa_ros.model.checkpoints import save_weights
 from vjepa_ros.model.encoder import Encoder, EncoderConfig
 from vjepa_ros.model.predictor import Predictor, PredictorConfig
 from vjepa_ros.model.presets import ModelConfig
-from vjepa_ros.stack import Options, add_options, goal_sender, options_of, processes
+from vjepa_ros.robots import config_folder, load_robot
+from vjepa_ros.stack import (
+    Options,
+    add_options,
+    goal_sender,
+    goals_of,
+    options_of,
+    processes,
+    told,
+)
 
 ROOT = Path(__file__).parents[1]
 SMALL = ModelConfig(
@@ -103,6 +113,48 @@ def test_goals_in_order_for_the_sender(weights, goal, tmp_path):
     (folder / "notes.txt").write_text("not one of them")
     sent = goal_sender(Options(subgoals=str(folder))).arguments[4:]
     assert [Path(path).name for path in sent] == ["1_grasp.jpg", "2_lift.jpg", "3_place.JPG"]
+
+
+def test_options_go_before_what_a_list_of_goals_says(goal, tmp_path):
+    path = tmp_path / "list.yaml"
+    path.write_text("pictures: [goal.png]\nmax_steps: 9\nenergy: 0.5\n")
+    goals = goals_of(Options(subgoals=str(path), max_steps=4))
+    assert (goals.max_steps, goals.energy) == (4, 0.5)
+    assert goal_sender(Options(subgoals=str(path))).arguments == (
+        *("--max-steps", "9", "--energy", "0.5"),
+        goal,
+    )
+
+
+def test_a_process_can_be_told_more(weights):
+    stack = processes(Options(weights=weights, seed=3))
+    changed = named(told(stack, {"planner": {"patience": 9.0, "seed": 4}}))
+    assert changed["planner"].parameters["patience"] == pytest.approx(9.0)
+    assert changed["planner"].parameters["seed"] == 4
+    assert changed["encoder"] == named(stack)["encoder"]
+    assert named(stack)["planner"].parameters["seed"] == 3
+
+
+def test_rviz_shows_the_robot_that_is_there(weights):
+    stack = named(processes(Options(weights=weights, rviz=True, robot="franka_servo")))
+    arguments = stack["rviz"].arguments
+    robot = load_robot("franka_servo")
+    assert arguments[arguments.index("-f") + 1] == robot.base_frame
+    assert f"camera/image_raw:={robot.topics.camera.name}" in arguments
+    assert stack["encoder"].parameters["picture"]
+    assert "frame" not in stack  # a real robot's TF has it
+    assert "frame" in named(processes(Options(weights=weights, rviz=True, sim=True)))
+
+
+def test_rviz_configuration_shows_topics_that_are_published():
+    config = yaml.safe_load((config_folder() / "vjepa.rviz").read_text())
+    manager = config["Visualization Manager"]
+    assert manager["Global Options"]["Fixed Frame"] == load_robot("sim").base_frame
+    topics = {one["Topic"]["Value"] for one in manager["Displays"] if "Topic" in one}
+    assert topics == {
+        *("/camera/image_raw", "/encoder/picture", "/plan/markers", "/plan/path"),
+        *("/target_pose", "/franka_robot_state_broadcaster/current_pose"),
+    }
 
 
 def test_what_cannot_work_is_one_line(weights, goal, tmp_path):

@@ -6,18 +6,16 @@ processes; what they mean is written here once.
 
 import argparse
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 from vjepa_ros.errors import UserError
-from vjepa_ros.images import decode_picture
+from vjepa_ros.goals import Goals, read_goal, read_subgoals
 from vjepa_ros.model.checkpoints import Checkpoint, open_checkpoint
 from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
-from vjepa_ros.robots import load_robot
-
-_PICTURES = (".png", ".jpg", ".jpeg")
+from vjepa_ros.robots import Robot, config_folder, load_robot
 
 
 def _option(default: Any, description: str) -> Any:
@@ -29,9 +27,9 @@ class Options:
     """What a user may choose: launch arguments, and options of the command line."""
 
     goal: str = _option("", "picture (PNG or JPEG) of what the camera should see in the end")
-    subgoals: str = _option("", "folder of such pictures, the goal last, in the order of names")
-    max_steps: int = _option(0, "actions before the task is given up; 0: the planner's limit")
-    energy: float = _option(0.0, "at which a goal counts as reached; 0: the planner's threshold")
+    subgoals: str = _option("", "folder of such pictures in the order of names, or a YAML list")
+    max_steps: int = _option(0, "actions before the task is given up; 0: the list's, or 12 a goal")
+    energy: float = _option(0.0, "at which a goal counts as reached; 0: the list's, or measured")
     robot: str = _option("sim", "robot YAML: a file, or a name in config/")
     sim: bool = _option(False, "start the simulated Franka as the robot")
     task: str = _option("grasp cube", "what the simulated scene is about: `vjepa-sim tasks`")
@@ -47,7 +45,7 @@ class Options:
     dry_run: bool = _option(False, "plan, but command nothing: targets go to a shadow topic")
     composed: bool = _option(False, "encoder, predictor and planner in one process")
     picture: bool = _option(False, "publish a picture of the latents, for RViz or Foxglove")
-    rviz: bool = _option(False, "start RViz")
+    rviz: bool = _option(False, "start RViz with camera, latents, plan and target")
 
     @classmethod
     def from_texts(cls, texts: Mapping[str, str]) -> Self:
@@ -93,15 +91,15 @@ class Process:
 def processes(options: Options) -> list[Process]:
     """In the order in which they start. Raises UserError for what cannot work."""
     checkpoint = _checked_weights(options)
-    load_robot(options.robot)
-    goal_pictures(options)
+    robot = load_robot(options.robot)
+    goals_of(options)
     stack = [_simulation(options)] if options.sim else []
     stack.append(_nodes("arm_gate", {"robot": options.robot, "dry_run": options.dry_run}))
     if options.record:
         task = options.task if options.sim else ""
         stack.append(_nodes("recorder", {"robot": options.robot, "task": task}))
     model = {"weights": options.weights, "device": options.device, "robot": options.robot}
-    encoder = model | {"picture": options.picture}
+    encoder = model | {"picture": options.picture or options.rviz}
     planner = {
         "robot": options.robot,
         "solver": options.solver,
@@ -120,51 +118,48 @@ def processes(options: Options) -> list[Process]:
             _nodes("planner", planner),
         ]
     if options.rviz:
-        stack.append(Process(name="rviz", package="rviz2", executable="rviz2", respawn=False))
+        stack += _views(robot, options.sim)
     return stack
 
 
 def goal_sender(options: Options) -> Process | None:
     """Asks the planner for the goal and tells how it goes; None where there is no goal."""
-    pictures = goal_pictures(options)
-    if not pictures:
+    goals = goals_of(options)
+    if not goals.pictures:
         return None
-    limits = ("--max-steps", str(options.max_steps), "--energy", str(options.energy))
+    limits = ("--max-steps", str(goals.max_steps), "--energy", str(goals.energy))
     return Process(
         name="goal",
         package="vjepa_ros",
         executable="vjepa_reach",
         module="vjepa_ros.nodes.reach_client",
-        arguments=(*limits, *(str(picture) for picture in pictures)),
+        arguments=(*limits, *(str(picture) for picture in goals.pictures)),
         respawn=False,
     )
 
 
-def goal_pictures(options: Options) -> list[Path]:
-    """The goal or its sub-goals, each of them looked into; raises UserError."""
+def goals_of(options: Options) -> Goals:
+    """The goal or its sub-goals, each looked into, or no pictures at all; raises UserError."""
     if options.goal and options.subgoals:
         raise UserError("goal and subgoals are both given, expected one of the two")
+    goals = Goals()
+    if options.goal:
+        goals = read_goal(Path(options.goal))
     if options.subgoals:
-        folder = Path(options.subgoals)
-        if not folder.is_dir():
-            raise UserError(f"subgoals: no folder {folder}")
-        pictures = sorted(path for path in folder.iterdir() if path.suffix.lower() in _PICTURES)
-        if not pictures:
-            raise UserError(f"subgoals: {folder} holds no pictures ({', '.join(_PICTURES)})")
-    else:
-        pictures = [Path(options.goal)] if options.goal else []
-    for picture in pictures:
-        _check_picture(picture)
-    return [picture.resolve() for picture in pictures]
+        goals = read_subgoals(Path(options.subgoals))
+    return dataclasses.replace(
+        goals,
+        max_steps=options.max_steps or goals.max_steps,
+        energy=options.energy or goals.energy,
+    )
 
 
-def _check_picture(path: Path) -> None:
-    try:
-        decode_picture(path.read_bytes())
-    except OSError as error:
-        raise UserError(f"goal: {path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise UserError(f"goal: {path} is not an image: {error}") from error
+def told(stack: Iterable[Process], more: Mapping[str, dict[str, Any]]) -> list[Process]:
+    """The same processes; those that are named get these parameters, too."""
+    return [
+        dataclasses.replace(one, parameters=one.parameters | more.get(one.name, {}))
+        for one in stack
+    ]
 
 
 def _checked_weights(options: Options) -> Checkpoint:
@@ -192,6 +187,32 @@ def _nodes(names: str, parameters: dict[str, Any]) -> Process:
         arguments=arguments,
         parameters=parameters,
     )
+
+
+def _views(robot: Robot, sim: bool) -> list[Process]:
+    """RViz, told the robot's frame and topics; and the frame itself, where no TF has it."""
+    names = {
+        "camera/image_raw": robot.topics.camera.name,
+        "target_pose": robot.topics.target.name,
+    }
+    renamed = [part for old, new in names.items() for part in ("-r", f"{old}:={new}")]
+    config = str(config_folder() / "vjepa.rviz")
+    rviz = Process(
+        name="rviz",
+        package="rviz2",
+        executable="rviz2",
+        arguments=("-d", config, "-f", robot.base_frame, "--ros-args", *renamed),
+        respawn=False,
+    )
+    if not sim:
+        return [rviz]
+    frame = Process(
+        name="frame",
+        package="tf2_ros",
+        executable="static_transform_publisher",
+        arguments=("--frame-id", "world", "--child-frame-id", robot.base_frame),
+    )
+    return [frame, rviz]
 
 
 def _simulation(options: Options) -> Process:

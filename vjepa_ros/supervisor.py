@@ -1,5 +1,6 @@
 """Runs the stack's processes where no `ros2 launch` does: prefixed output, restarts, one end."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -7,8 +8,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TextIO
 
 from vjepa_ros.errors import UserError
 from vjepa_ros.robots import config_folder
@@ -50,9 +51,25 @@ def environment() -> Mapping[str, str]:
     return {PROFILE: str(config_folder() / "fastdds.xml"), "PYTHONUNBUFFERED": "1", **os.environ}
 
 
+@contextlib.contextmanager
+def signals_noted() -> Iterator[threading.Event]:
+    """An event that SIGINT or SIGTERM sets, instead of what they did before."""
+    noted = threading.Event()
+    before = {
+        number: signal.signal(number, lambda *_: noted.set())
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield noted
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 class _Child:
-    def __init__(self, process: Process, width: int) -> None:
+    def __init__(self, process: Process, width: int, output: TextIO | None) -> None:
         self.process = process
+        self._output = output
         self._prefix = f"[{process.name}]".ljust(width + 2)
         self._command = command_line(process)
         self.restarts = 0
@@ -76,7 +93,7 @@ class _Child:
 
     def _forward(self, lines: Any) -> None:
         for line in lines:
-            print(f"{self._prefix} {line.rstrip()}", flush=True)
+            print(f"{self._prefix} {line.rstrip()}", file=self._output, flush=True)
 
     def end(self, number: signal.Signals) -> None:
         if self.popen.poll() is None:
@@ -88,17 +105,21 @@ class _Child:
 
 
 class Supervisor:
-    """`with Supervisor(processes) as supervisor:` starts them and, at its end, ends them."""
+    """`with Supervisor(processes) as supervisor:` starts them and, at its end, ends them.
 
-    def __init__(self, processes: Sequence[Process]) -> None:
+    What they say goes to the file `output`, or to the terminal.
+    """
+
+    def __init__(self, processes: Sequence[Process], output: TextIO | None = None) -> None:
         self._processes = processes
+        self._output = output
         self._children: list[_Child] = []
 
     def __enter__(self) -> "Supervisor":
         width = max(len(process.name) for process in self._processes)
         try:
             for process in self._processes:
-                self._children.append(_Child(process, width))
+                self._children.append(_Child(process, width, self._output))
         except BaseException:
             self._end()
             raise
@@ -122,8 +143,9 @@ class Supervisor:
             if alive > _ROW:
                 child.restarts = 0
             if code == 2 or not process.respawn or child.restarts >= _MOST_RESTARTS:
-                raise UserError(f"{process.name} {how}: see its last lines above")
-            print(f"{process.name} {how}: starting it again", flush=True)
+                where = "above" if self._output is None else f"in {self._output.name}"
+                raise UserError(f"{process.name} {how}: see its last lines {where}")
+            print(f"{process.name} {how}: starting it again", file=self._output, flush=True)
             time.sleep(_RESTART_DELAY)
             child.restarts += 1
             child.start()

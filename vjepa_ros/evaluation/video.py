@@ -2,55 +2,75 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from vjepa_ros.episodes.mp4 import write_mp4
-from vjepa_ros.evaluation.trials import Moment, Trial
+from vjepa_ros.evaluation.trials import Moment
 
 Picture = NDArray[np.uint8]
 
-_SIDE = 256  # pixels of each of the three panels
+_SIDE = 256  # pixels of each panel
 _CAPTION = 28
-_RATE = 4.0  # frames a second, as many as control steps
-_LINGER = 6  # frames that the end is shown for
+_LINGER = 1.5  # seconds that the end is shown for
 _MARGIN = 12
 _WHITE, _INK, _CURVE, _SWITCH = (255, 255, 255), (40, 40, 40), (31, 119, 180), (190, 190, 190)
 
 
+class Verdict(Protocol):
+    success: bool
+    reason: str
+
+
 class Film:
-    """Collects the moments of a trial; frames are drawn when it is written."""
+    """Collects the moments of a trial; frames are drawn when they are asked for."""
 
-    def __init__(self, goals: Sequence[Picture]) -> None:
+    def __init__(self, goals: Sequence[Picture], rate: float = 4.0) -> None:
+        """rate: frames a second; the default is that of control steps."""
         self._goals = goals
+        self._rate = rate
         self._moments: list[Moment] = []
+        self._captions: list[str] = []
+        self._latents: list[Picture] = []
 
-    def add(self, moment: Moment) -> None:
+    def __len__(self) -> int:
+        return len(self._moments)
+
+    def add(self, moment: Moment, caption: str = "", latents: Picture | None = None) -> None:
+        """With a picture of the latents, of every moment or of none, there is a panel more."""
+        self._captions.append(caption or f"step {len(self)}")
         self._moments.append(moment)
+        if latents is not None:
+            self._latents.append(latents)
 
-    def write(self, path: Path, trial: Trial) -> None:
+    def write(self, path: Path, verdict: Verdict) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_mp4(path, self._frames(trial), _RATE)
+        write_mp4(path, self._frames(verdict), self._rate)
 
-    def _frames(self, trial: Trial) -> Iterator[Picture]:
-        last = len(self._moments) - 1
-        for index in range(last + 1):
-            yield self._frame(index, f"step {index}")
-        verdict = "success" if trial.success else "failure"
-        for _ in range(_LINGER):
-            yield self._frame(last, f"{verdict}: {trial.reason}")
+    def _frames(self, verdict: Verdict) -> Iterator[Picture]:
+        for index in range(len(self)):
+            yield self.frame(index)
+        ending = f"{'success' if verdict.success else 'failure'}: {verdict.reason}"
+        for _ in range(round(_LINGER * self._rate)):
+            yield self.frame(len(self) - 1, ending)
 
-    def _frame(self, index: int, caption: str) -> Picture:
+    def frame(self, index: int, caption: str = "") -> Picture:
         moment = self._moments[index]
-        panels = (
-            _titled(_enlarged(moment.rgb), caption),
-            _titled(
-                _enlarged(self._goals[moment.goal]), f"goal {moment.goal + 1} of {len(self._goals)}"
-            ),
-            _titled(_curve(self._moments[: index + 1], self._moments), "energy"),
-        )
+        aim = f"goal {moment.goal + 1} of {len(self._goals)}"
+        panels = [
+            _titled(_enlarged(moment.rgb), caption or self._captions[index]),
+            _titled(_enlarged(self._goals[moment.goal]), aim),
+        ]
+        if self._latents:
+            tokens = cv2.resize(
+                self._latents[index], (_SIDE, _SIDE), interpolation=cv2.INTER_NEAREST
+            )
+            panels.append(_titled(tokens.astype(np.uint8, copy=False), "latents, as colours"))
+        curve = _curve(self._moments[: index + 1], self._moments)
+        panels.append(_titled(curve, f"energy {moment.energy:.3f}"))
         return np.hstack(panels)
 
 
@@ -83,14 +103,4 @@ def _curve(shown: Sequence[Moment], whole: Sequence[Moment]) -> Picture:
     cv2.polylines(panel, [np.array(points, np.int32)], False, _CURVE, 2, cv2.LINE_AA)
     cv2.circle(panel, points[-1], 4, _CURVE, -1, cv2.LINE_AA)
     cv2.line(panel, place(0, 0.0), place(len(whole) - 1, 0.0), _INK, 1)
-    cv2.putText(
-        panel,
-        f"{shown[-1].energy:.3f}",
-        (_SIDE - 70, 20),
-        cv2.FONT_HERSHEY_SIMPLEX,
-        0.45,
-        _INK,
-        1,
-        cv2.LINE_AA,
-    )
     return panel

@@ -6,10 +6,11 @@ Exit 0: reached; 1: not reached, with the reason; 0 too when a signal cancels it
 """
 
 import argparse
-import signal
+import shutil
 import sys
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,11 @@ from rclpy.action import ActionClient
 from rclpy.node import Node
 from rclpy.utilities import remove_ros_args
 from vjepa_msgs.action import ReachGoal
+from vjepa_msgs.msg import Plan
 
+from vjepa_ros.goals import Goals
 from vjepa_ros.nodes.spinning import spinning_node, wait_for
+from vjepa_ros.supervisor import signals_noted
 
 _POLL = 0.1  # seconds
 _PATIENCE = 10.0  # seconds for an answer of a planner that is there
@@ -31,38 +35,54 @@ class Progress:
         self._goals = goals
         self._live = sys.stdout.isatty()
         self._last = ""
+        self._planning = ""  # how long the last plan took
+        self._remark = ""  # what a person should know
+
+    def note(self, plan: Plan) -> None:
+        self._planning = f"  {plan.seconds:.2f} s a plan"
 
     def show(self, feedback: Any) -> None:
+        told = feedback.message
+        self._remark = "" if told.startswith("sub-goal") else told
         line = (
             f"step {feedback.step}  sub-goal {feedback.subgoal + 1}/{self._goals}  "
-            f"energy {feedback.energy:.4f}  moved {feedback.distance_moved:.2f} m"
+            f"energy {feedback.energy:.4f}  moved {feedback.distance_moved:.2f} m{self._planning}"
         )
-        if feedback.message and not feedback.message.startswith("sub-goal"):
-            line += f"  ({feedback.message})"
-        if line != self._last:
-            print(f"\r\x1b[K{line}" if self._live else line, end="" if self._live else "\n")
-            sys.stdout.flush()
+        if self._remark:
+            line += f"  ({self._remark})"
+        if self._live:
+            columns = shutil.get_terminal_size().columns
+            print(f"\r\x1b[K{line[: columns - 1]}", end="", flush=True)
+        elif line != self._last:
+            print(line, flush=True)
         self._last = line
 
-    def end(self, line: str) -> None:
-        print(f"\n{line}" if self._live else line, flush=True)
+    def end(self, line: str, reached: bool = False) -> None:
+        """The last line; of a failure with what was last remarked, if that is not in it."""
+        if self._remark and not reached and self._remark not in line:
+            line += f" ({self._remark})"
+        self.close()
+        print(line, flush=True)
+
+    def close(self) -> None:
+        """Leave the line, if it is being written."""
+        if self._live and self._last:
+            print(flush=True)
+        self._last = ""
 
 
-def reach(
-    node: Node,
-    pictures: Sequence[Path],
-    *,
-    max_steps: int = 0,
-    energy: float = 0.0,
-    stopped: Callable[[], bool],
-) -> Any:
-    """The result, or None when it was stopped first. Waits for a planner that takes the goal."""
+def reach(node: Node, goals: Goals, *, stopped: Callable[[], bool]) -> Any:
+    """The result, or None when it was stopped first. Waits for a planner that takes the goal.
+
+    `stopped` is asked again and again; what it raises ends the waiting as well.
+    """
     goal = ReachGoal.Goal(
-        files=[str(picture.resolve()) for picture in pictures],
-        max_steps=max_steps,
-        energy_threshold=energy,
+        files=[str(picture.resolve()) for picture in goals.pictures],
+        max_steps=goals.max_steps,
+        energy_threshold=goals.energy,
     )
-    progress = Progress(len(pictures))
+    progress = Progress(len(goals.pictures))
+    plans = node.create_subscription(Plan, "plan", progress.note, 1)
     client = ActionClient(node, ReachGoal, "reach_goal")
     try:
         handle = _accepted(client, goal, progress, stopped)
@@ -80,12 +100,15 @@ def reach(
                 raise TimeoutError("the planner was stopped or killed: send the goal again")
         end = result.result().result
         progress.end(
-            f"{end.message}. {end.steps} steps, {end.subgoals_reached} of {len(pictures)} goals "
-            f"reached, energy {end.final_energy:.4f}, {end.seconds:.1f} s"
+            f"{end.message}. {end.steps} steps, {end.subgoals_reached} of {len(goals.pictures)} "
+            f"goals reached, energy {end.final_energy:.4f}, {end.seconds:.1f} s",
+            reached=end.outcome == ReachGoal.Result.REACHED,
         )
         return end
     finally:
+        progress.close()
         client.destroy()
+        node.destroy_subscription(plans)
 
 
 def _accepted(
@@ -98,6 +121,7 @@ def _accepted(
         handle = wait_for(sent, _PATIENCE)
         if handle.accepted:
             return handle
+        time.sleep(_POLL)
     return None
 
 
@@ -115,18 +139,14 @@ def main() -> int:
     parser.add_argument("--max-steps", type=int, default=0, help="0: the planner's limit")
     parser.add_argument("--energy", type=float, default=0.0, help="0: the planner's threshold")
     arguments = parser.parse_args(remove_ros_args(sys.argv)[1:])
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
-    with spinning_node("reach_client") as node:
+    goals = Goals(
+        pictures=tuple(arguments.pictures),
+        max_steps=arguments.max_steps,
+        energy=arguments.energy,
+    )
+    with signals_noted() as stop, spinning_node("reach_client") as node:
         try:
-            end = reach(
-                node,
-                arguments.pictures,
-                max_steps=arguments.max_steps,
-                energy=arguments.energy,
-                stopped=stop.is_set,
-            )
+            end = reach(node, goals, stopped=stop.is_set)
         except TimeoutError as error:
             print(error, file=sys.stderr)
             return 1

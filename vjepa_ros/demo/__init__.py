@@ -1,0 +1,1 @@
+"""A demonstration: the simulated Franka does a task through the real graph, and it is shown."""

@@ -1,0 +1,68 @@
+"""What was recorded, looked at again: every frame with its latents and its energy."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vjepa_ros.demo.performance import Performance
+from vjepa_ros.demo.settings import Settings
+from vjepa_ros.episodes.bag import read_bag
+from vjepa_ros.episodes.episode import Episode
+from vjepa_ros.evaluation.trials import Moment
+from vjepa_ros.evaluation.video import Film
+from vjepa_ros.images import decode_picture
+from vjepa_ros.model.latent_picture import LatentPainter
+from vjepa_ros.model.preprocessing import Preprocessor
+from vjepa_ros.nodes.stamps import seconds
+from vjepa_ros.planning.loading import load_world_model
+from vjepa_ros.planning.objectives import make_objective
+from vjepa_ros.planning.planners import PLANNERS
+
+PERIOD = 0.2  # seconds between two frames
+_SPEED = 2.0  # times faster than it was
+_BEFORE, _AFTER = 0.5, 1.0  # seconds shown before the first plan and after the last
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recording:
+    """A few frames each second, from the first plan to the end."""
+
+    episode: Episode
+    times: NDArray[np.float64]  # [T] seconds since the first plan
+    energies: NDArray[np.float64]  # [T] of each frame against the goal of that time
+    goals: NDArray[np.int64]  # [T] index of that goal
+    film: Film
+
+
+def look_again(bag: Path, performance: Performance, settings: Settings) -> Recording:
+    planned_at = np.array([seconds(plan.image_stamp) for plan in performance.plans])
+    aims = np.array([plan.subgoal for plan in performance.plans])
+    episode = _between(bag, planned_at[0] - _BEFORE, planned_at[-1] + _AFTER)
+    goals = aims[(np.searchsorted(planned_at, episode.stamps, "right") - 1).clip(0)]
+
+    pictures = [decode_picture(path.read_bytes()) for path in performance.pictures]
+    loaded = load_world_model(settings.weights)
+    painter = LatentPainter(Preprocessor(loaded.config.image_size, loaded.config.crop))
+    objective = make_objective(PLANNERS["tiny"].objective)
+    wanted = loaded.world_model.encode(torch.from_numpy(np.stack(pictures)))  # [G, L, D]
+    times, energies = episode.stamps - planned_at[0], []
+    film = Film(pictures, rate=_SPEED / PERIOD)
+    for time, rgb, goal in zip(times, episode.frames, goals.tolist(), strict=True):
+        latents = loaded.world_model.encode(torch.from_numpy(rgb)[None])
+        energies.append(float(objective.distance(latents, wanted[goal])))
+        moment = Moment(rgb=rgb, goal=goal, energy=energies[-1])
+        film.add(moment, f"{time:.1f} s", painter.paint(latents[0]).numpy())
+    return Recording(
+        episode=episode, times=times, energies=np.array(energies), goals=goals, film=film
+    )
+
+
+def _between(bag: Path, start: float, end: float) -> Episode:
+    """The recording from one stamp to another; where frames are missing, with fewer."""
+    reader = read_bag(bag)
+    stamps = reader.trajectory.stamps
+    grid = np.arange(max(start, stamps[0]), min(end, stamps[-1]), PERIOD)
+    return reader.select(np.unique(np.searchsorted(stamps, grid))).load()
