@@ -1,11 +1,13 @@
 """Each condition changes what it names, and nothing else."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 pytest.importorskip("vjepa_sim.scene", reason="vjepa_sim is not here")
 
-from vjepa_ros.evaluation.conditions import CONDITIONS
+from vjepa_ros.evaluation.conditions import CONDITIONS, with_camera_turned
 from vjepa_sim.tasks import make_task
 
 SEED = 5910
@@ -71,6 +73,23 @@ def test_camera_is_moved_by_two_centimetres_and_three_degrees(scene, plain):
     cosine = (np.trace(pose[:3, :3] @ plain["camera"][:3, :3].T) - 1) / 2
     assert moved == pytest.approx(0.02, abs=1e-6)
     assert np.degrees(np.arccos(cosine)) == pytest.approx(3.0, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", ["plain", "distractors"])
+def test_a_turned_camera_goes_around_the_table_in_goal_and_run(scene, name):
+    before = CONDITIONS[name]
+    poses = []
+    for condition in (before, with_camera_turned(before, 30.0)):
+        condition.begin(scene, PICK_PLACE, SEED, "single")
+        poses.append(scene.camera().pose)
+    straight, turned = poses
+    angles = [np.degrees(np.arctan2(*pose[1::-1, 2])) for pose in poses]  # of the view, level
+    assert (angles[1] - angles[0]) % 360 == pytest.approx(30.0)
+    assert turned[2, 3] == pytest.approx(straight[2, 3])
+    assert np.linalg.norm(turned[:2, 3] - straight[:2, 3]) > 0.3
+    goals = with_camera_turned(before, 30.0).at_goals(SEED)
+    assert goals.displacement.orbit == 30.0
+    assert replace(goals, displacement=before.at_goals(SEED).displacement) == before.at_goals(SEED)
 
 
 def test_distractors_are_others_than_in_the_goal_and_leave_the_place_free(scene):

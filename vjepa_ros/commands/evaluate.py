@@ -33,6 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="sub-goal pictures: paper is V-JEPA 2's schedule, single the end alone [%(default)s]",
     )
     parser.add_argument("--condition", choices=CONDITIONS, default="plain", help="[%(default)s]")
+    parser.add_argument(
+        "--turn",
+        type=float,
+        default=0.0,
+        metavar="DEGREES",
+        help="lead the camera around the table so far, counter-clockwise [0]",
+    )
     parser.add_argument("--episodes", type=int, default=20, help="[%(default)s]")
     parser.add_argument(
         "--seed", type=int, default=7000, help="of the first episode's scene [%(default)s]"
@@ -46,6 +53,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     planner = parser.add_argument_group("planner, where it shall differ from --planner")
     planner.add_argument("--weights", type=Path, default=SHIPPED_WEIGHTS, help="[the shipped ones]")
     planner.add_argument("--planner", choices=PLANNERS, default="tiny", help="[%(default)s]")
+    planner.add_argument(
+        "--axes", type=Path, metavar="FILE", help="what `vjepa-ros calibrate` found for this camera"
+    )
     planner.add_argument("--solver", choices=(*SOLVERS, *PRESETS))
     planner.add_argument("--samples", type=int)
     planner.add_argument("--iterations", type=int)
@@ -60,6 +70,8 @@ def run(arguments: argparse.Namespace) -> int:
         object=arguments.object,
         goals=arguments.goals,
         condition=arguments.condition,
+        turn=arguments.turn,
+        axes=arguments.axes,
         episodes=arguments.episodes,
         seed=arguments.seed,
         weights=arguments.weights,
@@ -88,6 +100,8 @@ def _check(arguments: argparse.Namespace) -> None:
         raise UserError(
             f"--weights {arguments.weights}: no such file; `make weights` makes the shipped ones"
         )
+    if not -180 <= arguments.turn <= 180:
+        raise UserError(f"--turn {arguments.turn:g}: expected degrees, -180 to 180")
     if arguments.json and not arguments.json.parent.is_dir():
         raise UserError(f"--json {arguments.json}: expected a file in a folder that exists")
 
@@ -111,6 +125,7 @@ def _table(report: Report) -> str:
     rows = {
         "task": f"{about.task} {about.object}, {about.goals} goals",
         "condition": f"{about.condition}: {CONDITIONS[about.condition].summary}",
+        "camera": f"turned by {about.turn:g}°, axes {about.axes or 'as they are'}",
         "weights": report.weights_identity,
         "planner": f"{planner.solver} {planner.samples} × {planner.iterations}, "
         f"horizon {planner.horizon}, {planner.objective}",

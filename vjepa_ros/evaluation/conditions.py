@@ -36,6 +36,23 @@ class Condition:
         return episode
 
 
+def with_camera_turned(condition: Condition, degrees: float) -> Condition:
+    """With the camera led around the table: about the vertical through what it looks at."""
+
+    def turned(config_of: Callable[[int], SceneConfig]) -> Callable[[int], SceneConfig]:
+        def config(seed: int) -> SceneConfig:
+            before = config_of(seed)
+            return replace(before, displacement=replace(before.displacement, orbit=degrees))
+
+        return config
+
+    return replace(
+        condition,
+        at_goals=turned(condition.at_goals),
+        in_run=condition.in_run and turned(condition.in_run),
+    )
+
+
 def _clear_the_place(episode: Episode) -> None:
     """Draw the distractors anew until none stands where the object shall go."""
     scene = episode.scene

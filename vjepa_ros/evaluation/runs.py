@@ -8,11 +8,13 @@ from typing import Any
 import torch
 
 from vjepa_ros.episodes.workers import good_ones, run_all
-from vjepa_ros.evaluation.conditions import CONDITIONS
+from vjepa_ros.evaluation.conditions import CONDITIONS, with_camera_turned
 from vjepa_ros.evaluation.statistics import median_and_p95, wilson_interval
 from vjepa_ros.evaluation.trials import Trial, look_with, run_trial
 from vjepa_ros.evaluation.video import Film
-from vjepa_ros.planning.loading import load_world_model
+from vjepa_ros.planning.axes import AxesTurned, load_axes
+from vjepa_ros.planning.loading import Loaded, load_world_model
+from vjepa_ros.planning.mpc import CostModel
 from vjepa_ros.planning.planners import PlannerConfig
 from vjepa_ros.robots import load_robot
 from vjepa_sim.scene import Scene
@@ -29,6 +31,8 @@ class Evaluation:
     object: str = "cube"
     goals: str = "dense"  # schedule of sub-goal pictures
     condition: str = "plain"
+    turn: float = 0.0  # degrees that the camera is led around the table
+    axes: Path | None = None  # what `vjepa-ros calibrate` found
     episodes: int = 20
     seed: int = 7000  # of the first episode; the others follow
     weights: Path
@@ -59,6 +63,8 @@ class Report:
             "object": about.object,
             "goals": about.goals,
             "condition": about.condition,
+            "turn": about.turn,
+            "axes": None if about.axes is None else str(about.axes),
             "seed": about.seed,
             "episodes": len(trials),
             "successes": self.successes,
@@ -82,25 +88,26 @@ def evaluate(
     evaluation: Evaluation, *, workers: int | None = None, videos: Path | None = None
 ) -> Report:
     """Run all trials; `videos` is a folder for one film each."""
-    identity = load_world_model(evaluation.weights).identity
+    loaded = load_world_model(evaluation.weights)
+    _as_seen(loaded, evaluation.axes)  # what is wrong is said now
     seeds = range(evaluation.seed, evaluation.seed + evaluation.episodes)
     jobs = [(evaluation, seed, videos) for seed in seeds]
     results = run_all(_run_one, jobs, workers=workers, title=evaluation.task)
     done = [trial for _, trial in good_ones(results, [], skip_bad=False)]
     trials = sorted(done, key=lambda trial: trial.seed)
-    return Report(evaluation=evaluation, weights_identity=identity, trials=trials)
+    return Report(evaluation=evaluation, weights_identity=loaded.identity, trials=trials)
 
 
 def _run_one(job: tuple[Evaluation, int, Path | None]) -> Trial:
     evaluation, seed, videos = job
     torch.set_num_threads(1)  # the bits of a sum may depend on how many threads share it
     loaded = load_world_model(evaluation.weights)
-    condition = CONDITIONS[evaluation.condition]
+    condition = with_camera_turned(CONDITIONS[evaluation.condition], evaluation.turn)
     episode = condition.begin(_scene(), evaluation.make_task(), seed, evaluation.goals)
     film = Film([goal.observation.rgb for goal in episode.goals])
     trial = run_trial(
         episode,
-        world_model=loaded.world_model,
+        world_model=_as_seen(loaded, evaluation.axes),
         look=look_with(loaded.world_model.encode),
         planner=evaluation.planner,
         robot=load_robot("sim"),
@@ -111,6 +118,12 @@ def _run_one(job: tuple[Evaluation, int, Path | None]) -> Trial:
     if videos:
         film.write(videos / f"{evaluation.task}_{seed}.mp4", trial)
     return trial
+
+
+def _as_seen(loaded: Loaded, axes: Path | None) -> CostModel:
+    if axes is None:
+        return loaded.world_model
+    return AxesTurned(loaded.world_model, load_axes(axes, loaded.identity))
 
 
 @functools.cache
