@@ -14,6 +14,7 @@ COMMANDS = {
     "train": "train a world model on episodes, fine-tune the published one, report how good it is",
     "run": "bring up the nodes, with the simulation or a real arm, without ros2 launch",
     "demo": "the simulated arm picks and places to a goal: film, report and recording",
+    "calibrate": "find how motions look turned to the model from where the camera stands",
     "evaluate": "count how often the simulated arm reaches its goal, closed loop",
     "landscape": "map the energies of actions around a recorded step, as a picture",
 }
