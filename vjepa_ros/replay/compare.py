@@ -1,0 +1,130 @@
+"""What moved from one run to another, and whether it is more than chance.
+
+The same steps of the same recordings are compared. Steps that follow each other are alike, so
+what is drawn again and again for the confidence intervals is not single steps but blocks of them
+(a moving scene forgets itself within a few seconds), the same blocks of both runs.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vjepa_ros.replay.figures import Terms, better, figure, terms_of
+from vjepa_ros.replay.gates import Bounds
+from vjepa_ros.replay.results import Replay
+
+BLOCK = 8  # steps
+_DRAWS = 2000
+_INTERVAL = (2.5, 97.5)  # percentiles
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """Of one figure, over the steps that both runs have; low and high span 95 %."""
+
+    name: str
+    before: float
+    after: float
+    low: float
+    high: float
+    blocks: int  # one alone says nothing about chance: the interval is infinite
+
+    @property
+    def difference(self) -> float:
+        return self.after - self.before
+
+    @property
+    def verdict(self) -> str:
+        """Nothing, where chance may have done it."""
+        if self.low <= 0 <= self.high:
+            return ""
+        match better(self.name):
+            case "same":
+                return "moved"
+            case good:
+                return "better" if (self.difference < 0) == (good == "low") else "WORSE"
+
+    def broken(self, bounds: Bounds) -> str | None:
+        """The limit that the whole interval is beyond: chance alone does not break a bound."""
+        bound = bounds.get(self.name)
+        if bound is None:
+            return None
+        if bound.max is not None and self.low > bound.max:
+            return f"max {bound.max:g}"
+        if bound.min is not None and self.high < bound.min:
+            return f"min {bound.min:g}"
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    changes: list[Change]
+    episodes: int  # in both runs
+    unpaired: list[str]  # names of episodes that only one run could score
+    settings: dict[str, tuple[object, object]]  # that differ, before and after
+
+
+def compare(before: Replay, after: Replay, *, seed: int = 0) -> Comparison:
+    ours = {episode.name: terms_of(episode) for episode in before.episodes}
+    others = {episode.name: terms_of(episode) for episode in after.episodes}
+    both = [name for name in ours if name in others]
+    figures = list(dict.fromkeys(name for episode in both for name in ours[episode]))
+    changes = []
+    for name in figures:
+        pairs = [
+            (ours[episode][name], others[episode][name])
+            for episode in both
+            if name in ours[episode] and name in others[episode]
+        ]
+        blocks = np.array([block for pair in pairs for block in _blocks(*pair)]).reshape(-1, 4)
+        if len(blocks):
+            changes.append(_change(name, blocks, np.random.default_rng(seed)))
+    old, new = asdict(before.settings), asdict(after.settings)
+    return Comparison(
+        changes=changes,
+        episodes=len(both),
+        unpaired=sorted(ours.keys() ^ others.keys()),
+        settings={key: (old[key], new[key]) for key in old if old[key] != new[key]},
+    )
+
+
+def _blocks(before: Terms, after: Terms) -> Iterator[Sequence[float]]:
+    """For each block of common steps the sums of the terms: over and under, before and after."""
+    _, mine, others = np.intersect1d(before.steps, after.steps, return_indices=True)
+    columns = np.stack(
+        (before.over[mine], before.under[mine], after.over[others], after.under[others]), -1
+    )
+    for start in range(0, len(columns), BLOCK):
+        yield columns[start : start + BLOCK].sum(0)
+
+
+def _change(name: str, blocks: NDArray[np.float64], random: np.random.Generator) -> Change:
+    """From blocks [N, 4] of sums."""
+    over, under, over_after, under_after = blocks.sum(0)
+    low, high = -np.inf, np.inf
+    if len(blocks) > 1:
+        low, high = np.percentile(_differences(name, blocks, random), _INTERVAL)
+    return Change(
+        name=name,
+        before=figure(name, over, under),
+        after=figure(name, over_after, under_after),
+        low=float(low),
+        high=float(high),
+        blocks=len(blocks),
+    )
+
+
+def _differences(
+    name: str, blocks: NDArray[np.float64], random: np.random.Generator
+) -> list[float]:
+    """Of as many runs as are drawn, each of N blocks with replacement."""
+    found = []
+    for _ in range(_DRAWS):
+        over, under, over_after, under_after = blocks[
+            random.integers(len(blocks), size=len(blocks))
+        ].sum(0)
+        if under > 0 and under_after > 0:
+            found.append(figure(name, over_after, under_after) - figure(name, over, under))
+    return found

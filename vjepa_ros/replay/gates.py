@@ -1,0 +1,244 @@
+"""Bounds that the figures of a replay must keep, and what to say where they do not.
+
+A gate is a YAML file of up to three sections. `run` bounds the figures of all episodes together,
+`episode` those of each by itself, `diff` by how much they may move between two runs:
+
+    run:
+      prediction.1.ratio_to_copy_last: {max: 0.8}
+    episode:
+      clock.frame_period: {min: 0.2, max: 0.3}
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from vjepa_ros.errors import UserError
+from vjepa_ros.replay.figures import Terms, better, names, terms_of
+from vjepa_ros.replay.results import EpisodeResult, Figures, Replay
+
+SECTIONS = ("run", "episode", "diff")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bound:
+    min: float | None = None
+    max: float | None = None
+
+    def broken_by(self, value: float) -> str | None:
+        """Which limit a value is beyond, as a person reads it."""
+        if self.max is not None and not value <= self.max:
+            return f"max {self.max:g}"
+        if self.min is not None and not value >= self.min:
+            return f"min {self.min:g}"
+        return None
+
+    def worst_step(self, terms: Terms) -> tuple[float, int]:
+        """How far beyond the limit the worst step takes the figure, and which step it is."""
+        if self.max is not None and (self.min is None or terms.value > self.max):
+            return terms.worst(self.max, above=True)
+        assert self.min is not None
+        return terms.worst(self.min, above=False)
+
+
+Bounds = Mapping[str, Bound]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    run: Bounds = field(default_factory=dict)
+    episode: Bounds = field(default_factory=dict)
+    diff: Bounds = field(default_factory=dict)
+
+
+def read_gate(path: Path) -> Gate:
+    try:
+        found = yaml.safe_load(path.read_text())
+        return Gate(**{section: _bounds(*item) for section, item in _sections(found)})
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UserError(f"{path}: {error}") from error
+
+
+def _sections(found: Any) -> Iterator[tuple[str, tuple[str, Any]]]:
+    for section, bounds in _mapping("the file", found).items():
+        if section not in SECTIONS:
+            raise ValueError(f"unknown section {section!r}, expected {', '.join(SECTIONS)}")
+        yield section, (section, bounds)
+
+
+def _bounds(section: str, found: Any) -> dict[str, Bound]:
+    bounds = {}
+    for name, limits in _mapping(section, found).items():
+        if better(str(name)) is None:
+            raise ValueError(f"{section}: unknown figure {name!r}, expected {', '.join(names())}")
+        bounds[name] = _bound(f"{section}: {name}", limits)
+    return bounds
+
+
+def _bound(key: str, found: Any) -> Bound:
+    limits = _mapping(key, found)
+    if not limits or set(limits) - {"min", "max"}:
+        raise ValueError(f"{key} has {', '.join(map(str, limits)) or 'nothing'}, expected min, max")
+    for limit, value in limits.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+            raise ValueError(f"{key}: {limit} is {value!r}, expected a number")
+    bound = Bound(**limits)
+    if bound.min is not None and bound.max is not None and bound.min > bound.max:
+        raise ValueError(f"{key}: min {bound.min:g} is more than max {bound.max:g}")
+    return bound
+
+
+def _mapping(key: str, found: Any) -> dict[Any, Any]:
+    if not isinstance(found, dict):
+        raise ValueError(f"{key} is {found!r}, expected keys with values")
+    return found
+
+
+# --- checking ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True)
+class Violation:
+    """A bound that was not kept, with the episode and step that are most to blame."""
+
+    name: str
+    problem: str
+    episode: str | None = None
+    step: int | None = None
+    frame: int | None = None
+
+    def __str__(self) -> str:
+        where = "" if self.episode is None else f"{self.episode}, step {self.step} "
+        where += "" if self.frame is None else f"(frame {self.frame}): "
+        return f"{where}{self.name} {self.problem}"
+
+
+def check(gate: Gate, replay: Replay) -> list[Violation]:
+    terms = [(episode, terms_of(episode)) for episode in replay.episodes]
+    violations: list[Violation] = []
+    for name, bound in gate.run.items():
+        having = [(episode, found[name]) for episode, found in terms if name in found]
+        violations += _of_run(name, bound, replay.figures, having)
+    for name, bound in gate.episode.items():
+        having = [(episode, found[name]) for episode, found in terms if name in found]
+        violations += [] if having else [_unmeasured(name)]
+        violations += [one for pair in having for one in _of_episode(name, bound, *pair)]
+    return violations
+
+
+def _of_run(
+    name: str, bound: Bound, figures: Figures, having: Sequence[tuple[EpisodeResult, Terms]]
+) -> Iterator[Violation]:
+    if not having:
+        yield _unmeasured(name)
+    elif limit := bound.broken_by(figures[name]):
+        worst, terms = max(having, key=lambda pair: bound.worst_step(pair[1])[0])
+        problem = f"of the run is {figures[name]:.4g}, bound {limit}"
+        yield _at_worst(name, problem, bound, worst, terms)
+
+
+def _of_episode(
+    name: str, bound: Bound, episode: EpisodeResult, terms: Terms
+) -> Iterator[Violation]:
+    value = episode.figures[name]
+    if limit := bound.broken_by(value):
+        problem = f"of the episode is {value:.4g}, bound {limit}"
+        yield _at_worst(name, problem, bound, episode, terms)
+
+
+def _at_worst(
+    name: str, problem: str, bound: Bound, episode: EpisodeResult, terms: Terms
+) -> Violation:
+    _, step = bound.worst_step(terms)
+    return Violation(
+        name=name, problem=problem, episode=episode.name, step=step, frame=episode.frames[step]
+    )
+
+
+def _unmeasured(name: str) -> Violation:
+    """A bound on what nobody measures would be kept for ever."""
+    return Violation(name=name, problem="has a bound, but no episode has this figure")
+
+
+# --- making one --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Margin:
+    """What a figure may get worse by: a share of its value and a number."""
+
+    share: float = 0.0
+    number: float = 0.0
+
+    def around(self, name: str, low: float, high: float) -> Bound:
+        """For values from low to high; a figure may get better as much as it likes."""
+        below, above = low - self._of(low), high + self._of(high)
+        match better(name):
+            case "low":
+                return Bound(max=_rounded(above))
+            case "high":
+                return Bound(min=_rounded(below))
+        return Bound(min=_rounded(below), max=_rounded(above))
+
+    def _of(self, value: float) -> float:
+        return self.share * abs(value) + self.number
+
+
+_RUN_MARGINS = {
+    **{f"prediction.{ahead}.ratio_to_copy_last": _Margin(share=0.05) for ahead in range(1, 9)},
+    **{f"prediction.{ahead}.error": _Margin(share=0.05) for ahead in range(1, 9)},
+    "energy.monotony": _Margin(number=0.1),
+    "energy.rank": _Margin(number=0.05),
+    "plan.error_cm": _Margin(share=0.2),
+    "plan.gripper_agreement": _Margin(number=0.1),
+    "plan.gripper_moves_agreement": _Margin(number=0.3),
+    "plan.score": _Margin(number=8),
+}
+_EPISODE_MARGINS = {
+    "prediction.1.ratio_to_copy_last": _Margin(share=0.15),
+    "clock.frame_period": _Margin(share=0.1),
+    "clock.stamped.step_cm": _Margin(share=0.5),
+}
+
+
+def gate_around(replay: Replay) -> Gate:
+    """The bounds that this run keeps with some room, and a run that is worse does not."""
+    if not replay.episodes:
+        raise UserError("no episode could be scored: there is nothing to put a gate around")
+    run = {
+        name: margin.around(name, replay.figures[name], replay.figures[name])
+        for name, margin in _RUN_MARGINS.items()
+        if name in replay.figures
+    }
+    episode = {}
+    for name, margin in _EPISODE_MARGINS.items():
+        values = [one.figures[name] for one in replay.episodes if name in one.figures]
+        if values:
+            episode[name] = margin.around(name, min(values), max(values))
+    return Gate(run=run, episode=episode)
+
+
+def write_gate(path: Path, gate: Gate, replay: Replay) -> None:
+    settings = replay.settings
+    lines = [
+        f"# Around a run of {len(replay.episodes)} episodes with {settings.weights} "
+        f"({settings.arithmetic}), seed {settings.seed}."
+    ]
+    for section in SECTIONS:
+        bounds: Bounds = getattr(gate, section)
+        lines += [f"{section}:"] if bounds else []
+        for name, bound in bounds.items():
+            limits = [
+                f"{limit}: {value:g}"
+                for limit in ("min", "max")
+                if (value := getattr(bound, limit)) is not None
+            ]
+            lines.append(f"  {name}: {{{', '.join(limits)}}}")
+    path.write_text("\n".join(lines) + "\n")
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.4g}")

@@ -1,0 +1,185 @@
+"""Many recordings replayed by as many processes as wanted."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vjepa_ros.conventions import POSITION
+from vjepa_ros.episodes.episode import EpisodeReader
+from vjepa_ros.episodes.files import EpisodeError
+from vjepa_ros.episodes.library import find_episodes, layout_of, open_episode
+from vjepa_ros.episodes.workers import run_all
+from vjepa_ros.planning.loading import Loaded, load_world_model
+from vjepa_ros.planning.planners import PlannerConfig
+from vjepa_ros.replay import metrics
+from vjepa_ros.replay.clocks import CLOCKS, Clock, at_steps, frames_by
+from vjepa_ros.replay.figures import figures_of
+from vjepa_ros.replay.metrics import Method, Scores
+from vjepa_ros.replay.results import (
+    Broken,
+    ClockFigures,
+    Clocks,
+    EpisodeResult,
+    Replay,
+    Settings,
+)
+
+_CLOCK_STEPS = 50  # of an episode, on which its two clocks are compared
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayConfig:
+    """What is asked for; None takes what the weights were trained with."""
+
+    weights: Path
+    device: str = "cpu"
+    seed: int = 0
+    clock: Clock = "stamped"
+    step_period: float | None = None  # seconds
+    nominal_rate: float | None = None  # frames a second by the nominal clock; None: one a step
+    horizon: int | None = None
+    samples_ranked: int = 64
+    plan_every: int | None = 1  # steps; None: nothing is planned or ranked
+    planner: PlannerConfig = field(default_factory=PlannerConfig)
+    opening: dict[str, Any] = field(default_factory=dict)  # of open_episode
+
+    def settings(self) -> Settings:
+        loaded = load_world_model(self.weights, self.device)
+        dtype = str(loaded.world_model.dtype).removeprefix("torch.")
+        return Settings(
+            weights=loaded.identity,
+            arithmetic=f"{dtype} on {self.device}",
+            seed=self.seed,
+            clock=self.clock,
+            step_period=self.step_period or loaded.config.step_period,
+            nominal_rate=self.nominal_rate,
+            horizon=self.horizon or loaded.world_model.reach,
+            samples_ranked=self.samples_ranked,
+            plan_every=self.plan_every,
+            planner=asdict(self.planner),
+        )
+
+    def method(self) -> Method:
+        return Method(
+            horizon=self.settings().horizon,
+            plan_every=self.plan_every,
+            planner=self.planner,
+            samples_ranked=self.samples_ranked,
+            seed=self.seed,
+        )
+
+
+def replay(config: ReplayConfig, sources: Sequence[Path], *, workers: int | None = None) -> Replay:
+    """Every episode at or under the sources; those that cannot be scored are told apart."""
+    settings = config.settings()
+    _check_reach(settings, load_world_model(config.weights, config.device))
+    paths = named_episodes(sources)
+    results = dict(
+        run_all(partial(_replay_one, config), list(paths), workers=workers, title="replay")
+    )
+    good, broken = [], []
+    for path, name in paths.items():
+        result = results[path]
+        if isinstance(result, EpisodeError):
+            broken.append(Broken(name=name, path=str(path), reason=str(result)))
+        else:
+            good.append(replace(result, name=name))
+    return Replay(settings=settings, episodes=good, broken=broken, figures=figures_of(good))
+
+
+def named_episodes(sources: Sequence[Path]) -> dict[Path, str]:
+    """Each episode at or under some paths, and its path below what they have in common."""
+    bases = [source.parent if layout_of(source) else source for source in sources]
+    base = os.path.commonpath([one.absolute() for one in bases])
+    found = [path for source in sources for path in (list(find_episodes(source)) or [source])]
+    return {path: os.path.relpath(path.absolute(), base) for path in found}
+
+
+def _check_reach(settings: Settings, loaded: Loaded) -> None:
+    """A horizon too long is the settings' fault, not that of every episode."""
+    reach = loaded.world_model.reach
+    for name, horizon in (
+        ("horizon", settings.horizon),
+        ("planner horizon", settings.planner["horizon"]),
+    ):
+        if horizon > reach:
+            raise ValueError(f"{name} is {horizon}, but {loaded.identity} was trained for {reach}")
+
+
+# --- one episode -------------------------------------------------------------------------
+
+
+def _replay_one(config: ReplayConfig, path: Path) -> EpisodeResult:
+    torch.set_num_threads(1)  # the bits of a sum may depend on how many threads share it
+    recording = open_episode(path, **config.opening)
+    try:
+        return _score(config, recording)
+    except ValueError as error:
+        raise EpisodeError(path, "replay", str(error)) from error
+
+
+def _score(config: ReplayConfig, recording: EpisodeReader) -> EpisodeResult:
+    loaded = load_world_model(config.weights, config.device)
+    period = config.step_period or loaded.config.step_period
+    frames = frames_by(config.clock, recording.trajectory.stamps, period, config.nominal_rate)
+    reader = at_steps(recording, frames)
+    scores = metrics.score(reader, loaded.world_model, config.method())
+    episode = EpisodeResult(
+        name=recording.path.name,
+        path=str(recording.path),
+        task=recording.trajectory.task,
+        frames=frames.tolist(),
+        stamps=reader.trajectory.stamps.tolist(),
+        goal=len(frames) - 1,
+        goal_energy=scores.goal_energy,
+        prediction=scores.prediction,
+        plan=scores.plan,
+        surprise=scores.surprise,
+        clocks=_clocks(config, recording, frames, scores),
+        figures={},
+    )
+    return replace(episode, figures=figures_of([episode]))
+
+
+def _clocks(
+    config: ReplayConfig, recording: EpisodeReader, scored: NDArray[np.int64], scores: Scores
+) -> Clocks:
+    figures = {clock: _clock(clock, config, recording, scored, scores) for clock in CLOCKS}
+    return Clocks(frame_period=recording.trajectory.step_period, **figures)
+
+
+def _clock(
+    clock: Clock,
+    config: ReplayConfig,
+    recording: EpisodeReader,
+    scored: NDArray[np.int64],
+    scores: Scores,
+) -> ClockFigures | None:
+    """The first steps by one clock; None where it finds no steps."""
+    loaded = load_world_model(config.weights, config.device)
+    period = config.step_period or loaded.config.step_period
+    try:
+        frames = frames_by(clock, recording.trajectory.stamps, period, config.nominal_rate)
+        reader = at_steps(recording, frames[: _CLOCK_STEPS + 1])
+    except ValueError:
+        return None
+    if not np.array_equal(frames, scored):
+        method = replace(config.method(), horizon=1, plan_every=None)
+        scores = metrics.score(reader, loaded.world_model, method)
+    steps = len(reader) - 1
+    model, copy_last = (
+        sum(errors[0][:steps]) for errors in (scores.prediction.model, scores.prediction.copy_last)
+    )
+    ways = np.linalg.norm(reader.trajectory.actions[:, POSITION], axis=1)
+    return ClockFigures(
+        steps=steps,
+        step_cm=100 * float(np.median(ways)),
+        ratio_to_copy_last=model / copy_last if copy_last > 0 else None,
+    )
