@@ -1,14 +1,74 @@
-"""A robot, poses, and the judge of a stream of targets."""
+"""A gate with a slow arm behind it, poses, and the judge of a stream of targets."""
 
+import itertools
 import math
 
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from vjepa_ros.conventions import ACTION_NAMES
 from vjepa_ros.gate.audit import violations
+from vjepa_ros.gate.gate import Delta, Gate, GateConfig
 from vjepa_ros.gate.pose import Pose
 from vjepa_ros.robots import load_robot
+
+PERIOD = 0.01
+PLANNER = b"planner"
+
+
+class Rig:
+    """A gate, a clock, and an arm that follows its targets late, sagging by `sag` metres."""
+
+    def __init__(self, robot, pose, sag=0.0, watch_mode=False, **config):
+        self.gate = Gate(robot, GateConfig(**config), watch_mode=watch_mode)
+        self.base = robot.base_frame
+        self.now, self.pose, self.sag, self.width = 100.0, pose, sag, 0.08
+        self.alive = {"pose", "fingers", "camera"}
+        self.sequence = itertools.count(1)
+        self.targets = []
+        self.pass_time(0.05)
+
+    def pass_time(self, seconds):
+        for _ in range(round(seconds / PERIOD)):
+            self.now += PERIOD
+            if "pose" in self.alive:
+                self.gate.observe_pose(self.pose, self.now, self.now)
+            if "fingers" in self.alive:
+                self.gate.observe_fingers(self.width, self.now, self.now)
+            if "camera" in self.alive:
+                picture = "frozen" if "frozen" in self.alive else self.now
+                self.gate.observe_image(self.now, picture, self.now)
+            target = self.gate.tick(self.now)
+            if target is not None:
+                self.targets.append(target)
+                self._follow(target)
+
+    def _follow(self, target):
+        wanted = target.pose.position - (0, 0, self.sag)
+        position = self.pose.position + 0.2 * (wanted - self.pose.position)
+        self.pose = Pose(position, target.pose.rotation)
+
+    def send(self, publishers=(PLANNER,), age=0.0, **values):
+        how = {
+            "frame": self.base,
+            "image_stamp": self.now - age,
+            "sequence": next(self.sequence),
+            "duration": 0.5,
+        }
+        how |= {name: values.pop(name) for name in list(values) if name not in ACTION_NAMES}
+        numbers = [values.get(name, 0.0) for name in ACTION_NAMES]
+        return self.gate.command(Delta(action=numbers, **how), publishers, self.now)
+
+    def status(self):
+        return self.gate.status(self.now)
+
+    def holds_still(self, seconds=0.5):
+        """Whether the targets, once braked, stay where they are."""
+        self.pass_time(0.27)
+        position = self.targets[-1].pose.position
+        self.pass_time(seconds)
+        return self.targets[-1].pose.position == pytest.approx(position, abs=1e-9)
 
 
 @pytest.fixture(scope="session")
@@ -42,3 +102,13 @@ def judge(limits):
             assert violations(stamps, positions, quaternions, limits) == []
 
     return judge
+
+
+@pytest.fixture(scope="session")
+def make_rig(robot, make_pose):
+    return lambda pose=None, **how: Rig(robot, pose or make_pose(), **how)
+
+
+@pytest.fixture
+def rig(make_rig):
+    return make_rig()

@@ -19,15 +19,17 @@ from vjepa_ros.gate.limits import confine, limit_action, tilt
 from vjepa_ros.gate.pose import Pose, PoseHistory
 from vjepa_ros.gate.rotations import z_axis
 from vjepa_ros.gate.stream import Target, TargetStream
-from vjepa_ros.gate.watchdog import Watchdog
+from vjepa_ros.gate.watchdog import FrozenCamera, Watchdog
 from vjepa_ros.robots import Robot
 from vjepa_ros.status import Status
 
+HINDRANCE = "hindrance"  # of the status' values: why no action is taken, or nothing
 CLOCK_TOLERANCE = 0.05  # seconds that a stamp may lie in the future
 
 # Where the arm may stand outside its limits, by noise and sag, and still be taken up.
 _START_SLACK = 0.01  # metres and radians
 _TWIST_SETTLE = 0.25  # seconds, well above the latency of a measured pose
+_FAREWELLS = 5  # times that the last target is sent before silence: one message may get lost
 
 # franka_msgs/FrankaRobotState: robot_mode.
 MOVING_MODE = 2
@@ -84,10 +86,13 @@ class Gate:
         self._state_watches = [self._pose_watch, *([self._mode_watch] if watch_mode else [])]
         self._finger_watch = Watchdog("finger position", config.max_state_age)
         self._camera_watch = Watchdog("camera image", config.max_camera_age)
+        self._frozen_camera = FrozenCamera()
         self._deadman_watch = Watchdog("deadman signal", config.max_deadman_age)
         self._deadman_pressed = False
         self._mode = MOVING_MODE
         self._intruders: list[str] = []
+        self._planners = 0
+        self._left, self._farewells = False, 0
         self._stopped = self._pose_fault = self._gripper_fault = ""
         self._publisher: Hashable = None
         self._sequence = 0
@@ -115,8 +120,12 @@ class Gate:
         self._closedness = float(conventions.closedness_from_width(measured, max_width))
         self._finger_watch.feed(stamp, now)
 
-    def observe_image(self, stamp: float, now: float) -> None:
+    def observe_image(self, stamp: float, fingerprint: Hashable, now: float) -> None:
+        """fingerprint is the same for pictures that are the same, pixel by pixel."""
         self._camera_watch.feed(stamp, now)
+        pose = self._history.at(stamp, self._config.max_state_age)
+        if pose is not None:
+            self._frozen_camera.feed(fingerprint, pose.position)
 
     def observe_deadman(self, pressed: bool, now: float) -> None:
         self._deadman_pressed = pressed
@@ -131,6 +140,10 @@ class Gate:
     def observe_intruders(self, names: list[str]) -> None:
         """Other nodes that publish targets: two masters would tear at the arm."""
         self._intruders = names
+
+    def observe_planners(self, count: int) -> None:
+        """How many nodes publish actions: of two, none is right."""
+        self._planners = count
 
     def command(self, delta: Delta, publishers: Sequence[Hashable], now: float) -> float | None:
         """Head for the action's goal; the gripper's new position, None to leave it as it is.
@@ -153,6 +166,14 @@ class Gate:
         """Come to rest and wait for the next action."""
         if self._stream is not None:
             self._stream.hold()
+
+    def leave(self) -> None:
+        """Come to rest, and send nothing from then on until `enter`."""
+        self._left = True
+
+    def enter(self) -> None:
+        """Start from where the arm is."""
+        self._left = False
 
     def stop(self, why: str) -> None:
         """Come to rest and refuse all actions until `resume`."""
@@ -178,33 +199,35 @@ class Gate:
     def at_rest(self) -> bool:
         return self._stream is None or self._stream.at_rest
 
+    @property
+    def silent(self) -> bool:
+        return self._stream is None
+
     def tick(self, now: float) -> Target | None:
         """The target to send; None if none is due, or the arm must be left alone."""
         blind = self._blind(now)
+        leaving = self._left or bool(blind)
         if self._stream is None:
-            if blind:
+            if leaving:
                 return None
             self._stream = self._start(now)
-        if blind or self._holds(now) or self._idle(now):
+        if leaving or self._holds(now) or self._idle(now):
             self._stream.hold()
         if self._robot.command == "twist" and not blind:
             self._stream.correct(self._history.newest())
         target = self._stream.advance(now)
-        if blind and self._stream.at_rest:
-            self._stream = None  # starts again from where the arm is then
         if target.stamp == self._sent_stamp:
             return None
         self._sent_stamp = target.stamp
+        self._farewells = self._farewells + 1 if leaving and self._stream.at_rest else 0
+        if self._farewells > _FAREWELLS:
+            self._stream = None  # starts again from where the arm is then
         return target
-
-    def release(self) -> None:
-        """Send nothing from here on; the next tick starts from where the arm is then."""
-        self._stream = None
 
     def status(self, now: float) -> Status:
         """What the gate is doing, and why."""
         blind, holds = self._blind(now), self._holds(now)
-        values = self._values(now)
+        values = self._values(now) | {HINDRANCE: "; ".join(blind + holds)}
         if blind or self._stopped:
             message = f"stopped: {'; '.join(blind + holds)}"
             return Status(level="error", message=message, values=values)
@@ -249,9 +272,12 @@ class Gate:
     def _holds(self, now: float) -> list[str]:
         """Why the arm must stay where it is."""
         reasons = [self._stopped] if self._stopped else []
-        for watch in (self._finger_watch, self._camera_watch):
-            if complaint := watch.complaint(now):
-                reasons.append(complaint)
+        watches = (self._finger_watch.complaint(now), self._camera_watch.complaint(now))
+        reasons += [complaint for complaint in watches if complaint]
+        if complaint := self._frozen_camera.complaint():
+            reasons.append(complaint)
+        if self._planners > 1:
+            reasons.append(_too_many(self._planners))
         if self._config.deadman:
             complaint = self._deadman_watch.complaint(now)
             if complaint or not self._deadman_pressed:
@@ -281,7 +307,7 @@ class Gate:
     def _check(self, delta: Delta, publishers: Sequence[Hashable], now: float) -> None:
         config, base = self._config, self._robot.base_frame
         if len(publishers) != 1:
-            raise Refused(f"{len(publishers)} nodes publish actions, expected one")
+            raise Refused(_too_many(len(publishers)))
         known = publishers[0] == self._publisher
         last = self._sequence if known else 0
         if delta.sequence <= last:
@@ -338,6 +364,10 @@ class Gate:
         self._last_gripper = float(closedness)
         width = conventions.width_from_closedness(closedness, gripper.max_width)
         return gripper.command(float(width))
+
+
+def _too_many(planners: int) -> str:
+    return f"{planners} nodes publish actions, expected one"
 
 
 def _text(age: float | None) -> str:

@@ -1,4 +1,8 @@
-"""Says when something that should keep arriving does not."""
+"""Says when something that should keep arriving does not, or arrives without news."""
+
+from collections.abc import Hashable
+
+import numpy as np
 
 
 class Watchdog:
@@ -24,3 +28,31 @@ class Watchdog:
         if age > self.max_age:
             return f"newest {self.what} is {age:.2f} s old, limit {self.max_age:g} s"
         return None
+
+
+class FrozenCamera:
+    """A camera that looks at a moving arm and still shows the same, pixel by pixel.
+
+    At rest nothing may change, in simulation; a real camera's noise makes each picture new.
+    """
+
+    _FAR = 0.02  # metres that the tool cannot move unseen
+
+    def __init__(self) -> None:
+        self._fingerprint: Hashable = None
+        self._start = np.zeros(3)
+        self._moved = 0.0  # at most, since the picture changed
+
+    def feed(self, fingerprint: Hashable, tool: np.ndarray) -> None:
+        """tool is its position (3,) when the picture was taken."""
+        if fingerprint != self._fingerprint:
+            self._fingerprint, self._start, self._moved = fingerprint, tool, 0.0
+        self._moved = max(self._moved, float(np.linalg.norm(tool - self._start)))
+
+    def complaint(self) -> str | None:
+        if self._moved <= self._FAR:
+            return None
+        return (
+            f"the camera image has not changed while the tool moved {self._moved:.2f} m: "
+            "is the camera frozen?"
+        )

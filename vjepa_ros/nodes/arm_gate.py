@@ -10,28 +10,22 @@ import dataclasses
 import struct
 import sys
 import time
-from contextlib import ExitStack
+import zlib
 from typing import Any
 
 from control_msgs.action import GripperCommand
 from geometry_msgs.msg import PoseStamped, TwistStamped
-from rcl_interfaces.msg import SetParametersResult
 from rclpy.action import ActionClient
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.parameter import Parameter
-from rclpy.qos import QoSProfile
-from rclpy.timer import Timer
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 from vjepa_msgs.msg import EndEffectorDelta
 
 from vjepa_ros.conventions import ACTION_NAMES
-from vjepa_ros.errors import UserError
 from vjepa_ros.gate.gate import Delta, Gate, GateConfig, Refused
 from vjepa_ros.gate.stream import Target
 from vjepa_ros.nodes import stamps
-from vjepa_ros.nodes.diagnostics import Diagnostics
+from vjepa_ros.nodes.model_node import ModelNode
 from vjepa_ros.nodes.parameters import declare, declare_number
 from vjepa_ros.nodes.process import run_node
 from vjepa_ros.nodes.robot_side import RobotSide, qos
@@ -46,11 +40,11 @@ _NUMBERS = {
     "max_camera_age": (0.05, 30, "seconds without a new image after which the arm holds"),
     "max_deadman_age": (0.05, 5, "seconds that a deadman message is good for"),
 }
-_INTRUDER_PERIOD = 0.5
-_SUCCESS, _FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+_GRAPH_PERIOD = 0.5  # seconds between two looks at who publishes what
+_STAMP_END = 12  # bytes into a serialized image
 
 
-class ArmGate(LifecycleNode):
+class ArmGate(ModelNode):
     def __init__(self, **options: Any) -> None:
         super().__init__("arm_gate", **options)
         defaults = dataclasses.asdict(GateConfig())
@@ -59,73 +53,49 @@ class ArmGate(LifecycleNode):
         declare(self, "deadman", False, "move only while `deadman` (std_msgs/Bool) says true")
         declare(self, "dry_run", False, "publish on ~/shadow_target, and command nothing")
         declare(self, "robot", "sim", "robot YAML: a file, or a name in config/")
-        self.add_on_set_parameters_callback(self._refuse_late_changes)
-        self._resources = ExitStack()
-        self._configured = False
-        self._timer: Timer | None = None  # while the gate is active
 
-    # --- lifecycle -----------------------------------------------------------------------
+    # --- life ----------------------------------------------------------------------------
 
-    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        try:
-            self._set_up(load_robot(self.get_parameter("robot").value))
-        except UserError as error:
-            self.get_logger().error(str(error))
-            self._tear_down()
-            return _FAILURE
-        return _SUCCESS
-
-    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._look_for_intruders()
-        self._timer = self.create_timer(self._period, self._tick)
-        return _SUCCESS
-
-    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._come_to_rest()
-        return _SUCCESS
-
-    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._tear_down()
-        return _SUCCESS
-
-    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self._come_to_rest()
-        self._tear_down()
-        return _SUCCESS
-
-    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
-        return self.on_shutdown(state)
-
-    def _set_up(self, robot: Robot) -> None:
-        config = GateConfig(
-            **{name: self.get_parameter(name).value for name in (*_NUMBERS, "deadman")}
-        )
+    def set_up(self) -> None:
+        self._robot = robot = load_robot(self.value("robot"))
+        config = GateConfig(**{name: self.value(name) for name in (*_NUMBERS, "deadman")})
         mode_topic = robot.topics.franka_state
         mode_type = self._franka_state_type() if mode_topic else None
-        self._robot, self._period = robot, 1 / config.rate
+        self._period = 1 / config.rate
         self._gate = Gate(robot, config, watch_mode=mode_type is not None)
-        self._dry_run = self.get_parameter("dry_run").value
-        self._configured = True
+        self._dry_run = self.value("dry_run")
 
         self._target_type = PoseStamped if robot.command == "pose" else TwistStamped
         target = Topic(name="~/shadow_target") if self._dry_run else robot.topics.target
-        self._targets = self.create_publisher(self._target_type, target.name, qos(target))
-        self._resources.callback(self.destroy_publisher, self._targets)
+        self._targets = self.publisher(self._target_type, target.name, qos(target))
         self._gripper = ActionClient(self, GripperCommand, robot.gripper.action)
-        self._resources.callback(self._gripper.destroy)
+        self.resources.callback(self._gripper.destroy)
 
         self._listen(robot)
+        self._deltas = self.resolve_topic_name("ee_delta")
+        self.subscribe(EndEffectorDelta, self._deltas, self._on_delta, 10)
         if config.deadman:
-            self._subscribe(Bool, "deadman", self._on_deadman)
+            self.subscribe(Bool, "deadman", self._on_deadman, 10)
         if mode_topic and mode_type:
-            self._subscribe(mode_type, mode_topic.name, self._on_franka_state, qos(mode_topic))
-        for name, answer in (("hold", self._hold), ("stop", self._stop), ("resume", self._resume)):
-            service = self.create_service(Trigger, f"~/{name}", answer)
-            self._resources.callback(self.destroy_service, service)
-        timer = self.create_timer(_INTRUDER_PERIOD, self._look_for_intruders)
-        self._resources.callback(self.destroy_timer, timer)
-        diagnostics = Diagnostics(self, self._status, hardware=robot.name)
-        self._resources.callback(diagnostics.destroy)
+            self.subscribe(mode_type, mode_topic.name, self._on_franka_state, qos(mode_topic))
+        self.serve(Trigger, "~/hold", self._hold)
+        self.serve(Trigger, "~/stop", self._stop)
+        self.serve(Trigger, "~/resume", self._resume)
+        timer = self.create_timer(_GRAPH_PERIOD, self._look_at_graph)
+        self.resources.callback(self.destroy_timer, timer)
+
+    def start(self) -> None:
+        self._look_at_graph()
+        self._gate.enter()
+        self._timer = self.create_timer(self._period, self._tick)
+
+    def stop(self) -> None:
+        """Returns when the arm is at rest."""
+        self.destroy_timer(self._timer)
+        self._gate.leave()
+        while not self._gate.silent:
+            self._tick()
+            time.sleep(self._period)
 
     def _listen(self, robot: Robot) -> None:
         gate = self._gate
@@ -136,19 +106,11 @@ class ArmGate(LifecycleNode):
             on_fingers=lambda width, stamp: gate.observe_fingers(width, stamp, stamps.now(self)),
             on_fault=gate.observe_bad_pose,
         )
-        self._resources.callback(robot_side.destroy)
+        self.resources.callback(robot_side.destroy)
         camera = robot.topics.camera
         image_type = CompressedImage if camera.compressed else Image
-        # Only its stamp counts, so the picture is never decoded.
-        self._subscribe(image_type, camera.name, self._on_image, qos(camera), raw=True)
-        self._deltas = self._subscribe(EndEffectorDelta, "ee_delta", self._on_delta)
-
-    def _subscribe(
-        self, kind: type, topic: str, callback: Any, profile: QoSProfile | int = 10, **how: Any
-    ) -> Any:
-        subscription = self.create_subscription(kind, topic, callback, profile, **how)
-        self._resources.callback(self.destroy_subscription, subscription)
-        return subscription
+        # What matters is when it was taken and that it changes: it is never decoded.
+        self.subscribe(image_type, camera.name, self._on_image, qos(camera), raw=True)
 
     def _franka_state_type(self) -> type | None:
         try:
@@ -160,27 +122,6 @@ class ArmGate(LifecycleNode):
             return None
         return FrankaRobotState
 
-    def _come_to_rest(self) -> None:
-        if self._timer is None:
-            return
-        self.destroy_timer(self._timer)
-        self._timer = None
-        self._gate.hold()
-        while not self._gate.at_rest:
-            self._tick()
-            time.sleep(self._period)
-        self._gate.release()
-
-    def _tear_down(self) -> None:
-        self._resources.close()
-        self._configured = False
-
-    def _refuse_late_changes(self, parameters: list[Parameter]) -> SetParametersResult:
-        if not self._configured or all(p.name == "use_sim_time" for p in parameters):
-            return SetParametersResult(successful=True)
-        reason = f"{parameters[0].name} is read by configure: clean up, set it, configure again"
-        return SetParametersResult(successful=False, reason=reason)
-
     # --- in ------------------------------------------------------------------------------
 
     def _on_delta(self, message: EndEffectorDelta) -> None:
@@ -191,7 +132,7 @@ class ArmGate(LifecycleNode):
             sequence=message.sequence,
             duration=message.duration,
         )
-        publishers = self.get_publishers_info_by_topic(self._deltas.topic_name)
+        publishers = self.get_publishers_info_by_topic(self._deltas)
         senders = [bytes(publisher.endpoint_gid) for publisher in publishers]
         try:
             position = self._gate.command(delta, senders, stamps.now(self))
@@ -207,7 +148,8 @@ class ArmGate(LifecycleNode):
         # The header comes first, after 4 bytes of which the second tells the byte order.
         order = "<" if serialized[1] & 1 else ">"
         whole, nanoseconds = struct.unpack_from(f"{order}iI", serialized, 4)
-        self._gate.observe_image(whole + 1e-9 * nanoseconds, stamps.now(self))
+        content = zlib.crc32(memoryview(serialized)[_STAMP_END:])
+        self._gate.observe_image(whole + 1e-9 * nanoseconds, content, stamps.now(self))
 
     def _on_deadman(self, message: Bool) -> None:
         self._gate.observe_deadman(message.data, stamps.now(self))
@@ -216,12 +158,13 @@ class ArmGate(LifecycleNode):
         stamp = stamps.seconds(message.header.stamp)
         self._gate.observe_mode(message.robot_mode, stamp, stamps.now(self))
 
-    def _look_for_intruders(self) -> None:
+    def _look_at_graph(self) -> None:
         publishers = self.get_publishers_info_by_topic(self._targets.topic_name)
         names = [f"{p.node_namespace.rstrip('/')}/{p.node_name}" for p in publishers]
         if self.get_fully_qualified_name() in names:
             names.remove(self.get_fully_qualified_name())
         self._gate.observe_intruders(names)
+        self._gate.observe_planners(self.count_publishers(self._deltas))
 
     # --- services ------------------------------------------------------------------------
 
@@ -279,13 +222,11 @@ class ArmGate(LifecycleNode):
         else:
             self._gate.gripper_failed("it refused the last goal")
 
-    def _status(self) -> Status:
+    def status(self) -> Status:
         status = self._gate.status(stamps.now(self))
-        if self._timer is None:
-            return Status(level="warning", message="not active", values=status.values)
-        if self._dry_run:
-            return dataclasses.replace(status, message=f"dry run: {status.message}")
-        return status
+        message = f"dry run: {status.message}" if self._dry_run else status.message
+        values = status.values | {"robot": self._robot.name}
+        return dataclasses.replace(status, message=message, values=values)
 
 
 def main() -> int:

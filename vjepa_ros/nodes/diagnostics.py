@@ -19,8 +19,8 @@ _LEVELS = {
 class Diagnostics:
     """Asks for the status; changes of level are logged too."""
 
-    def __init__(self, node: Node, status: Callable[[], Status], hardware: str = "") -> None:
-        self._node, self._status, self._hardware = node, status, hardware
+    def __init__(self, node: Node, status: Callable[[], Status]) -> None:
+        self._node, self._status = node, status
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._timer = node.create_timer(_CHECK_PERIOD, self._check)
         self._level = ""
@@ -59,7 +59,6 @@ class Diagnostics:
                 level=_LEVELS[status.level],
                 name=self._node.get_fully_qualified_name().lstrip("/"),
                 message=status.message,
-                hardware_id=self._hardware,
                 values=[KeyValue(key=key, value=value) for key, value in status.values.items()],
             )
         ]
