@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
@@ -27,14 +26,15 @@ from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.latent_picture import LatentPainter
 from vjepa_ros.model.preprocessing import Preprocessor
 from vjepa_ros.nodes import stamps
-from vjepa_ros.nodes.composed import run_nodes
 from vjepa_ros.nodes.health import Meter, memory
 from vjepa_ros.nodes.latents import Frame, to_message
 from vjepa_ros.nodes.model_node import ModelNode
 from vjepa_ros.nodes.parameters import declare, declare_number
+from vjepa_ros.nodes.process import run_node
 from vjepa_ros.nodes.robot_side import qos
 from vjepa_ros.nodes.shelf import Shelf
 from vjepa_ros.nodes.weights import declare_weights, load
+from vjepa_ros.picture_watch import PictureWatch
 from vjepa_ros.robots import load_robot
 from vjepa_ros.status import Status
 
@@ -84,12 +84,11 @@ class EncoderNode(ModelNode):
         self._source = self.resolve_topic_name(camera.name)
         self._convert = compressed_to_rgb if camera.compressed else to_rgb
         kind = CompressedImage if camera.compressed else Image
-        group = MutuallyExclusiveCallbackGroup()
-        self.subscribe(kind, camera.name, self._on_image, qos(camera), callback_group=group)
-        group = MutuallyExclusiveCallbackGroup()
-        self.serve(EncodeImage, "encode_image", self._encode_image, callback_group=group)
+        self.subscribe(kind, camera.name, self._on_image, qos(camera))
+        self.serve_apart(EncodeImage, "encode_image", self._encode_image)
 
     def start(self) -> None:
+        self._watch = PictureWatch()
         self._worker = threading.Thread(target=self._work, name="encoder")
         self._worker.start()
 
@@ -112,10 +111,12 @@ class EncoderNode(ModelNode):
     def _look(self, image: Image | CompressedImage) -> None:
         started = time.monotonic()
         try:
-            rgb = torch.from_numpy(self._convert(image))
+            pixels = self._convert(image)
+            self._watch.check(pixels)
         except ValueError as error:
             self._fault = f"camera image cannot be used: {error}"
             return
+        rgb = torch.from_numpy(pixels)
         frame = self._frame(rgb, image.header, self._source)
         for listener in self._listeners:
             listener(frame)
@@ -197,7 +198,7 @@ class EncoderNode(ModelNode):
 
 
 def main() -> int:
-    return run_nodes(lambda: [EncoderNode()], active=False)
+    return run_node(EncoderNode)
 
 
 if __name__ == "__main__":
