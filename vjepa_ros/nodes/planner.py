@@ -16,6 +16,7 @@ from nav_msgs.msg import Path
 from numpy.typing import NDArray
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.callback_groups import ReentrantCallbackGroup
+from rclpy.executors import MultiThreadedExecutor
 from std_srvs.srv import Trigger
 from torch import Tensor
 from visualization_msgs.msg import MarkerArray
@@ -25,12 +26,12 @@ from vjepa_msgs.msg import EndEffectorDelta, Plan
 from vjepa_ros.images import compressed_to_rgb, decode_picture
 from vjepa_ros.nodes import plan_messages, stamps
 from vjepa_ros.nodes.arm_state import ArmState
-from vjepa_ros.nodes.composed import run_nodes
 from vjepa_ros.nodes.encoder import EncoderNode
 from vjepa_ros.nodes.health import memory
 from vjepa_ros.nodes.model_node import ModelNode, declare_count
 from vjepa_ros.nodes.parameters import declare, declare_number
 from vjepa_ros.nodes.predictor import PredictorNode
+from vjepa_ros.nodes.process import run_node
 from vjepa_ros.nodes.reach import (
     Ended,
     InterruptibleWorld,
@@ -39,6 +40,8 @@ from vjepa_ros.nodes.reach import (
     Result,
     Settings,
 )
+from vjepa_ros.nodes.reports import Reports
+from vjepa_ros.nodes.spinning import spinning
 from vjepa_ros.nodes.world import LocalWorld, RemoteWorld, World
 from vjepa_ros.planning.mpc import MPC
 from vjepa_ros.planning.objectives import make_objective
@@ -47,7 +50,8 @@ from vjepa_ros.planning.world_model import Context
 from vjepa_ros.robots import load_robot
 from vjepa_ros.status import Status
 
-_MOST_WAITING = 3  # goals at once; each waits in a thread of the executor
+_MOST_WAITING = 3  # goals at once; each waits in a thread of its own
+_THREADS = _MOST_WAITING + 3  # that one carries out, those that wait, one cancels, one asks
 # Parameters that stand for a number of the planner's settings; 0 or nothing: as it has them.
 _SEARCH = ("objective", "samples", "iterations", "horizon", "max_step", "goal_steps")
 
@@ -115,16 +119,22 @@ class PlannerNode(ModelNode):
 
         self._arm = ArmState(self, robot)
         self.resources.callback(self._arm.destroy)
+        self._reports = Reports(self)
         self._deltas = self.publisher(EndEffectorDelta, "ee_delta", 10)
         self._plans = self.publisher(Plan, "plan", 10)
         self._paths = self.publisher(Path, "plan/path", 1)
         self._markers = self.publisher(MarkerArray, "plan/markers", 1)
         self._hold = self.client(Trigger, "arm_gate/hold")
         self._world: World = self._local or RemoteWorld(self, self.value("answer_timeout"))
+        self._serve_goals()
+        self.get_logger().info(f"solver {self._describe()}, seed {self.value('seed')}")
+
+    def _serve_goals(self) -> None:
+        node = self.node_apart("reach_goal")
         server = ActionServer(
-            self,
+            node,
             ReachGoal,
-            "reach_goal",
+            self.resolve_service_name("reach_goal"),
             execute_callback=self._execute,
             goal_callback=self._on_goal,
             cancel_callback=self._on_cancel,
@@ -132,7 +142,8 @@ class PlannerNode(ModelNode):
             result_timeout=30,
         )
         self.resources.callback(server.destroy)
-        self.get_logger().info(f"solver {self._describe()}, seed {self.value('seed')}")
+        threads = MultiThreadedExecutor(_THREADS, context=self.context)
+        self.resources.enter_context(spinning(node, executor=threads))
 
     def stop(self) -> None:
         with self._turn:
@@ -209,17 +220,24 @@ class PlannerNode(ModelNode):
             return Result(outcome=end.outcome, message=str(end))
         except (ValueError, OSError) as error:
             return Result(outcome=Result.FAILED, message=f"goal: {error}")
-        self._doing = f"heading for a goal in {len(pictures)} pictures"
+        heading = f"heading for a goal in {len(pictures)} pictures"
+
+        def tell(feedback: Any) -> None:
+            handle.publish_feedback(feedback)
+            self._doing = f"{heading}: {feedback.message}"
+
+        self._doing = heading
         reach = Reach(
             world=self._world,
             arm=self._arm,
             pictures=pictures,
             make_mpc=lambda *start: self._make_mpc(request, *start),
             act=self._act,
-            tell=handle.publish_feedback,
+            tell=tell,
             check=check,
             now=lambda: stamps.now(self),
             settings=self._settings,
+            reports=self._reports,
         )
         return reach.run()
 
@@ -298,7 +316,7 @@ def _goal_pictures(request: ReachGoal.Goal) -> list[NDArray[np.uint8]]:
 
 
 def main() -> int:
-    return run_nodes(lambda: [PlannerNode()], active=False)
+    return run_node(PlannerNode)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from vjepa_msgs.action import ReachGoal
 
 from vjepa_ros.nodes.arm_state import ArmState
 from vjepa_ros.nodes.latents import Frame
+from vjepa_ros.nodes.reports import Reports
 from vjepa_ros.nodes.world import SeenContext, Unavailable, World
 from vjepa_ros.planning.mpc import MPC, Decision, Status
 from vjepa_ros.planning.objectives import Objective
@@ -30,6 +31,7 @@ _OUTCOMES = {
     Status.PLANNING_FAILED: Result.FAILED,
 }
 _POLL = 0.2  # seconds between two looks at whether the task was interrupted
+_USUAL_WAIT = 1.0  # seconds for the next latents, before feedback tells of waiting
 _HINT = "energy has stalled: sub-goals would help"
 
 
@@ -93,8 +95,10 @@ class Reach:
         check: Callable[[], None],
         now: Callable[[], float],
         settings: Settings,
+        reports: Reports,
     ) -> None:
         self._world, self._arm, self._settings = world, arm, settings
+        self._reports = reports
         self._act, self._tell, self._check, self._now = act, tell, check, now
         self._pictures, self._make_mpc = pictures, make_mpc
         self._progress = Progress()
@@ -131,9 +135,10 @@ class Reach:
     def _loop(self) -> tuple[int, str]:
         due, thrown_away = self._now(), 0
         while True:
-            frame, state = self._look(due)
-            started, mpc_before = time.monotonic(), copy.copy(self._mpc)
+            mpc_before = copy.copy(self._mpc)
             try:
+                frame, state = self._look(due)
+                started = time.monotonic()
                 decision = self._mpc.step(_context(frame, state))
             except Unavailable as error:
                 self._mpc = mpc_before
@@ -161,19 +166,24 @@ class Reach:
 
     def _look(self, due: float) -> tuple[Frame, Tensor]:
         """The newest frame from `due` on, and the arm's state then."""
-        end = time.monotonic() + self._settings.patience
-        while time.monotonic() < end:
+        end = time.monotonic() + max(0.0, due - self._now()) + _USUAL_WAIT
+        while True:
             self._check()
+            if hindrance := self._reports.hindrance():
+                raise Unavailable(hindrance)
             frame = self._world.frames.wait_newest(lambda frame: frame.stamp >= due, _POLL)
-            if frame is None:
-                why = "no new latents: are camera and encoder working?"
-                continue
-            state = self._arm.at(frame.stamp)
-            if state is not None:
+            state = None if frame is None else self._arm.at(frame.stamp)
+            if frame is not None and state is not None:
                 return frame, state
-            why = f"{self._arm.complaint()} at the time of the image"
+            if time.monotonic() > end:
+                raise Unavailable(self._nothing_seen(frame))
             time.sleep(0.02)
-        raise Ended(Result.FAILED, f"{why} (gave up after {self._settings.patience:g} s)")
+
+    def _nothing_seen(self, frame: Frame | None) -> str:
+        if frame is not None:
+            return f"{self._arm.complaint()} at the time of the image"
+        why = self._reports.trouble("encoder") or "are camera and encoder working?"
+        return f"no new latents: {why}"
 
     def _note(self, decision: Decision, state: Tensor) -> None:
         """Feedback of where the arm is now."""
@@ -186,7 +196,7 @@ class Reach:
         self._tell(feedback)
 
     def _wait_for_help(self, why: str) -> None:
-        """Encoder or predictor is away: it may be back soon, with its memory lost."""
+        """Something is missing that may be back soon; a node perhaps with its memory lost."""
         now = time.monotonic()
         self._waiting_since = self._waiting_since or now
         if now - self._waiting_since > self._settings.patience:
@@ -203,7 +213,8 @@ class Reach:
             f"and planning took {seconds:.1f} s"
         )
         if times >= 5:
-            raise Ended(Result.FAILED, f"{message}, {times} times in a row: plan with less samples")
+            slow = "plan with less samples" if seconds > age / 2 else "the camera is late"
+            raise Ended(Result.FAILED, f"{message}, {times} times in a row: {slow}")
         self._feedback.message = message
         self._tell(self._feedback)
 

@@ -1,0 +1,56 @@
+"""What a node gathers from /diagnostics about those that it depends on."""
+
+import time
+
+import pytest
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.context import Context
+
+from vjepa_ros.gate.gate import HINDRANCE
+from vjepa_ros.nodes.model_node import ModelNode
+from vjepa_ros.nodes.reports import Reports
+
+
+@pytest.fixture
+def hear():
+    """Reports of a node in a namespace, and a way to tell it what others say."""
+    context = Context()
+    context.init()
+    node = ModelNode("planner", namespace="/left", context=context)
+    reports = Reports(node)
+
+    def hear(name, level, message, **values):
+        pairs = [KeyValue(key=key, value=value) for key, value in values.items()]
+        status = DiagnosticStatus(name=name, level=level, message=message, values=pairs)
+        reports._keep(DiagnosticArray(status=[status]))
+        return reports
+
+    yield hear
+    node.resources.close()
+    node.destroy_node()
+    context.try_shutdown()
+
+
+def test_trouble_of_a_node_in_the_same_namespace(hear):
+    assert hear("left/encoder", DiagnosticStatus.OK, "encoding").trouble("encoder") == ""
+    reports = hear("left/encoder", DiagnosticStatus.ERROR, "it shows nothing")
+    assert reports.trouble("encoder") == "encoder: it shows nothing"
+    assert reports.trouble("predictor") == ""
+    assert hear("right/predictor", DiagnosticStatus.ERROR, "no").trouble("predictor") == ""
+
+
+def test_why_the_gate_takes_no_action(hear):
+    assert hear("left/encoder", DiagnosticStatus.ERROR, "no").hindrance() == ""  # no gate at all
+    warning = DiagnosticStatus.WARN
+    refused = hear("left/arm_gate", warning, "gripper: it refused", **{HINDRANCE: ""})
+    assert refused.hindrance() == ""
+    held = hear("left/arm_gate", warning, "holding: no camera", **{HINDRANCE: "no camera"})
+    assert held.hindrance() == "arm_gate: no camera"
+    assert hear("left/arm_gate", warning, "not active").hindrance() == "arm_gate: not active"
+
+
+def test_what_was_said_long_ago_does_not_count(hear, monkeypatch):
+    reports = hear("left/arm_gate", DiagnosticStatus.WARN, "not active")
+    later = time.monotonic() + 4
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    assert reports.hindrance() == ""
