@@ -137,13 +137,11 @@ def plot_landscape(
         axes.set_axis_off()
 
     axes = figure.add_subplot(grid[:, 1])
-    axes.set_xlabel(_LABELS[landscape.axes[0]])
     if len(landscape.axes) == 1:
-        axes.set_ylabel(energy_name)
+        axes.set(xlabel=_LABELS[landscape.axes[0]], ylabel=energy_name)
         _draw_line(axes, landscape, marks)
     else:
-        axes.set_ylabel(_LABELS[landscape.axes[1]])
-        colours = _draw_map(axes, landscape, marks)
+        colours = draw_map(axes, landscape, marks)
         figure.colorbar(colours, ax=axes, label=f"{energy_name} (dark: close to the goal)")
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2, title="energy of")
     figure.savefig(path, dpi=110)
@@ -159,7 +157,9 @@ def _draw_line(axes: Axes, landscape: Landscape, marks: Sequence[Mark]) -> None:
     axes.grid(alpha=0.3)
 
 
-def _draw_map(axes: Axes, landscape: Landscape, marks: Sequence[Mark]) -> QuadMesh:
+def draw_map(axes: Axes, landscape: Landscape, marks: Sequence[Mark]) -> QuadMesh:
+    """A landscape of two axes, and actions marked on it; gives the colours for a colour bar."""
+    axes.set(xlabel=_LABELS[landscape.axes[0]], ylabel=_LABELS[landscape.axes[1]])
     x, y = (_shown(*pair) for pair in zip(landscape.axes, landscape.grid, strict=True))
     energies = _drawable(landscape.energies).T
     colours = axes.pcolormesh(x, y, energies, cmap="viridis", shading="nearest")
