@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from vjepa_ros.commands import episodes as command
+from vjepa_ros.commands import opening
 from vjepa_ros.episodes.bag import read_bag
 from vjepa_ros.episodes.bag_schema import BagTopics
 from vjepa_ros.episodes.droid import write_droid
@@ -72,7 +73,7 @@ def test_topics_by_file_and_by_hand(tree, tmp_path):
     named = ("--topics", tmp_path / "topics.yaml", "--topic", "pose=/ee")
     with pytest.raises(UserError, match=r"left/image: found no such topic"):
         run("inspect", tmp_path / "a", *named, "--workers", 1)
-    assert command._topics(tmp_path / "topics.yaml", ["pose=/ee"]) == BagTopics(
+    assert opening.topics(tmp_path / "topics.yaml", ["pose=/ee"]) == BagTopics(
         image="left/image", pose="ee"
     )
     with pytest.raises(UserError, match="unknown topic key imge"):

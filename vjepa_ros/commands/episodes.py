@@ -5,10 +5,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from vjepa_ros.commands.opening import add_opening, opening
 from vjepa_ros.episodes import conversion, inspection
-from vjepa_ros.episodes.bag_schema import BagTopics
 from vjepa_ros.episodes.files import EpisodeError
 from vjepa_ros.episodes.inspection import Summary
 from vjepa_ros.episodes.library import LAYOUTS, find_episodes, open_episode
@@ -81,19 +79,7 @@ def _add_reading(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--step-period", type=float, metavar="S", help="keep a frame every S seconds (all frames)"
     )
-    parser.add_argument(
-        "--camera",
-        default="left",
-        help="of DROID folders: left, right, ext1, ext2, wrist or a serial number (left)",
-    )
-    parser.add_argument("--topics", type=Path, metavar="YAML", help="names of a bag's topics")
-    parser.add_argument(
-        "--topic",
-        action="append",
-        default=[],
-        metavar="KEY=NAME",
-        help="one of them, e.g. image=/left/image_raw; docs/EPISODES.md lists the keys",
-    )
+    add_opening(parser)
     parser.add_argument(
         "--skip-bad", action="store_true", help="go on after a bad episode; list them at the end"
     )
@@ -102,26 +88,7 @@ def _add_reading(parser: argparse.ArgumentParser) -> None:
 
 def _opening(args: argparse.Namespace) -> dict[str, Any]:
     """The arguments of `open_episode`."""
-    return {
-        "step_period": args.step_period,
-        "camera": args.camera,
-        "topics": _topics(args.topics, args.topic),
-    }
-
-
-def _topics(file: Path | None, assignments: list[str]) -> BagTopics:
-    values: dict[str, object] = {}
-    try:
-        if file is not None:
-            values |= dict(yaml.safe_load(file.read_text()))
-        for assignment in assignments:
-            key, equals, name = assignment.partition("=")
-            if not equals:
-                raise ValueError(f"found {assignment!r}, expected KEY=NAME")
-            values[key] = name
-        return BagTopics.from_mapping(values)
-    except (OSError, TypeError, ValueError, yaml.YAMLError) as error:
-        raise UserError(f"--topic or {file or '--topics'}: {error}") from error
+    return {"step_period": args.step_period, **opening(args)}
 
 
 # --- verbs -------------------------------------------------------------------------------

@@ -7,7 +7,6 @@ many workers share them.
 
 import argparse
 import json
-from dataclasses import replace
 from pathlib import Path
 
 from vjepa_ros.errors import UserError
@@ -16,7 +15,7 @@ from vjepa_ros.evaluation.runs import Evaluation, Report, evaluate, failure
 from vjepa_ros.evaluation.statistics import median_and_p95, wilson_interval
 from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
 from vjepa_ros.planning.objectives import OBJECTIVES
-from vjepa_ros.planning.planners import PLANNERS, PlannerConfig
+from vjepa_ros.planning.planners import PLANNERS, PlannerConfig, choose_planner
 from vjepa_ros.planning.solvers import PRESETS, SOLVERS
 from vjepa_sim.tasks import GRASPABLE, SCHEDULES
 
@@ -107,12 +106,10 @@ def _check(arguments: argparse.Namespace) -> None:
 
 
 def _planner(arguments: argparse.Namespace) -> PlannerConfig:
-    config = PLANNERS[arguments.planner]
-    if arguments.solver:
-        config = config.with_solver(arguments.solver)
-    names = ("samples", "iterations", "horizon", "objective")
-    given = {name: getattr(arguments, name) for name in names}
-    return replace(config, **{name: value for name, value in given.items() if value is not None})
+    changes = {
+        name: getattr(arguments, name) for name in ("samples", "iterations", "horizon", "objective")
+    }
+    return choose_planner(arguments.planner, arguments.solver, **changes)
 
 
 def _table(report: Report) -> str:

@@ -75,6 +75,12 @@ class PlannerConfig:
 PLANNERS = {"tiny": PlannerConfig()}
 
 
+def choose_planner(name: str, solver: str | None = None, **changes: Any) -> PlannerConfig:
+    """A planner by name; what is not None is changed."""
+    config = PLANNERS[name] if solver is None else PLANNERS[name].with_solver(solver)
+    return replace(config, **{key: value for key, value in changes.items() if value is not None})
+
+
 class FingersFirst:
     """A world model whose candidates all move the fingers as `change` says, chosen beforehand.
 

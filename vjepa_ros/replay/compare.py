@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vjepa_ros.replay.figures import Terms, better, figure, terms_of
-from vjepa_ros.replay.gates import Bounds
 from vjepa_ros.replay.results import Replay
 
 BLOCK = 8  # steps
@@ -45,17 +44,6 @@ class Change:
                 return "moved"
             case good:
                 return "better" if (self.difference < 0) == (good == "low") else "WORSE"
-
-    def broken(self, bounds: Bounds) -> str | None:
-        """The limit that the whole interval is beyond: chance alone does not break a bound."""
-        bound = bounds.get(self.name)
-        if bound is None:
-            return None
-        if bound.max is not None and self.low > bound.max:
-            return f"max {bound.max:g}"
-        if bound.min is not None and self.high < bound.min:
-            return f"min {bound.min:g}"
-        return None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,6 +36,11 @@ class Bound:
             return f"min {self.min:g}"
         return None
 
+    def broken_by_interval(self, low: float, high: float) -> str | None:
+        """Likewise, where all of it is beyond: what chance may have done breaks no bound."""
+        limits = [self.broken_by(value) for value in (low, high)]
+        return limits[0] if limits[0] == limits[1] else None
+
     def worst_step(self, terms: Terms) -> tuple[float, int]:
         """How far beyond the limit the worst step takes the figure, and which step it is."""
         if self.max is not None and (self.min is None or terms.value > self.max):
