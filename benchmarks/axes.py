@@ -4,12 +4,16 @@
 
 For each angle: `vjepa-ros calibrate --sim --turn ANGLE` in one scene, then the same episodes of
 `vjepa-ros evaluate --task reach --goals single --turn ANGLE` in others, without and with
-`--axes`. A row is written to a file of its own when it is done; started again, the run goes on
-with the rows that are missing. The table, as Markdown, is printed at the end.
+`--axes`. Episodes end after --steps steps, about twice as many as the straight way takes: given
+more, looking again after each step mends much of a turn by itself.
+
+A row is written to a file of its own when it is done; started again, the run goes on with the
+rows that are missing. The table, as Markdown, is printed at the end.
 """
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +21,6 @@ from vjepa_ros import cli
 from vjepa_ros.evaluation.runs import Evaluation, evaluate
 from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
 from vjepa_ros.planning.axes import load_axes
-from vjepa_ros.planning.loading import load_world_model
 from vjepa_ros.planning.planners import PLANNERS
 
 SCENE = 4900  # of the calibrations; no episode is played in it
@@ -29,7 +32,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of results and axes")
     parser.add_argument("--turns", type=int, nargs="+", default=[-30, -20, 20, 30, 40])
     parser.add_argument("--episodes", type=int, default=10, help="of each row")
-    parser.add_argument("--moves", type=int, default=24, help="of each calibration")
+    parser.add_argument("--steps", type=int, default=6, help="of each episode, at most")
+    parser.add_argument("--moves", type=int, default=40, help="of each calibration")
     parser.add_argument("--seed", type=int, default=7000)
     parser.add_argument("--workers", type=int)
     args = parser.parse_args()
@@ -39,7 +43,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|")
     for turn in args.turns:
         file = calibrated(turn, args)
-        axes = load_axes(file, load_world_model(args.weights).identity)
+        axes = load_axes(file)
         found = f"{axes.angle:+.0f}°, × {axes.scale:.2f}, R² {axes.r2:.2f}"
         cells = [f"{turn:+d}°", found]
         for name, used in (("without", None), ("with", file)):
@@ -69,7 +73,7 @@ def measure(turn: int, axes: Path | None, args: argparse.Namespace) -> dict[str,
         episodes=args.episodes,
         seed=args.seed,
         weights=args.weights,
-        planner=PLANNERS["tiny"],
+        planner=replace(PLANNERS["tiny"], goal_steps=args.steps),
     )
     return evaluate(evaluation, workers=args.workers).as_json()
 

@@ -8,8 +8,12 @@ import pytest
 
 pytest.importorskip("vjepa_sim.scene", reason="vjepa_sim is not here")
 
+from vjepa_ros.errors import UserError
 from vjepa_ros.evaluation.runs import Evaluation, Report, evaluate
 from vjepa_ros.evaluation.trials import Trial
+from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
+from vjepa_ros.planning.axes import Axes, write_axes
+from vjepa_ros.planning.loading import load_world_model
 from vjepa_ros.planning.planners import PlannerConfig
 
 QUICK = PlannerConfig(samples=12, iterations=2, elites=3, goal_steps=3)
@@ -46,6 +50,38 @@ def test_a_film_shows_each_step_and_the_end(reach, report, tmp_path):
     film = cv2.VideoCapture(str(tmp_path / "reach_5920.mp4"))
     assert film.get(cv2.CAP_PROP_FRAME_COUNT) > report.trials[0].steps
     assert film.get(cv2.CAP_PROP_FRAME_WIDTH) == 3 * 256
+
+
+def axes_file(path, matrix, weights):
+    about = {"robot": "sim", "camera": "camera", "date": "today"}
+    figures = {"moves": 24, "residual": 0.01, "r2": 0.9}
+    write_axes(path, Axes(matrix=matrix, weights=weights, **figures, **about))
+    return path
+
+
+def test_axes_change_the_plans_unless_nothing_is_turned(reach, tmp_path):
+    """With trained weights: an untrained predictor sees no motion, turned or not."""
+    plain = replace(reach, episodes=1, weights=SHIPPED_WEIGHTS)
+    weights = load_world_model(SHIPPED_WEIGHTS).identity
+    straight = axes_file(tmp_path / "straight.yaml", ((1.0, 0.0), (0.0, 1.0)), weights)
+    turned = axes_file(tmp_path / "turned.yaml", ((0.0, 1.0), (-1.0, 0.0)), weights)
+    without, same, other = (
+        untimed(evaluate(replace(plain, axes=axes), workers=1)) for axes in (None, straight, turned)
+    )
+    assert same == without
+    assert other != without
+
+
+def test_axes_of_other_weights_are_refused(reach, tmp_path):
+    axes = axes_file(tmp_path / "axes.yaml", ((1.0, 0.0), (0.0, 1.0)), "tiny-other")
+    with pytest.raises(UserError, match="found with the weights tiny-other"):
+        evaluate(replace(reach, axes=axes), workers=1)
+
+
+def test_a_turned_camera_shows_something_else(reach, report):
+    turned = evaluate(replace(reach, episodes=1, turn=30.0), workers=1)
+    assert turned.trials[0].energies[0] != report.trials[0].energies[0]
+    assert turned.as_json()["turn"] == 30.0
 
 
 def trial(seed, success):

@@ -197,15 +197,15 @@ def test_only_x_and_y_are_turned():
 def test_a_file_is_read_as_it_was_written(tmp_path):
     path, axes = tmp_path / "axes.yaml", axes_of(turn(-31.3, 0.9))
     write_axes(path, axes)
-    assert load_axes(path, "tiny-1") == axes
+    assert load_axes(path) == axes
     assert "turned by -31.3 degrees and 0.90 times" in path.read_text()
 
 
-def test_axes_of_other_weights_are_refused(tmp_path):
-    path = tmp_path / "axes.yaml"
-    write_axes(path, axes_of(turn(10)))
-    with pytest.raises(UserError, match=r"axes.yaml: made with weights tiny-1, .* has tiny-2"):
-        load_axes(path, "tiny-2")
+def test_axes_of_other_weights_are_refused():
+    axes = axes_of(turn(10))
+    axes.check_weights("tiny-1")
+    with pytest.raises(UserError, match="found with the weights tiny-1, the planner has tiny-2"):
+        axes.check_weights("tiny-2")
 
 
 @pytest.mark.parametrize(
@@ -224,9 +224,9 @@ def test_a_damaged_file_is_refused(tmp_path, before, after, complaint):
     assert before in text
     path.write_text(text.replace(before, after, 1))
     with pytest.raises(UserError, match=complaint):
-        load_axes(path, "tiny-1")
+        load_axes(path)
 
 
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"nowhere\.yaml: not a readable"):
-        load_axes(tmp_path / "nowhere.yaml", "tiny-1")
+        load_axes(tmp_path / "nowhere.yaml")

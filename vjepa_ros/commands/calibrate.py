@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--robot", default="sim", help="robot YAML: a file, or a name in config/ [%(default)s]"
     )
     parser.add_argument("--out", type=Path, default=Path("axes.yaml"), help="[%(default)s]")
-    parser.add_argument("--moves", type=int, default=24, help="[%(default)s]")
+    parser.add_argument("--moves", type=int, default=40, help="[%(default)s]")
     parser.add_argument(
         "--box", type=float, default=0.06, help="metres to each side of the start [%(default)s]"
     )

@@ -120,10 +120,13 @@ def _run_one(job: tuple[Evaluation, int, Path | None]) -> Trial:
     return trial
 
 
-def _as_seen(loaded: Loaded, axes: Path | None) -> CostModel:
-    if axes is None:
+def _as_seen(loaded: Loaded, file: Path | None) -> CostModel:
+    """The world model, through the axes of a file where one is given."""
+    if file is None:
         return loaded.world_model
-    return AxesTurned(loaded.world_model, load_axes(axes, loaded.identity))
+    axes = load_axes(file)
+    axes.check_weights(loaded.identity)
+    return AxesTurned(loaded.world_model, axes)
 
 
 @functools.cache

@@ -36,6 +36,8 @@ _STILL = 0.01  # metres: a root mean square below this is no motion to fit
 _LEAST_EXPLAINED = 0.5  # of the inferred motions' squares
 _MOST_STRETCH = 3.0  # of one direction against the other; V-JEPA 2's own is about 1.5
 
+_AGAIN = "make them anew with `vjepa-ros calibrate`"
+
 
 # --- the record ----------------------------------------------------------------------------
 
@@ -131,6 +133,14 @@ class Axes:
         """How long a motion looks compared with how long it is."""
         return math.sqrt(abs(np.linalg.det(self.matrix)))
 
+    def check_weights(self, identity: str) -> None:
+        """Raise UserError unless it was these that inferred the motions."""
+        if identity != self.weights:
+            raise UserError(
+                f"axes were found with the weights {self.weights}, the planner has {identity}: "
+                f"{_AGAIN}"
+            )
+
 
 def fit_axes(executed: Tensor, inferred: Tensor, **about: str) -> Axes:
     """The least-squares fit to motions [N, 2]; ValueError where it would mean nothing."""
@@ -205,26 +215,21 @@ def write_axes(path: Path, axes: Axes) -> None:
     path.write_text(header + yaml.safe_dump(content, sort_keys=False))
 
 
-def load_axes(path: Path, weights: str) -> Axes:
-    """The axes of a file, made with these weights; raises UserError."""
-    again = "make it anew with `vjepa-ros calibrate`"
+def load_axes(path: Path) -> Axes:
+    """Raises UserError."""
     try:
         content = yaml.safe_load(path.read_text())
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"{path}: not a readable YAML file: {error}") from error
     names = [field.name for field in fields(Axes)]
     if not isinstance(content, dict) or set(content) != set(names):
-        raise UserError(f"{path}: expected the keys {', '.join(names)}: {again}")
+        raise UserError(f"{path}: expected the keys {', '.join(names)}: {_AGAIN}")
     try:
         matrix = np.array(content["matrix"], float)
         if matrix.shape != (2, 2) or not np.isfinite(matrix).all():
             raise ValueError
     except (TypeError, ValueError):
         found = content["matrix"]
-        raise UserError(f"{path}: matrix is {found}, expected 2 × 2 numbers: {again}") from None
-    if content["weights"] != weights:
-        raise UserError(
-            f"{path}: made with weights {content['weights']}, the planner has {weights}: {again}"
-        )
+        raise UserError(f"{path}: matrix is {found}, expected 2 × 2 numbers: {_AGAIN}") from None
     (a, b), (c, d) = matrix.tolist()
     return replace(Axes(**content), matrix=((a, b), (c, d)))
