@@ -1,0 +1,208 @@
+"""The page of a replay: all there, the worst first, arrows where the camera sees the tool go."""
+
+import dataclasses
+import html
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from vjepa_ros.episodes.calibration import Calibration
+from vjepa_ros.images import decode_picture
+from vjepa_ros.model.checkpoints import save_weights
+from vjepa_ros.model.encoder import Encoder, EncoderConfig
+from vjepa_ros.model.predictor import Predictor, PredictorConfig
+from vjepa_ros.model.presets import ModelConfig
+from vjepa_ros.planning.loading import load_world_model
+from vjepa_ros.planning.planners import PlannerConfig
+from vjepa_ros.replay import pictures
+from vjepa_ros.replay.report import worst_episodes, worst_steps, write_report
+from vjepa_ros.replay.results import Broken
+from vjepa_ros.replay.runs import ReplayConfig, replay
+
+ROOT = Path(__file__).parents[2]
+BAG = ROOT / "test/data/bags/reach"
+SMALL = ModelConfig(
+    preset="small",
+    encoder=EncoderConfig(width=48, depth=1, heads=2),
+    predictor=PredictorConfig(latent_width=48, grid=4, width=48, depth=1, heads=2),
+    image_size=64,
+    step_period=0.25,
+)
+PLANNED, RECORDED = (255, 159, 28), (47, 191, 113)
+
+
+def text_of(path):
+    """Of a page, which must need nothing from elsewhere."""
+    page = path.read_text()
+    links = re.findall(r'(?:src|href|srcset)="([^"]*)"', page)
+    assert links
+    assert all(link.startswith(("data:", "#")) for link in links)
+    assert "<script" not in page
+    return html.unescape(re.sub(r"<style>.*?</style>|<[^>]*>", " ", page, flags=re.DOTALL))
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
+    save_weights(path, SMALL, Encoder(SMALL.encoder), Predictor(SMALL.predictor))
+    return path
+
+
+@pytest.fixture(scope="module")
+def found(weights):
+    config = ReplayConfig(
+        weights=weights,
+        horizon=3,
+        planner=PlannerConfig(samples=8, iterations=2, elites=4),
+        samples_ranked=8,
+        plan_every=2,
+    )
+    return replay(config, [BAG], workers=1)
+
+
+def changed(found, **values):
+    """The replay with other values of its episode's surprise, plan, …"""
+    (episode,) = found.episodes
+    return dataclasses.replace(
+        episode,
+        **{
+            name: dataclasses.replace(getattr(episode, name), **fields)
+            for name, fields in values.items()
+        },
+    )
+
+
+def test_the_page_shows_it_all_in_one_file(found, weights, tmp_path):
+    broken = Broken(name="cut", path="cut", reason="cut.mcap: bag: found <half> of a bag")
+    write_report(
+        dataclasses.replace(found, broken=[broken]),
+        tmp_path / "out" / "page.html",
+        load_world_model(weights).world_model,
+        failures=["reach step 3: plan.error_cm is 9.1, above 5"],
+        folder=tmp_path / "pictures",
+    )
+    path = tmp_path / "out" / "page.html"
+    text = text_of(path)
+    for said in (
+        "Replay of 1 recording",
+        found.settings.weights,
+        "plan.error_cm is 9.1, above 5",
+        "found <half> of a bag",
+        "Worst steps first",
+        "Prediction error by horizon",
+        "the goal",
+        "Landscape of step",
+        "planned",
+    ):
+        assert said in text, said
+    assert path.stat().st_size < 3e6
+
+    names = {path.stem for path in (tmp_path / "pictures").iterdir()}
+    for kind in ("energy", "surprise", "landscape", "frame_0", "prediction_by_horizon"):
+        assert any(kind in name for name in names), (kind, names)
+    for path in (tmp_path / "pictures").iterdir():
+        assert decode_picture(path.read_bytes()).size > 0
+
+
+def test_without_plans_there_are_no_arrows_and_no_landscapes(found, weights, tmp_path):
+    (episode,) = found.episodes
+    bare = dataclasses.replace(found, episodes=[dataclasses.replace(episode, plan=None)])
+    write_report(bare, tmp_path / "page.html", load_world_model(weights).world_model, failures=[])
+    text = text_of(tmp_path / "page.html")
+    assert "every bound holds" in text
+    assert "Landscape of step" not in text
+
+
+def test_a_run_of_broken_recordings_alone_is_a_page_too(found, weights, tmp_path):
+    broken = [Broken(name="a", path="a", reason="a: empty")]
+    nothing = dataclasses.replace(found, episodes=[], broken=broken, figures={})
+    write_report(nothing, tmp_path / "page.html", load_world_model(weights).world_model)
+    text = text_of(tmp_path / "page.html")
+    assert "a: empty" in text
+    assert "1 recording cannot be read" in text
+
+
+def test_what_surprised_comes_before_what_was_planned_wrong(found):
+    (episode,) = found.episodes
+    plan, steps = episode.plan, len(episode.surprise.values)
+    thresholds = [2 * max(episode.surprise.values)] * steps
+    errors = [1.0] * len(plan.steps)
+    errors[2] = 20.0
+    told = changed(found, surprise={"thresholds": thresholds}, plan={"error_cm": errors})
+    assert worst_steps([told], 1)[0].number == plan.steps[2]
+
+    thresholds[5] = episode.surprise.values[5] / 3
+    surprised = changed(
+        found,
+        surprise={"thresholds": thresholds, "outliers": [5]},
+        plan={"error_cm": errors},
+    )
+    first, second = worst_steps([surprised], 2)
+    assert (first.number, second.number) == (5, plan.steps[2])
+    assert "surprised" in first.told()
+    assert "20.0 cm" in second.told()
+
+
+def test_the_worst_predicted_episode_comes_first(found):
+    (episode,) = found.episodes
+    name = "prediction.1.ratio_to_copy_last"
+    good, bad = (
+        dataclasses.replace(episode, name=label, figures={name: ratio})
+        for label, ratio in (("good", 0.3), ("bad", 0.9))
+    )
+    run = dataclasses.replace(found, episodes=[good, bad])
+    assert [one.name for one in worst_episodes(run)] == ["bad", "good"]
+
+
+def test_short_episodes_do_not_count_where_they_do_not_reach():
+    long, short = [[1.0, 3.0], [4.0]], [[5.0], []]
+    assert pictures.horizon_means([long, short]) == [3.0, 4.0]
+
+
+# --- arrows ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def above():
+    """A camera a metre above the base's origin that looks straight down, x to the right."""
+    camera_to_base = np.diag([1.0, -1.0, -1.0, 1.0])
+    camera_to_base[2, 3] = 1.0
+    intrinsics = np.array([[100.0, 0, 49.5], [0, 100.0, 49.5], [0, 0, 1]])
+    return Calibration(width=100, height=100, intrinsics=intrinsics, camera_to_base=camera_to_base)
+
+
+def where(picture, colour):
+    """Mean pixel (x, y) of a colour, as shares of the picture."""
+    rows, columns = np.nonzero((np.abs(picture.astype(int) - colour) < 20).all(-1))
+    assert len(rows)
+    return columns.mean() / picture.shape[1], rows.mean() / picture.shape[0]
+
+
+def test_arrows_go_where_the_camera_sees_the_tool_go(above):
+    blank = np.full((100, 100, 3), 128, np.uint8)
+    actions = {"recorded": [0.2, 0, 0, 0, 0, 0, 0], "planned": [0, 0.2, 0, 0, 0, 0, 0]}
+    drawn = pictures.with_arrows(blank, above, np.zeros(3), actions)
+    right, level = where(drawn, RECORDED)
+    assert 0.55 < right < 0.75
+    assert abs(level - 0.5) < 0.03
+    level, up = where(drawn, PLANNED)  # +y is up in this picture
+    assert 0.25 < up < 0.45
+    assert abs(level - 0.5) < 0.03
+    assert (blank == 128).all()  # the frame itself is left alone
+
+
+def test_what_is_behind_the_camera_is_not_drawn(above):
+    blank = np.full((100, 100, 3), 128, np.uint8)
+    action = {"planned": [0.1, 0, 0, 0, 0, 0, 0]}
+    drawn = pictures.with_arrows(blank, above, np.array([0, 0, 2.0]), action)
+    assert (drawn == 128).all()
+
+
+def test_half_a_calibration_cannot_project(above):
+    assert pictures.can_project(above)
+    assert not pictures.can_project(dataclasses.replace(above, intrinsics=None))
+    assert not pictures.can_project(None)

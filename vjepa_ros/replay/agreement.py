@@ -1,0 +1,133 @@
+"""Whether the nodes say what the library says of the same pictures, without ROS."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vjepa_ros.conventions import GRIPPER, POSITION, pose_from_state, state_from_pose
+from vjepa_ros.episodes.episode import EpisodeReader
+from vjepa_ros.nodes.weights import chosen_device
+from vjepa_ros.planning.loading import load_world_model
+from vjepa_ros.planning.mpc import MPC
+from vjepa_ros.planning.planners import PlannerConfig, choose_planner, make_mpc, restrain
+from vjepa_ros.planning.world_model import Context, WorldModel
+from vjepa_ros.replay.player import GraphPlan, Played
+from vjepa_ros.robots import Robot, load_robot
+from vjepa_ros.stack import Options
+
+_LATENT_TOLERANCE = 1e-3  # mean |difference|; latents have a spread of 1
+_ENERGY_TOLERANCE = 1e-3
+_ACTION_TOLERANCE = 1e-3  # metres
+_GRIPPER_TOLERANCE = 0.01  # closedness
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """Between what a node said and what the library says of the same images."""
+
+    compared: int
+    within: int  # the tolerance
+    largest: float  # difference
+    tolerance: float
+
+    @property
+    def whole(self) -> bool:
+        return 0 < self.compared == self.within
+
+
+class Offline:
+    """Encoder, predictor and planner of the same options, called as a library."""
+
+    def __init__(self, options: Options) -> None:
+        loaded = load_world_model(Path(options.weights), chosen_device(options.device))
+        self.world_model: WorldModel = loaded.world_model
+        self.identity = loaded.identity
+        self.seed = options.seed
+        self.config = planner_config(options, load_robot(options.robot))
+
+    def compare(self, reader: EpisodeReader, played: Played) -> dict[str, Agreement]:
+        """Of the steps whose latents were kept: encoded and planned anew, in the order and with
+        the seeds of the graph's plans.
+        """
+        latents = [
+            float((self._encode(frame) - played.latents[step]).abs().mean())
+            for step, frame in _frames(reader, sorted(played.latents))
+        ]
+        plans = [plan for plan in played.plans if plan.step in played.latents]
+        energies, metres, closedness = self._compare_plans(reader, plans)
+        return {
+            "latents": _agreement(latents, _LATENT_TOLERANCE),
+            "energies to the goal": _agreement(energies, _ENERGY_TOLERANCE),
+            "actions (m)": _agreement(metres, _ACTION_TOLERANCE),
+            "gripper (closedness)": _agreement(closedness, _GRIPPER_TOLERANCE),
+        }
+
+    def _compare_plans(
+        self, reader: EpisodeReader, plans: Sequence[GraphPlan]
+    ) -> tuple[list[float], list[float], list[float]]:
+        last = len(reader) - 1
+        goal = self._encode(next(reader.frames(last, last + 1)))
+        states = as_measured(reader.trajectory.states)
+        steps = [plan.step for plan in plans]
+        contexts = {
+            step: Context(latents=self._encode(frame)[None], states=states[step : step + 1])
+            for step, frame in _frames(reader, sorted(set(steps)))
+        }
+        mpc: MPC | None = None
+        energies, metres, closedness = [], [], []
+        for plan in plans:
+            context = contexts[plan.step]
+            mpc = mpc or self._mpc(context, goal, len(plans))
+            mpc.solver.reset(plan.seed)
+            decision = mpc.step(context)
+            assert decision.action is not None
+            difference = (restrain(decision.action, self.config) - torch.tensor(plan.action)).abs()
+            energies.append(abs(decision.energy - plan.energy_now))
+            metres.append(float(difference[POSITION].max()))
+            closedness.append(float(difference[GRIPPER]))
+        return energies, metres, closedness
+
+    def _mpc(self, start: Context, goal: Tensor, steps: int) -> MPC:
+        """That never ends by itself."""
+        mpc = make_mpc(self.config, self.world_model, start, [goal], self.seed)
+        mpc.goals = [replace(mpc.goals[0], energy=None, steps=None)]
+        mpc.max_steps = steps
+        return mpc
+
+    def _encode(self, frame: NDArray[np.uint8]) -> Tensor:
+        return self.world_model.encode(torch.from_numpy(frame)[None])[0].cpu()
+
+
+def planner_config(options: Options, robot: Robot) -> PlannerConfig:
+    """As the planner node takes the same options: 0 or nothing leaves a number as it is."""
+    config = choose_planner(
+        "tiny",
+        options.solver or None,
+        samples=options.samples or None,
+        iterations=options.iterations or None,
+        horizon=options.horizon or None,
+    )
+    return replace(config, max_step=min(config.max_step, robot.limits.max_step))
+
+
+def as_measured(states: NDArray[np.float64]) -> Tensor:
+    """States [T, 7] as they come out of poses and fingers, whatever angles they had."""
+    return state_from_pose(*pose_from_state(torch.from_numpy(states))).float()
+
+
+def _frames(reader: EpisodeReader, steps: list[int]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    return zip(steps, reader.decode(steps), strict=True)
+
+
+def _agreement(differences: list[float], tolerance: float) -> Agreement:
+    return Agreement(
+        compared=len(differences),
+        within=sum(difference <= tolerance for difference in differences),
+        largest=max(differences, default=0.0),
+        tolerance=tolerance,
+    )
