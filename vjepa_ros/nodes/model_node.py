@@ -11,6 +11,7 @@ from rclpy.parameter import Parameter
 from vjepa_ros.errors import UserError
 from vjepa_ros.nodes.diagnostics import Diagnostics
 from vjepa_ros.nodes.health import memory
+from vjepa_ros.nodes.spinning import spinning
 from vjepa_ros.status import Status
 
 _SUCCESS, _FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
@@ -121,6 +122,25 @@ class ModelNode(LifecycleNode):
     def serve(self, kind: type, name: str, callback: Any, **how: Any) -> None:
         service = self.create_service(kind, name, callback, **how)
         self.resources.callback(self.destroy_service, service)
+
+    def serve_apart(self, kind: type, name: str, callback: Any) -> None:
+        """In a thread of its own: the callback may take its time, and wait for messages."""
+        node = self.node_apart(name)
+        node.create_service(kind, self.resolve_service_name(name), callback)
+        self.resources.enter_context(spinning(node))
+
+    def node_apart(self, name: str) -> Node:
+        """A hidden one, as callbacks of one node all run in the same thread."""
+        node = Node(
+            f"_{self.get_name()}_{name}",
+            context=self.context,
+            namespace=self.get_namespace(),
+            use_global_arguments=False,
+            start_parameter_services=False,
+            enable_rosout=False,
+        )
+        self.resources.callback(node.destroy_node)
+        return node
 
     def client(self, kind: type, name: str, **how: Any) -> Any:
         client = self.create_client(kind, name, **how)

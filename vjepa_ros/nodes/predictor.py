@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
 from std_msgs.msg import Float32
 from torch import Tensor
 from vjepa_msgs.msg import EndEffectorDelta, Latent
@@ -21,12 +20,12 @@ from vjepa_msgs.srv import ScoreActions
 
 from vjepa_ros.nodes import stamps
 from vjepa_ros.nodes.arm_state import ArmState
-from vjepa_ros.nodes.composed import run_nodes
 from vjepa_ros.nodes.encoder import GOALS, GOALS_KEPT, LATENTS, EncoderNode
 from vjepa_ros.nodes.health import Meter, memory
 from vjepa_ros.nodes.latents import Frame, stamp_key, to_frame
 from vjepa_ros.nodes.model_node import ModelNode
 from vjepa_ros.nodes.parameters import declare, declare_number
+from vjepa_ros.nodes.process import run_node
 from vjepa_ros.nodes.shelf import Shelf
 from vjepa_ros.nodes.weights import declare_weights, load
 from vjepa_ros.planning.objectives import make_objective
@@ -87,13 +86,11 @@ class PredictorNode(ModelNode):
         self._arm = ArmState(self, robot)
         self.resources.callback(self._arm.destroy)
         self._surprises = self.publisher(Float32, "surprise", 10)
-        group = MutuallyExclusiveCallbackGroup()
         if self._encoder is None:
-            self.subscribe(Latent, "latent", self._on_latent, LATENTS, callback_group=group)
-        self.subscribe(Latent, "goal_latent", self._on_goal, GOALS, callback_group=group)
+            self.subscribe(Latent, "latent", self._on_latent, LATENTS)
+        self.subscribe(Latent, "goal_latent", self._on_goal, GOALS)
         self.subscribe(EndEffectorDelta, "ee_delta", self._on_action, 10)
-        scoring = ReentrantCallbackGroup()
-        self.serve(ScoreActions, "score_actions", self._score_actions, callback_group=scoring)
+        self.serve_apart(ScoreActions, "score_actions", self._score_actions)
 
     # --- latents ---------------------------------------------------------------------------
 
@@ -220,7 +217,7 @@ class PredictorNode(ModelNode):
 
 
 def main() -> int:
-    return run_nodes(lambda: [PredictorNode()], active=False)
+    return run_node(PredictorNode)
 
 
 if __name__ == "__main__":

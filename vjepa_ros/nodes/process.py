@@ -1,43 +1,53 @@
-"""A lifecycle node as a process: it ends with 0 on SIGINT and SIGTERM, and with one line
+"""Nodes of the suite as a process: it ends with 0 on SIGINT and SIGTERM, and with one line
 and 2 on what the user can mend."""
 
 import signal
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 
 import rclpy
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.impl.implementation_singleton import rclpy_implementation
-from rclpy.lifecycle import LifecycleNode
+from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from rclpy.signals import SignalHandlerOptions
 
 from vjepa_ros.errors import UserError
+from vjepa_ros.nodes.spinning import spinning
 
-RCLError = rclpy_implementation.RCLError
+
+def run_node(make: Callable[[], LifecycleNode]) -> int:
+    """One that waits for the transitions of a lifecycle manager."""
+    return run_nodes(lambda: [make()], active=False)
 
 
-def run_node(make: Callable[[], LifecycleNode], arguments: list[str] | None = None) -> int:
+def run_nodes(make: Callable[[], Sequence[LifecycleNode]], *, active: bool) -> int:
+    """Until a signal; `active` nodes are configured and activated at once."""
     # With rclpy's own handlers the context is dead before a node can end its work.
-    rclpy.init(args=arguments, signal_handler_options=SignalHandlerOptions.NO)
+    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     ended: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, _: ended.append(received))
     try:
-        node = make()
+        nodes = make()
     except (UserError, InvalidParameterTypeException, InvalidParameterValueException) as error:
         print(error, file=sys.stderr)
         rclpy.try_shutdown()
         return 2
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    while not ended:
-        try:
-            executor.spin_once(timeout_sec=0.1)
-        except RCLError as error:  # how rclpy takes a transition that does not exist now
-            node.get_logger().error(f"refused: {error}")
-    node.trigger_shutdown()
-    executor.shutdown(timeout_sec=2)
-    node.destroy_node()
+    with spinning(*nodes) as thread:
+        for node in nodes if active else ():
+            bring_up(node)
+        while not ended and thread.is_alive():
+            time.sleep(0.05)
+    for node in reversed(nodes):
+        node.trigger_shutdown()
+    for node in nodes:
+        node.destroy_node()
     rclpy.try_shutdown()
-    return 0
+    return 0 if ended else 1
+
+
+def bring_up(node: LifecycleNode) -> LifecycleNode:
+    """Configure and activate; a node that cannot has said why, and waits for a person."""
+    if node.trigger_configure() == TransitionCallbackReturn.SUCCESS:
+        node.trigger_activate()
+    return node

@@ -13,7 +13,6 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped, TwistStamped
-from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.qos import QoSProfile
 from rosbags.interfaces import Connection
 from rosbags.rosbag2 import StoragePlugin, Writer
@@ -22,10 +21,10 @@ from std_msgs.msg import Float32
 from vjepa_msgs.msg import EndEffectorDelta
 
 from vjepa_ros.episodes.bag_schema import ABOUT, typestore
-from vjepa_ros.nodes.composed import run_nodes
 from vjepa_ros.nodes.health import Meter, memory
 from vjepa_ros.nodes.model_node import ModelNode
 from vjepa_ros.nodes.parameters import declare
+from vjepa_ros.nodes.process import run_node
 from vjepa_ros.nodes.robot_side import qos
 from vjepa_ros.robots import Robot, Topic, load_robot
 from vjepa_ros.status import Status
@@ -76,7 +75,6 @@ class RecorderNode(ModelNode):
             lambda serialized: self._write(connection, serialized),
             QoSProfile(depth=_DEPTH, reliability=reliability),
             raw=True,
-            callback_group=MutuallyExclusiveCallbackGroup(),  # keeps their order
         )
 
     def _write(self, connection: Connection, serialized: bytes) -> None:
@@ -116,7 +114,7 @@ def _topics(robot: Robot) -> list[tuple[Any, Topic]]:
 
 
 def main() -> int:
-    return run_nodes(lambda: [RecorderNode()], active=False)
+    return run_node(RecorderNode)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rclpy.callback_groups import ReentrantCallbackGroup
 from sensor_msgs.msg import Image
 from torch import Tensor
 from vjepa_msgs.msg import Latent
@@ -87,12 +86,10 @@ class RemoteWorld:
         self._goals: deque[tuple[str, Tensor]] = deque(maxlen=GOALS_KEPT)
         self._started = node.get_clock().now().nanoseconds  # names are never used again
         self._named = itertools.count()
-        # Not the default group: a transition, which ends a task, keeps that one waiting.
-        group = ReentrantCallbackGroup()
-        node.subscribe(Latent, "latent", self._on_latent, LATENTS, callback_group=group)
+        node.subscribe(Latent, "latent", self._on_latent, LATENTS)
         self._latched = node.publisher(Latent, "goal_latent", GOALS)
-        self._encode_image = node.client(EncodeImage, "encode_image", callback_group=group)
-        self._score_actions = node.client(ScoreActions, "score_actions", callback_group=group)
+        self._encode_image = node.client(EncodeImage, "encode_image")
+        self._score_actions = node.client(ScoreActions, "score_actions")
 
     def _on_latent(self, message: Latent) -> None:
         try:
@@ -147,6 +144,9 @@ class RemoteWorld:
         end = time.monotonic() + self._patience
         while not future.done():
             done.wait(0.2)
+            if not self._node.active:  # a transition has the thread that would bring the answer
+                client.remove_pending_request(future)
+                raise Unavailable("the planner was deactivated")
             if not client.service_is_ready() or time.monotonic() > end:
                 client.remove_pending_request(future)
                 raise Unavailable(f"the {server} gave no answer: was it stopped?")

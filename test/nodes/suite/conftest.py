@@ -1,14 +1,13 @@
 """Encoder, predictor and planner with a small model, in this process; the bench is the robot."""
 
+import contextlib
 import dataclasses
 import gc
-import threading
 
 import numpy as np
 import pytest
 import torch
 from rclpy.context import Context
-from rclpy.executors import MultiThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
@@ -20,7 +19,9 @@ from vjepa_ros.model.encoder import Encoder, EncoderConfig
 from vjepa_ros.model.predictor import Predictor, PredictorConfig
 from vjepa_ros.model.preprocessing import Preprocessor
 from vjepa_ros.model.presets import ModelConfig
-from vjepa_ros.nodes.composed import bring_up, make_nodes, spin
+from vjepa_ros.nodes.composed import make_nodes
+from vjepa_ros.nodes.process import bring_up
+from vjepa_ros.nodes.spinning import spinning
 from vjepa_ros.planning.world_model import WorldModel, fast_dtype
 
 SMALL = ModelConfig(
@@ -66,40 +67,37 @@ def picture():
 @pytest.fixture
 def start_nodes(weights):
     """Starts nodes that share a process's memory; `up=False` leaves them unconfigured."""
-    started = []
+    started = contextlib.ExitStack()
 
     def start(*names, up=True, **parameters):
-        context = Context()
-        context.init()
         values = {"weights": str(weights)} | parameters
         overrides = [Parameter(name, value=value) for name, value in values.items()]
-        nodes = make_nodes(names, context=context, parameter_overrides=overrides)
-        executor = MultiThreadedExecutor(8, context=context)
-        for node in nodes:
-            executor.add_node(node)
-
-        thread = threading.Thread(target=spin, args=(executor,))
-        thread.start()
-        started.append((context, nodes, executor, thread))
+        nodes = started.enter_context(running(names, overrides))
         for node in nodes if up else ():
             bring_up(node)
         return nodes
 
     def stop():
-        while started:
-            context, nodes, executor, thread = started.pop()
-            for node in reversed(nodes):
-                node.trigger_shutdown()
-            executor.shutdown(timeout_sec=2)
-            thread.join()
-            for node in nodes:
-                node.destroy_node()
-            context.try_shutdown()
+        started.close()
         gc.collect()  # rclpy leaves services of a destroyed node in the graph until then
 
     start.stop = stop
     yield start
     stop()
+
+
+@contextlib.contextmanager
+def running(names, overrides):
+    context = Context()
+    context.init()
+    nodes = make_nodes(names, context=context, parameter_overrides=overrides)
+    with spinning(*nodes):
+        yield nodes
+    for node in reversed(nodes):
+        node.trigger_shutdown()
+    for node in nodes:
+        node.destroy_node()
+    context.try_shutdown()
 
 
 @dataclasses.dataclass
