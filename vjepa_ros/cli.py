@@ -13,9 +13,11 @@ COMMANDS = {
     "weights": "say what a checkpoint holds, or convert one to a lean safetensors file",
     "train": "train a world model on episodes, fine-tune the published one, report how good it is",
     "run": "bring up the nodes, with the simulation or a real arm, without ros2 launch",
+    "goal": "take a goal picture from the camera, or compare one with what it sees now",
     "demo": "the simulated arm picks and places to a goal: film, report and recording",
     "calibrate": "find how motions look turned to the model from where the camera stands",
     "evaluate": "count how often the simulated arm reaches its goal, closed loop",
+    "replay": "score a model on recordings, hold it to a gate, compare two runs; no robot, no ROS",
     "landscape": "map the energies of actions around a recorded step, as a picture",
 }
 

@@ -32,14 +32,18 @@ class Preprocessor:
 
     def view(self, rgb: Tensor) -> Tensor:
         """What the encoder will see of the pictures, from 0 to 255: [B, 3, size, size]."""
+        pixels = self.cropped(rgb).permute(0, 3, 1, 2).float()
+        # No antialias, as in training.
+        return F.interpolate(pixels, (self.size, self.size), mode="bilinear")
+
+    def cropped(self, rgb: Tensor) -> Tensor:
+        """The part that it will see, uint8 as it is; cropped again it stays the same."""
         if rgb.dtype != torch.uint8 or rgb.dim() != 4 or rgb.shape[-1] != 3 or 0 in rgb.shape:
             raise ValueError(
                 f"rgb is {rgb.dtype} {list(rgb.shape)}, expected pictures as uint8 [B, H, W, 3]"
             )
         top, left, height, width = self._centred(*rgb.shape[1:3])
-        cropped = rgb[:, top : top + height, left : left + width].permute(0, 3, 1, 2).float()
-        # No antialias, as in training.
-        return F.interpolate(cropped, (self.size, self.size), mode="bilinear")
+        return rgb[:, top : top + height, left : left + width]
 
     def _centred(self, height: int, width: int) -> tuple[int, int, int, int]:
         """Top, left, height and width of the crop of a picture."""

@@ -1,0 +1,145 @@
+"""`vjepa-ros goal`: take a goal picture from the camera, or compare one with what it sees now.
+
+Exit 0: nothing is wrong with the picture; 1: something is, and is said.
+"""
+
+import argparse
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vjepa_ros import picture_checks
+from vjepa_ros.errors import UserError
+from vjepa_ros.images import compressed_to_rgb, decode_picture, encode_png, to_rgb
+from vjepa_ros.model.preprocessing import Preprocessor
+from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
+from vjepa_ros.planning.loading import load_world_model
+from vjepa_ros.robots import Robot, load_robot
+from vjepa_ros.supervisor import PROFILE, environment
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
+    about = "save the next camera image, cut as the encoder sees it, and say what is wrong with it"
+    capture = commands.add_parser("capture", help=about, description=about)
+    capture.add_argument("--out", type=Path, required=True, help="PNG file to write")
+    _add_common(capture)
+    capture.set_defaults(work=_capture)
+
+    about = "compare a goal with what the camera sees now: crop, light, sharpness, energy"
+    check = commands.add_parser("check", help=about, description=about)
+    check.add_argument("goal", type=Path, help="PNG or JPEG")
+    check.add_argument(
+        "--image", type=Path, help="what the camera sees now, as a file: needs no ROS"
+    )
+    _add_common(check)
+    check.set_defaults(work=_check)
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--robot", default="sim", help="robot YAML, or a name in config/ [sim]")
+    parser.add_argument(
+        "--weights", type=Path, default=SHIPPED_WEIGHTS, help="of the encoder [the shipped ones]"
+    )
+    parser.add_argument(
+        "--timeout", type=float, default=10.0, help="seconds to wait for an image [%(default)g]"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    if not arguments.weights.is_file():
+        raise UserError(f"--weights {arguments.weights}: no such file")
+    return arguments.work(arguments)
+
+
+def _capture(arguments: argparse.Namespace) -> int:
+    if arguments.out.suffix != ".png" or not arguments.out.parent.is_dir():
+        raise UserError(f"--out {arguments.out}: expected a .png in a folder that exists")
+    config = load_world_model(arguments.weights).config
+    preprocessor = Preprocessor(config.image_size, config.crop)
+    rgb = _next_image(load_robot(arguments.robot), arguments.timeout)
+    cropped = preprocessor.cropped(torch.from_numpy(rgb)[None])[0].numpy()
+    arguments.out.write_bytes(encode_png(np.ascontiguousarray(cropped)))
+    look = picture_checks.look_at(rgb, preprocessor)
+    print(f"camera {look.describe()}\nwrote {arguments.out}")
+    return _tell(look.complaints())
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    robot, loaded = load_robot(arguments.robot), load_world_model(arguments.weights)
+    preprocessor = Preprocessor(loaded.config.image_size, loaded.config.crop)
+    goal = _read(arguments.goal)
+    now = _read(arguments.image) if arguments.image else _next_image(robot, arguments.timeout)
+    of_goal, of_now = (picture_checks.look_at(rgb, preprocessor) for rgb in (goal, now))
+    print(f"goal   {of_goal.describe()}")
+    print(f"now    {of_now.describe()}")
+    _tell_energy(*picture_checks.energies(loaded.world_model, goal, now, robot.limits))
+    complaints = [f"goal: {complaint}" for complaint in of_goal.complaints()]
+    complaints += [f"now: {complaint}" for complaint in of_now.complaints()]
+    return _tell(complaints + of_goal.differences(of_now))
+
+
+def _tell_energy(energy: float, near: float, far: float) -> None:
+    print(
+        f"energy {energy:.3f}; for the model a move by {100 * picture_checks.NEAR:g} cm makes "
+        f"{near:.3f}, one by {100 * picture_checks.FAR:g} cm {far:.3f}:"
+    )
+    if energy <= near:
+        print("this is the goal already")
+    elif energy <= far:
+        print("a short way, which can be planned to directly")
+    else:
+        print(
+            "a long way, or light, camera or surroundings have changed; plan to it directly, and "
+            "should its energy stall, give sub-goals on the way"
+        )
+
+
+def _tell(complaints: list[str]) -> int:
+    for complaint in complaints:
+        print(complaint)
+    return 1 if complaints else 0
+
+
+def _read(path: Path) -> NDArray[np.uint8]:
+    try:
+        return decode_picture(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise UserError(f"{path} is not an image: {error}") from error
+
+
+def _next_image(robot: Robot, timeout: float) -> NDArray[np.uint8]:
+    os.environ[PROFILE] = environment()[PROFILE]  # before rclpy is loaded
+    try:
+        from sensor_msgs.msg import CompressedImage, Image
+
+        from vjepa_ros.nodes.robot_side import qos
+        from vjepa_ros.nodes.spinning import spinning_node
+    except ImportError as error:
+        raise UserError(f"{error}: run `vjepa-ros doctor`") from error
+
+    camera, came, newest = robot.topics.camera, threading.Event(), list[Any]()
+
+    def take(message: Any) -> None:
+        newest[:] = [message]
+        came.set()
+
+    with spinning_node("vjepa_ros_goal") as node:
+        kind = CompressedImage if camera.compressed else Image
+        node.create_subscription(kind, camera.name, take, qos(camera))
+        if not came.wait(timeout):
+            raise UserError(
+                f"no image on {node.resolve_topic_name(camera.name)} within {timeout:g} s: is "
+                "the camera running, in this ROS_DOMAIN_ID, and is --robot the right one?"
+            )
+    try:
+        return compressed_to_rgb(newest[0]) if camera.compressed else to_rgb(newest[0])
+    except ValueError as error:
+        raise UserError(f"the image on {camera.name} cannot be used: {error}") from error
