@@ -12,30 +12,98 @@ from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped, TwistStamped
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
+from rcl_interfaces.srv import SetParameters
 from rclpy.action import ActionServer, GoalResponse
-from rclpy.qos import qos_profile_sensor_data
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import Image, JointState
 from std_srvs.srv import Trigger
 from vjepa_msgs.msg import EndEffectorDelta
 
 from vjepa_ros.nodes.spinning import spinning_node, wait_for
 
-PATIENCE = 20  # seconds: discovery on a busy machine
+PATIENCE = 120  # seconds: discovery, and what starts anew, on a busy machine
 
 
-class Bench:
-    """Poses and fingers at 50 Hz, images at 10 Hz; keeps the targets, goals and diagnostics."""
+class Watcher:
+    """Keeps targets and diagnostics; asks services."""
 
     def __init__(self, node):
         self.node = node
+        self.targets, self.diagnostics, self.clients = [], {}, {}
+        deep = QoSProfile(depth=1000)
+        node.create_subscription(PoseStamped, "target_pose", self.on_target, deep)
+        node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 100)
+
+    def on_target(self, message):
+        self.targets.append(message)
+
+    def _on_diagnostics(self, message):
+        self.diagnostics |= {status.name: status for status in message.status}
+
+    def level(self, name):
+        return self.diagnostics[name].level if name in self.diagnostics else None
+
+    def told(self, name):
+        """The newest message of a node."""
+        return self.diagnostics[name].message if name in self.diagnostics else ""
+
+    def wait_until_told(self, name, text):
+        until(lambda: text in self.told(name), text, lambda: self.told(name))
+
+    def call(self, kind, service, request):
+        if service not in self.clients:
+            client = self.clients[service] = self.node.create_client(kind, service)
+            assert client.wait_for_service(PATIENCE), service
+            time.sleep(0.5)  # an answer before the server knows this client would be lost
+        return wait_for(self.clients[service].call_async(request), PATIENCE)
+
+    def transit(self, name, transition):
+        wanted = Transition(id=getattr(Transition, f"TRANSITION_{transition.upper()}"))
+        request = ChangeState.Request(transition=wanted)
+        return self.call(ChangeState, f"/{name}/change_state", request).success
+
+    def set(self, name, **values):
+        """Why parameters of a node were refused, or nothing."""
+        parameters = [Parameter(key, value=value) for key, value in values.items()]
+        request = SetParameters.Request(parameters=[one.to_parameter_msg() for one in parameters])
+        results = self.call(SetParameters, f"/{name}/set_parameters", request).results
+        return "; ".join(result.reason for result in results if not result.successful)
+
+    def stream(self):
+        """Stamps [T], positions [T, 3] and quaternions [T, 4] of the targets so far."""
+        targets = list(self.targets)
+        positions = [(t.pose.position.x, t.pose.position.y, t.pose.position.z) for t in targets]
+        turns = [(o.x, o.y, o.z, o.w) for o in (target.pose.orientation for target in targets)]
+        stamps = [t.header.stamp.sec + 1e-9 * t.header.stamp.nanosec for t in targets]
+        return np.array(stamps), np.array(positions), np.array(turns)
+
+    def speed(self, count):
+        """Of the newest targets, m/s."""
+        stamps, positions, _ = (column[-count:] for column in self.stream())
+        return np.linalg.norm(positions[-1] - positions[0]) / (stamps[-1] - stamps[0])
+
+    def wait_until_moving(self):
+        until(lambda: len(self.targets) > 10 and self.speed(10) > 0.02, "moving")
+
+    def wait_until_still(self):
+        until(lambda: len(self.targets) > 10 and self.speed(2) < 1e-6, "still")
+
+
+class Bench(Watcher):
+    """Poses and fingers at 50 Hz, images at 10 Hz; keeps the targets, goals and diagnostics.
+
+    Each image is another, as a real camera's noise makes it; except with "frozen" in `alive`.
+    """
+
+    def __init__(self, node):
+        super().__init__(node)
         self.alive = {"pose", "fingers", "camera"}
         self.position, self.width = [0.5, 0.0, 0.3], 0.08
         self.follows = True
-        self.targets, self.twists, self.shadows = [], [], []
+        self.twists, self.shadows = [], []
         self.gripper_goals, self.gripper_accepts = [], True
-        self.diagnostics = []
-        self.sequence = 0
-        self.clients = {}
+        self.sequence = self.images_shown = 0
         self.gate = "arm_gate"
         self.deltas = node.create_publisher(EndEffectorDelta, "ee_delta", 10)
         qos = qos_profile_sensor_data
@@ -44,10 +112,8 @@ class Bench:
         )
         self.joints = node.create_publisher(JointState, "franka_gripper/joint_states", qos)
         self.images = node.create_publisher(Image, "camera/image_raw", qos)
-        node.create_subscription(PoseStamped, "target_pose", self._on_target, 100)
         node.create_subscription(TwistStamped, "target_twist", self.twists.append, 100)
         node.create_subscription(PoseStamped, "/arm_gate/shadow_target", self.shadows.append, 100)
-        node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
         node.create_timer(0.02, self._publish_state)
         node.create_timer(0.1, self._publish_image)
         self.server = ActionServer(
@@ -62,9 +128,8 @@ class Bench:
 
     # --- the robot ---
 
-    def _on_target(self, message):
-        self.targets.append(message)
-        self.last_target = time.monotonic()
+    def on_target(self, message):
+        super().on_target(message)
         if self.follows:
             wanted = message.pose.position
             self.position = [wanted.x, wanted.y, wanted.z]
@@ -85,7 +150,9 @@ class Bench:
 
     def _publish_image(self):
         if "camera" in self.alive:
-            image = Image(height=2, width=2, step=6, encoding="rgb8", data=bytes(12))
+            self.images_shown += "frozen" not in self.alive
+            pixels = self.images_shown.to_bytes(12, "little")
+            image = Image(height=2, width=2, step=6, encoding="rgb8", data=pixels)
             image.header.stamp = self.node.get_clock().now().to_msg()
             self.images.publish(image)
 
@@ -106,58 +173,22 @@ class Bench:
             setattr(delta, name, value)
         (publisher or self.deltas).publish(delta)
 
-    # --- who watches ---
-
-    def _on_diagnostics(self, message):
-        self.diagnostics += [status for status in message.status if status.name == self.gate]
+    # --- who watches the gate, or the node that `gate` names ---
 
     def status(self):
-        return self.diagnostics[-1] if self.diagnostics else None
+        return self.diagnostics.get(self.gate)
 
     def wait_for_status(self, text):
-        until(lambda: self.status() and text in self.status().message, text, self.status)
-
-    def call(self, kind, service, request):
-        if service not in self.clients:
-            client = self.clients[service] = self.node.create_client(kind, service)
-            assert client.wait_for_service(PATIENCE), service
-            time.sleep(0.5)  # an answer before the server knows this client would be lost
-        return wait_for(self.clients[service].call_async(request), PATIENCE)
+        self.wait_until_told(self.gate, text)
 
     def values(self):
         return {value.key: value.value for value in self.status().values}
 
     def change_state(self, name):
-        transition = Transition(id=getattr(Transition, f"TRANSITION_{name.upper()}"))
-        request = ChangeState.Request(transition=transition)
-        return self.call(ChangeState, f"/{self.gate}/change_state", request).success
+        return self.transit(self.gate, name)
 
     def trigger(self, name):
         return self.call(Trigger, f"/{self.gate}/{name}", Trigger.Request())
-
-    def stream(self):
-        """Stamps [T], positions [T, 3] and quaternions [T, 4] of the targets so far."""
-        targets = list(self.targets)
-        positions = [(t.pose.position.x, t.pose.position.y, t.pose.position.z) for t in targets]
-        turns = [(o.x, o.y, o.z, o.w) for o in (target.pose.orientation for target in targets)]
-        stamps = [t.header.stamp.sec + 1e-9 * t.header.stamp.nanosec for t in targets]
-        return np.array(stamps), np.array(positions), np.array(turns)
-
-    def speed(self, count):
-        """Of the newest targets, m/s."""
-        stamps, positions, _ = (column[-count:] for column in self.stream())
-        return np.linalg.norm(positions[-1] - positions[0]) / (stamps[-1] - stamps[0])
-
-    def wait_until_moving(self):
-        until(lambda: len(self.targets) > 10 and self.speed(10) > 0.02, "moving", self.status)
-
-    def wait_until_still(self):
-        until(lambda: len(self.targets) > 10 and self._is_still(), "still", self.status)
-
-    def _is_still(self):
-        """Standing; or creeping before a silence, as a busy machine may lose the last target."""
-        silent = time.monotonic() - self.last_target > 0.5
-        return self.speed(2) < (0.03 if silent else 1e-6)
 
 
 def until(true, what, told=lambda: ""):
@@ -167,9 +198,14 @@ def until(true, what, told=lambda: ""):
         time.sleep(0.02)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def wait_until():
     return until
+
+
+@pytest.fixture(scope="session")
+def watch():
+    return Watcher
 
 
 @pytest.fixture
@@ -185,7 +221,6 @@ def start_gate():
     """Starts gates in this process, each spun by a thread of its own."""
     from rclpy.context import Context
     from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-    from rclpy.parameter import Parameter
 
     from vjepa_ros.nodes.arm_gate import ArmGate
 

@@ -13,9 +13,6 @@ import numpy as np
 import pytest
 import yaml
 from geometry_msgs.msg import PoseStamped
-from rcl_interfaces.msg import Parameter as ParameterMessage
-from rcl_interfaces.msg import ParameterType, ParameterValue
-from rcl_interfaces.srv import SetParameters
 from std_msgs.msg import Bool
 from vjepa_msgs.msg import EndEffectorDelta
 
@@ -40,7 +37,7 @@ def test_an_action_becomes_a_smooth_stream(bench, gate, wait_until):
     bench.wait_until_still()
     stamps, positions, turns = bench.stream()
     assert positions[-1] == pytest.approx((0.52, 0.08, 0.3), abs=1e-3)
-    assert np.median(np.diff(stamps)) <= 0.0101  # 100 Hz asked, 50 wanted
+    assert np.diff(stamps).min() == pytest.approx(0.01, abs=1e-6)  # 100 Hz, on a free machine
     assert violations(stamps, positions, turns, LIMITS) == []
     assert {target.header.frame_id for target in bench.targets} == {"base"}
 
@@ -130,6 +127,7 @@ def test_while_there_are_two_planners_neither_moves_the_arm(bench, gate, wait_un
         wait_until(lambda: bench.node.count_publishers("ee_delta") == 2, "two")
         why = "2 nodes publish actions"
         wait_until(lambda: _sends_and_reads(bench, intruder, why), "refused the intruder")
+        bench.wait_for_status(f"holding: {why}")
         bench.send(dx=0.05)
         time.sleep(0.3)
         assert bench.position[0] == pytest.approx(0.5, abs=1e-6)
@@ -168,6 +166,18 @@ def test_what_stops_arriving_stops_the_arm(bench, gate, lost, told):
     bench.alive.add(lost)
     bench.wait_for_status("holding: ")
     bench.send(dy=0.12, duration=1.0)
+    bench.wait_until_moving()
+
+
+def test_a_camera_that_is_frozen_with_new_stamps_stops_the_arm(bench, gate):
+    bench.alive.add("frozen")
+    bench.send(dx=0.12, duration=2.0)
+    bench.wait_for_status("holding: the camera image has not changed while the tool moved")
+    bench.wait_until_still()
+    assert bench.position[0] < 0.6
+    bench.alive.remove("frozen")
+    bench.wait_for_status("at the goal")  # where it was stopped
+    bench.send(dx=-0.1, duration=1.0)
     bench.wait_until_moving()
 
 
@@ -255,7 +265,7 @@ def test_deactivating_in_mid_motion_brings_the_arm_to_rest(bench, gate, wait_unt
     time.sleep(0.2)
     sent = len(bench.targets)
     assert violations(*bench.stream(), LIMITS) == []
-    assert np.ptp(bench.stream()[1][-2:, 0]) < LIMITS.acceleration * 0.01**2 * 1.01
+    assert bench.speed(2) < 1e-6
     bench.wait_for_status("not active")
     assert len(bench.targets) == sent
     assert bench.change_state("activate")
@@ -270,27 +280,16 @@ def test_deactivating_in_mid_motion_brings_the_arm_to_rest(bench, gate, wait_unt
 def test_a_wrong_robot_file_fails_to_configure_and_can_be_mended(bench, start_gate):
     start_gate(robot="ur5")
     assert not bench.change_state("configure")
-    value = ParameterValue(type=ParameterType.PARAMETER_STRING, string_value="sim")
-    assert _set(bench, "robot", value).successful
+    assert not bench.set("arm_gate", robot="sim")
     assert bench.change_state("configure")
 
 
 def test_parameters_are_refused_with_their_range(bench, start_gate):
     start_gate()
-    value = ParameterValue(type=ParameterType.PARAMETER_DOUBLE, double_value=10.0)
-    answer = _set(bench, "rate", value)
-    assert not answer.successful
-    assert "Min: 50.0, Max: 1000.0, value: 10.0" in answer.reason
-    value.double_value = 200.0
-    assert _set(bench, "rate", value).successful
+    assert "Min: 50.0, Max: 1000.0, value: 10.0" in bench.set("arm_gate", rate=10.0)
+    assert not bench.set("arm_gate", rate=200.0)
     assert bench.change_state("configure")
-    answer = _set(bench, "rate", value)
-    assert "rate is read by configure" in answer.reason
-
-
-def _set(bench, name, value):
-    request = SetParameters.Request(parameters=[ParameterMessage(name=name, value=value)])
-    return bench.call(SetParameters, "/arm_gate/set_parameters", request).results[0]
+    assert "rate is read by configure" in bench.set("arm_gate", rate=200.0)
 
 
 # --- as a process --------------------------------------------------------------------------
@@ -319,8 +318,7 @@ def test_a_signal_in_mid_motion_brings_the_arm_to_rest_and_ends_with_0(bench, nu
     assert "Traceback" not in errors
     stamps, positions, turns = bench.stream()
     assert violations(stamps, positions, turns, LIMITS) == []
-    last_speed = np.linalg.norm(positions[-1] - positions[-2]) / (stamps[-1] - stamps[-2])
-    assert last_speed <= LIMITS.acceleration * 0.0101
+    assert bench.speed(2) < 1e-6
 
 
 def test_a_bad_parameter_ends_it_with_one_line_and_2():
