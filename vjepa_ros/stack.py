@@ -15,6 +15,7 @@ from vjepa_ros.errors import UserError
 from vjepa_ros.goals import Goals, read_goal, read_subgoals
 from vjepa_ros.model.checkpoints import Checkpoint, open_checkpoint
 from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
+from vjepa_ros.planning.axes import load_axes
 from vjepa_ros.robots import Robot, config_folder, load_robot
 
 
@@ -41,6 +42,7 @@ class Options:
     iterations: int = _option(0, "of the solver; 0: the planner's own")
     horizon: int = _option(0, "steps to plan ahead; 0: the planner's own")
     seed: int = _option(0, "of the solver")
+    axes: str = _option("", "file of `vjepa-ros calibrate`, for where the camera stands")
     record: bool = _option(False, "write all that is needed for a replay to runs/<time>/bag")
     dry_run: bool = _option(False, "plan, but command nothing: targets go to a shadow topic")
     composed: bool = _option(False, "encoder, predictor and planner in one process")
@@ -107,6 +109,7 @@ def processes(options: Options) -> list[Process]:
         "iterations": options.iterations,
         "horizon": options.horizon,
         "seed": options.seed,
+        "axes": _checked_axes(options.axes),
         "step_period": checkpoint.config.step_period,
     }
     if options.composed:
@@ -175,6 +178,13 @@ def _checked_weights(options: Options) -> Checkpoint:
     if checkpoint.config.predictor is None:
         raise UserError(f"weights: {path} holds no predictor: an encoder alone cannot plan")
     return checkpoint
+
+
+def _checked_axes(file: str) -> str:
+    if not file:
+        return ""
+    load_axes(Path(file))
+    return str(Path(file).resolve())
 
 
 def _nodes(names: str, parameters: dict[str, Any]) -> Process:

@@ -1,8 +1,9 @@
 """The planner: serves ReachGoal, and tells the arm gate one action after the other.
 
 `reach_goal` is the action; out come `ee_delta` (which the arm gate carries out), `plan` (what
-it thought), `plan/path` and `plan/markers` (for RViz). A new goal takes over from the one
-before it; when a task ends, for whatever reason, the gate is asked to hold.
+it thought), `plan/path` and `plan/markers` (for RViz), and `goal_picture/compressed` at a
+task's beginning. A new goal takes over from the one before it; when a task ends, for whatever
+reason, the gate is asked to hold.
 """
 
 import dataclasses
@@ -17,17 +18,20 @@ from numpy.typing import NDArray
 from rclpy.action import ActionServer, CancelResponse, GoalResponse
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.executors import MultiThreadedExecutor
+from sensor_msgs.msg import CompressedImage
 from std_srvs.srv import Trigger
 from torch import Tensor
 from visualization_msgs.msg import MarkerArray
 from vjepa_msgs.action import ReachGoal
 from vjepa_msgs.msg import EndEffectorDelta, Plan
 
+from vjepa_ros.errors import UserError
 from vjepa_ros.images import compressed_to_rgb, decode_picture
 from vjepa_ros.nodes import plan_messages, stamps
 from vjepa_ros.nodes.arm_state import ArmState
-from vjepa_ros.nodes.encoder import EncoderNode
+from vjepa_ros.nodes.encoder import GOALS, EncoderNode
 from vjepa_ros.nodes.health import memory
+from vjepa_ros.nodes.log_lines import log_line
 from vjepa_ros.nodes.model_node import ModelNode, declare_count
 from vjepa_ros.nodes.parameters import declare, declare_number
 from vjepa_ros.nodes.predictor import PredictorNode
@@ -42,8 +46,9 @@ from vjepa_ros.nodes.reach import (
 )
 from vjepa_ros.nodes.reports import Reports
 from vjepa_ros.nodes.spinning import spinning
-from vjepa_ros.nodes.world import LocalWorld, RemoteWorld, World
-from vjepa_ros.planning.mpc import MPC
+from vjepa_ros.nodes.world import LocalWorld, RemoteWorld, SeenContext, World
+from vjepa_ros.planning.axes import AxesTurned, load_axes
+from vjepa_ros.planning.mpc import MPC, CostModel
 from vjepa_ros.planning.objectives import make_objective
 from vjepa_ros.planning.planners import PLANNERS, PlannerConfig, make_mpc, restrain
 from vjepa_ros.planning.world_model import Context
@@ -82,6 +87,7 @@ class PlannerNode(ModelNode):
         declare_count(self, "horizon", 0, 0, 16, "steps to plan ahead")
         declare_number(self, "max_step", 0.0, 0, 0.5, "metres along each axis in one action")
         declare_count(self, "goal_steps", 0, 0, 1000, "after which the next sub-goal is due")
+        declare(self, "axes", "", "file of `vjepa-ros calibrate`, for where the camera stands")
         declare_count(self, "seed", 0, 0, 2**31 - 1, "of the solver's samples")
 
     def _declare_task(self) -> None:
@@ -104,6 +110,8 @@ class PlannerNode(ModelNode):
         self._config = self._planner_config(robot.limits.max_step)
         self._config.make_solver(self.value("seed"))  # what is wrong is said now
         make_objective(self._config.objective)
+        file = self.value("axes")
+        self._axes = load_axes(FilePath(file)) if file else None
         self._settings = Settings(
             max_image_age=self.value("max_image_age"),
             patience=self.value("patience"),
@@ -115,6 +123,7 @@ class PlannerNode(ModelNode):
         self._newest_task: Any = None
         self._waiting, self._sequence = 0, 0
         self._last: Planned | None = None
+        self._task: Reach | None = None
         self._doing = "waiting for a goal"
 
         self._arm = ArmState(self, robot)
@@ -124,6 +133,7 @@ class PlannerNode(ModelNode):
         self._plans = self.publisher(Plan, "plan", 10)
         self._paths = self.publisher(Path, "plan/path", 1)
         self._markers = self.publisher(MarkerArray, "plan/markers", 1)
+        self._goal_pictures = self.publisher(CompressedImage, plan_messages.GOAL_PICTURES, GOALS)
         self._hold = self.client(Trigger, "arm_gate/hold")
         self._world: World = self._local or RemoteWorld(self, self.value("answer_timeout"))
         self._serve_goals()
@@ -199,7 +209,16 @@ class PlannerNode(ModelNode):
         end = {Result.REACHED: handle.succeed, Result.CANCELED: handle.canceled}
         end.get(result.outcome, handle.abort)()
         self._doing = f"waiting for a goal; the last: {result.message}"
-        self.get_logger().info(f"task ended after {result.steps} steps: {result.message}")
+        self.get_logger().info(
+            log_line(
+                "task ended",
+                goal=_name(handle),
+                steps=result.steps,
+                energy=result.final_energy,
+                seconds=result.seconds,
+                reason=result.message,
+            )
+        )
         return result
 
     def _reach(self, handle: Any) -> Any:
@@ -220,6 +239,7 @@ class PlannerNode(ModelNode):
             return Result(outcome=end.outcome, message=str(end))
         except (ValueError, OSError) as error:
             return Result(outcome=Result.FAILED, message=f"goal: {error}")
+        self._show_goals(handle, pictures)
         heading = f"heading for a goal in {len(pictures)} pictures"
 
         def tell(feedback: Any) -> None:
@@ -227,19 +247,34 @@ class PlannerNode(ModelNode):
             self._doing = f"{heading}: {feedback.message}"
 
         self._doing = heading
-        reach = Reach(
+        self._task = Reach(
             world=self._world,
             arm=self._arm,
             pictures=pictures,
             make_mpc=lambda *start: self._make_mpc(request, *start),
-            act=self._act,
+            act=lambda planned: self._act(_name(handle), planned),
             tell=tell,
             check=check,
             now=lambda: stamps.now(self),
             settings=self._settings,
             reports=self._reports,
         )
-        return reach.run()
+        return self._task.run()
+
+    def _show_goals(self, handle: Any, pictures: list[NDArray[np.uint8]]) -> None:
+        stamp, count = self.get_clock().now().to_msg(), len(pictures)
+        for number, picture in enumerate(pictures, 1):
+            name = f"sub-goal {number} of {count}"
+            self._goal_pictures.publish(plan_messages.goal_message(picture, stamp, name))
+        self.get_logger().info(
+            log_line(
+                "task",
+                goal=_name(handle),
+                pictures=count,
+                solver=self._describe(),
+                seed=self.value("seed"),
+            )
+        )
 
     def _make_mpc(
         self,
@@ -248,7 +283,8 @@ class PlannerNode(ModelNode):
         start: Context,
         goals: list[Tensor],
     ) -> MPC:
-        mpc = make_mpc(self._config, world, start, goals, self.value("seed"))
+        model = self._as_seen(world, start)
+        mpc = make_mpc(self._config, model, start, goals, self.value("seed"))
         mpc.solver.keep_samples = True  # for the markers
         mpc.time_budget = request.max_seconds or self.value("max_seconds")
         mpc.stall_steps = self.value("stall_steps") or None
@@ -261,9 +297,20 @@ class PlannerNode(ModelNode):
             mpc.goals = [*mpc.goals[:-1], dataclasses.replace(mpc.goals[-1], steps=None)]
         return mpc
 
+    def _as_seen(self, world: InterruptibleWorld, start: Context) -> CostModel:
+        """The world through the camera's axes, where there are any."""
+        if self._axes is None:
+            return world
+        assert isinstance(start, SeenContext)
+        try:
+            self._axes.check_weights(start.frame.weights)
+        except UserError as error:
+            raise Ended(Result.FAILED, str(error)) from error
+        return AxesTurned(world, self._axes)
+
     # --- out -------------------------------------------------------------------------------
 
-    def _act(self, planned: Planned) -> float:
+    def _act(self, goal: str, planned: Planned) -> float:
         """Publish the action and what led to it; the time at which it starts."""
         self._sequence += 1
         stamp = self.get_clock().now().to_msg()
@@ -284,6 +331,18 @@ class PlannerNode(ModelNode):
         if self._markers.get_subscription_count() > 0:
             self._markers.publish(plan_messages.marker_message(plan))
         self._last = planned
+        self.get_logger().info(
+            log_line(
+                "step",
+                goal=goal,
+                step=planned.step,
+                subgoal=decision.goal,
+                energy=decision.energy,
+                seconds=planned.seconds,
+                seed=plan.seed,
+                sequence=self._sequence,
+            )
+        )
         return stamps.seconds(stamp)
 
     def _hold_arm(self) -> None:
@@ -298,7 +357,13 @@ class PlannerNode(ModelNode):
             values["planning (s)"] = f"{self._last.seconds:.3f}"
             values["energy"] = f"{self._last.decision.energy:.4f}"
             values["actions"] = str(self._sequence)
-        return Status(level="ok", message=self._doing, values=values)
+        late = self._task is not None and self._task.late
+        return Status(level="warning" if late else "ok", message=self._doing, values=values)
+
+
+def _name(handle: Any) -> str:
+    """The beginning of the goal's own identity, for the log."""
+    return bytes(handle.goal_id.uuid[:4]).hex()
 
 
 def _goal_pictures(request: ReachGoal.Goal) -> list[NDArray[np.uint8]]:
