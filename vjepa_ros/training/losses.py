@@ -11,6 +11,7 @@ from vjepa_ros.model.predictor import Past, Predictor
 _POSITION_CENTRE = (0.5, 0.0, 0.2)  # metres, the middle of a table-top workspace
 _POSITION_UNIT = 0.1  # metres
 _ACTION_UNITS = (0.05, 0.05, 0.05, 0.1, 0.1, 0.1, 0.5)
+_SHARP = 0.1  # units above which an error counts by its size: the last centimetre matters
 _NARROW, _HIDDEN = 16, 256  # channels of a head that looks at all tokens at once
 
 
@@ -79,7 +80,7 @@ class InverseDynamics(nn.Module):
     def forward(self, latents: Tensor, actions: Tensor) -> Tensor:
         """The error over windows of latents [B, T, patches, width] and actions [B, T - 1, 7]."""
         pairs = torch.cat((latents[:, :-1], latents[:, 1:]), 2)
-        return F.smooth_l1_loss(self.guess(pairs), actions / self.units)
+        return F.smooth_l1_loss(self.guess(pairs), actions / self.units, beta=_SHARP)
 
 
 class Readout(nn.Module):
@@ -113,6 +114,6 @@ class Readout(nn.Module):
 
     def _error(self, read: Tensor, truth: Tensor) -> Tensor:
         error = F.smooth_l1_loss(
-            read, truth.nan_to_num().expand_as(read), reduction="none", beta=0.5
+            read, truth.nan_to_num().expand_as(read), reduction="none", beta=_SHARP
         )
         return (error * truth.isfinite() * self.weights).mean()
