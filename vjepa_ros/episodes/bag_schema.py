@@ -26,6 +26,7 @@ POSE = "geometry_msgs/msg/PoseStamped"
 JOINT_STATE = "sensor_msgs/msg/JointState"
 TRANSFORMS = "tf2_msgs/msg/TFMessage"
 ACTION = "vjepa_msgs/msg/EndEffectorDelta"
+PLAN = "vjepa_msgs/msg/Plan"  # what the planner thought; for people, no reader needs it
 
 # Keys of the bag's custom data: task and provenance as JSON, and a checksum for each topic.
 ABOUT, CHECKSUMS = "vjepa_ros.episode", "vjepa_ros.checksums"
@@ -68,9 +69,10 @@ def _convert(kind: object, value: object) -> object:
 
 @functools.cache
 def typestore() -> Typestore:
-    """The message types of ROS 2 Jazzy and our action."""
+    """The message types of ROS 2 Jazzy and our own that a bag holds."""
     store = get_typestore(Stores.ROS2_JAZZY)
-    store.register(get_types_from_msg(_definition(ACTION), ACTION))
+    for name in (ACTION, PLAN):
+        store.register(get_types_from_msg(_definition(name), name))
     return store
 
 

@@ -34,8 +34,13 @@ class Meter:
 
 def memory() -> dict[str, str]:
     """Of the whole process, in MB."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    values = {"memory (MB)": f"{pages * resource.getpagesize() / 1e6:.0f}"}
+    values = {"memory (MB)": f"{resident() / 1e6:.0f}"}
     if torch.cuda.is_initialized():
         values["GPU memory (MB)"] = f"{torch.cuda.memory_allocated() / 1e6:.0f}"
     return values
+
+
+def resident() -> int:
+    """Bytes of memory that the process holds."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize()

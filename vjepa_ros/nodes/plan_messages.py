@@ -1,22 +1,27 @@
-"""A decision of the planner as messages: the action, the plan, and what RViz draws of it."""
+"""What the planner says: the action, the plan, its goals, and what RViz draws of it."""
 
 import array
 import math
 
+import numpy as np
 import torch
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Point, Pose, PoseStamped, Quaternion
 from nav_msgs.msg import Path
+from numpy.typing import NDArray
+from sensor_msgs.msg import CompressedImage
 from std_msgs.msg import ColorRGBA, Header
 from torch import Tensor
 from visualization_msgs.msg import Marker, MarkerArray
 from vjepa_msgs.msg import EndEffectorDelta, Plan
 
 from vjepa_ros.conventions import ACTION_NAMES, POSITION, pose_from_state
+from vjepa_ros.images import encode_png
 from vjepa_ros.nodes.latents import Frame
 from vjepa_ros.planning.mpc import Decision
 from vjepa_ros.planning.summary import search_curve, states_along
 
+GOAL_PICTURES = "goal_picture/compressed"  # topic
 _POINT_SIZE = 0.006  # metres
 
 
@@ -90,6 +95,12 @@ def marker_message(plan: Plan) -> MarkerArray:
         share = (energy - low) / (high - low) if math.isfinite(energy) and high > low else 1.0
         points.colors.append(ColorRGBA(r=share, g=1 - share, b=0.1, a=0.8))
     return MarkerArray(markers=[points])
+
+
+def goal_message(picture: NDArray[np.uint8], stamp: Time, name: str) -> CompressedImage:
+    """name says which of the sub-goals it is."""
+    header = header_at(stamp, name)
+    return CompressedImage(header=header, format="png", data=array.array("B", encode_png(picture)))
 
 
 def header_at(stamp: Time, frame_id: str) -> Header:

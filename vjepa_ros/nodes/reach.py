@@ -32,6 +32,7 @@ _OUTCOMES = {
 }
 _POLL = 0.2  # seconds between two looks at whether the task was interrupted
 _USUAL_WAIT = 1.0  # seconds for the next latents, before feedback tells of waiting
+_MOST_LATE = 5  # plans in a row before the task is given up
 _HINT = "energy has stalled: sub-goals would help"
 
 
@@ -56,6 +57,7 @@ class Settings:
 
 @dataclass(frozen=True, kw_only=True)
 class Planned:
+    step: int  # of the task, from 1
     decision: Decision
     frame: Frame
     state: Tensor
@@ -101,6 +103,7 @@ class Reach:
         self._reports = reports
         self._act, self._tell, self._check, self._now = act, tell, check, now
         self._pictures, self._make_mpc = pictures, make_mpc
+        self.late = False  # the last plan came too late to be carried out
         self._progress = Progress()
         self._states: list[Tensor] = []
         self._feedback = ReachGoal.Feedback()
@@ -159,9 +162,16 @@ class Reach:
                 continue
             thrown_away = 0
             started_at = self._act(
-                Planned(decision=decision, frame=frame, state=state, seconds=seconds)
+                Planned(
+                    step=self._feedback.step + 1,
+                    decision=decision,
+                    frame=frame,
+                    state=state,
+                    seconds=seconds,
+                )
             )
             self._feedback.step += 1
+            self.late = False
             due = started_at + self._settings.duration + self._settings.settle
 
     def _look(self, due: float) -> tuple[Frame, Tensor]:
@@ -207,14 +217,20 @@ class Reach:
         time.sleep(_POLL)
 
     def _complain_of_age(self, age: float, seconds: float, times: int) -> None:
+        self.late = True
         limit = self._settings.max_image_age
         message = (
             f"plan thrown away: its image is {age:.1f} s old, limit {limit:g} s (max_image_age), "
             f"and planning took {seconds:.1f} s"
         )
-        if times >= 5:
-            slow = "plan with less samples" if seconds > age / 2 else "the camera is late"
-            raise Ended(Result.FAILED, f"{message}, {times} times in a row: {slow}")
+        if times >= _MOST_LATE:
+            advice = (
+                "plan with fewer samples, iterations or a shorter horizon, or raise max_image_age "
+                "of planner and arm gate"
+                if seconds > age / 2
+                else "the camera is late"
+            )
+            raise Ended(Result.FAILED, f"{message}, {times} times in a row: {advice}")
         self._feedback.message = message
         self._tell(self._feedback)
 

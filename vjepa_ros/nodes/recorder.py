@@ -1,7 +1,8 @@
 """The recorder: what robot, camera, planner and gate said, as an mcap bag.
 
 It holds what `vjepa-ros episodes` and `vjepa-ros replay` read, in the robot's own topics, and
-beside it targets, surprise and diagnostics. The bag is `runs/<time>/bag`, or `folder`.
+beside it targets, plans, pictures of the goals, surprise and diagnostics. The bag is
+`runs/<time>/bag`, or `folder`.
 """
 
 import json
@@ -18,12 +19,13 @@ from rosbags.interfaces import Connection
 from rosbags.rosbag2 import StoragePlugin, Writer
 from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import Float32
-from vjepa_msgs.msg import EndEffectorDelta
+from vjepa_msgs.msg import EndEffectorDelta, Plan
 
 from vjepa_ros.episodes.bag_schema import ABOUT, typestore
 from vjepa_ros.nodes.health import Meter, memory
 from vjepa_ros.nodes.model_node import ModelNode
 from vjepa_ros.nodes.parameters import declare
+from vjepa_ros.nodes.plan_messages import GOAL_PICTURES
 from vjepa_ros.nodes.process import run_node
 from vjepa_ros.nodes.robot_side import qos
 from vjepa_ros.robots import Robot, Topic, load_robot
@@ -105,6 +107,8 @@ def _topics(robot: Robot) -> list[tuple[Any, Topic]]:
         (JointState, topics.joint_states),
         (PoseStamped if robot.command == "pose" else TwistStamped, topics.target),
         (EndEffectorDelta, Topic(name="ee_delta")),
+        (Plan, Topic(name="plan")),
+        (CompressedImage, Topic(name=GOAL_PICTURES)),
         (Float32, Topic(name="surprise")),
         (DiagnosticArray, Topic(name="/diagnostics")),
     ]

@@ -1,6 +1,9 @@
 """Weights into a node, with what a person wants to read while they load."""
 
+import contextlib
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -9,8 +12,11 @@ from rclpy.node import Node
 from vjepa_ros.errors import UserError
 from vjepa_ros.model.checkpoints import Weights, load_weights
 from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
+from vjepa_ros.nodes.health import resident
 from vjepa_ros.nodes.parameters import declare
 from vjepa_ros.planning.world_model import fast_dtype
+
+_PERIOD = 5.0  # seconds between two lines while weights load
 
 
 def declare_weights(node: Node) -> None:
@@ -23,11 +29,33 @@ def load(node: Node) -> tuple[Weights, torch.device]:
     device = chosen_device(node.get_parameter("device").value)
     if not path.is_file():
         raise UserError(f"weights: no file {path}: give the path of a checkpoint")
-    log, started = node.get_logger(), time.monotonic()
-    log.info(f"loading {path} ({path.stat().st_size / 1e6:.0f} MB) on {device}")
-    weights = load_weights(path, device, fast_dtype(device))
-    log.info(f"loaded {weights.identity} in {time.monotonic() - started:.1f} s")
+    started = time.monotonic()
+    with _progress(node, path, device):
+        weights = load_weights(path, device, fast_dtype(device))
+    node.get_logger().info(f"loaded {weights.identity} in {time.monotonic() - started:.1f} s")
     return weights, device
+
+
+@contextlib.contextmanager
+def _progress(node: Node, path: Path, device: torch.device) -> Iterator[None]:
+    log, size = node.get_logger(), path.stat().st_size
+    log.info(f"loading {path} ({size / 1e6:.0f} MB) on {device}")
+    ended, started, before = threading.Event(), time.monotonic(), resident()
+
+    def tell() -> None:
+        while not ended.wait(_PERIOD):
+            log.info(
+                f"loading {path.name}: {time.monotonic() - started:.0f} s so far, memory has "
+                f"grown by {(resident() - before) / 1e6:.0f} MB, the file has {size / 1e6:.0f} MB"
+            )
+
+    teller = threading.Thread(target=tell, name="loading progress")
+    teller.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        teller.join()
 
 
 def chosen_device(name: str) -> torch.device:
