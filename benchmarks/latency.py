@@ -1,0 +1,214 @@
+"""What the graph adds to planning: from a picture to the command, and through the service.
+
+    python benchmarks/latency.py
+
+Picture to command: the simulated camera at 640×480 and the whole stack, composed and in
+separate processes. The time runs from the stamp of the image that was planned from to the
+`ee_delta` that a subscriber receives, less the seconds that planning took. The camera's own
+part, which the stamp includes, is the time in which the same picture reaches a subscriber: a
+simulation draws it in that time.
+
+Service: one search, the same samples, asking a predictor in a process of its own and asking
+the world model in this process, in turns. Needs an idle machine.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["FASTRTPS_DEFAULT_PROFILES_FILE"] = str(
+    Path(__file__).parents[1] / "config" / "fastdds.xml"
+)
+
+import numpy as np
+import rclpy
+import torch
+from rclpy.action import ActionClient
+from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
+from vjepa_msgs.action import ReachGoal
+from vjepa_msgs.msg import EndEffectorDelta, Latent, Plan
+
+from vjepa_ros.images import encode_png
+from vjepa_ros.model.checkpoints import load_weights
+from vjepa_ros.model.preprocessing import Preprocessor
+from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
+from vjepa_ros.nodes.encoder import LATENTS
+from vjepa_ros.nodes.latents import Frame, stamp_key, to_message
+from vjepa_ros.nodes.model_node import ModelNode
+from vjepa_ros.nodes.spinning import ask, spinning, spinning_node
+from vjepa_ros.nodes.world import RemoteWorld, SeenContext, Unavailable
+from vjepa_ros.planning.mpc import CostModel
+from vjepa_ros.planning.planners import PlannerConfig, choose_planner, make_mpc
+from vjepa_ros.planning.world_model import WorldModel
+from vjepa_ros.stack import Options, processes, told
+from vjepa_ros.status import Status
+from vjepa_ros.supervisor import Supervisor
+
+WIDTH, HEIGHT = 640, 480
+PATIENCE = 120.0  # seconds
+LIMITS = {"composed": 20, "separate processes": 50}  # ms
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=30, help="actions in each measurement")
+    parser.add_argument("--plans", type=int, default=10, help="searches for the service's share")
+    arguments = parser.parse_args()
+    torch.manual_seed(0)
+    for name, composed in (("composed", True), ("separate processes", False)):
+        picture_to_command(name, composed, arguments.steps)
+    through_the_service(arguments.plans)
+
+
+# --- from a picture to the command -------------------------------------------------------
+
+
+def picture_to_command(name: str, composed: bool, steps: int) -> None:
+    options = Options(sim=True, composed=composed, samples=32, iterations=2, horizon=1)
+    size = {"image_width": WIDTH, "image_height": HEIGHT}
+    planner = {"step_period": 0.25, "max_image_age": 20.0}
+    stack = told(processes(options), {"sim": size, "models": planner, "planner": planner})
+    with (
+        tempfile.TemporaryFile("w") as log,
+        Supervisor(stack, log) as supervisor,
+        spinning_node("benchmark") as node,
+    ):
+        seen: dict[tuple[int, int], float] = {}
+        commanded: dict[tuple[int, int], float] = {}
+        planned: dict[tuple[int, int], float] = {}
+
+        def note_image(image: Image) -> None:
+            seen[stamp_key(image.header.stamp)] = age(image.header.stamp)
+
+        def note_command(delta: EndEffectorDelta) -> None:
+            commanded[stamp_key(delta.image_stamp)] = age(delta.image_stamp)
+
+        def note_plan(plan: Plan) -> None:
+            planned[stamp_key(plan.image_stamp)] = plan.seconds
+
+        node.create_subscription(Image, "camera/image_raw", note_image, qos_profile_sensor_data)
+        node.create_subscription(EndEffectorDelta, "ee_delta", note_command, 100)
+        node.create_subscription(Plan, "plan", note_plan, 100)
+        goal = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
+        picture = CompressedImage(format="png", data=encode_png(goal))
+        request = ReachGoal.Goal(images=[picture], max_steps=steps, energy_threshold=1e-6)
+        client = ActionClient(node, ReachGoal, "reach_goal")
+        while not client.wait_for_server(1.0):
+            supervisor.check()
+        handle = ask(node, client.send_goal_async, request, timeout=PATIENCE)
+        result = ask(node, handle.get_result_async, timeout=PATIENCE + 10 * steps).result
+        client.destroy()
+    stamps = [stamp for stamp in commanded if stamp in planned and stamp in seen]
+    if len(stamps) < steps / 2:
+        raise SystemExit(f"{name}: only {len(stamps)} of {steps} actions: {result.message}")
+    camera = np.array([seen[stamp] for stamp in stamps])
+    graph = np.array([commanded[stamp] - planned[stamp] for stamp in stamps])
+    print(f"\n{name}, {WIDTH}×{HEIGHT}, {len(stamps)} actions (ms)")
+    row("image stamp to command, less planning", graph)
+    row("of this the camera's own", camera)
+    row(f"of this the nodes' (limit {LIMITS[name]})", graph - camera)
+    row("planning", np.array([planned[stamp] for stamp in stamps]))
+
+
+def age(stamp: object) -> float:
+    return time.time() - stamp.sec - 1e-9 * stamp.nanosec  # type: ignore[attr-defined]
+
+
+def row(name: str, seconds: np.ndarray) -> None:
+    median, p95 = 1e3 * np.median(seconds), 1e3 * np.quantile(seconds, 0.95)
+    print(f"  {name:40} median {median:7.1f}   p95 {p95:7.1f}", flush=True)
+
+
+# --- planning through the service --------------------------------------------------------
+
+
+class Asker(ModelNode):
+    """As much of the planner as asks the predictor."""
+
+    def status(self) -> Status:
+        return Status(level="ok", message="measuring")
+
+
+def through_the_service(plans: int) -> None:
+    weights = load_weights(SHIPPED_WEIGHTS)
+    assert weights.encoder is not None
+    assert weights.predictor is not None
+    preprocessor = Preprocessor(weights.config.image_size, weights.config.crop)
+    local = WorldModel(weights.encoder, weights.predictor, preprocessor)
+    rgb = torch.randint(0, 256, (2, HEIGHT, WIDTH, 3), dtype=torch.uint8)
+    now, goal = local.encode(rgb[0][None])[0], local.encode(rgb[1][None])[0]
+    rclpy.init()
+    node = Asker("benchmark")
+    node.active = True
+    remote = RemoteWorld(node, PATIENCE)
+    latents = node.publisher(Latent, "latent", LATENTS)
+    predictor = subprocess.Popen([sys.executable, "-m", "vjepa_ros.nodes.composed", "predictor"])
+    try:
+        with spinning(node):
+            frame = Frame(
+                header=Header(stamp=node.get_clock().now().to_msg()),
+                latents=now,
+                weights=weights.identity,
+                crop=weights.config.crop,
+                source="benchmark",
+            )
+            state = torch.tensor([[0.5, 0.0, 0.3, torch.pi, 0.0, 0.0, 0.0]])
+            context = SeenContext(latents=now[None], states=state, frame=frame)
+            config = choose_planner("tiny")
+
+            def seconds(world: CostModel) -> float:
+                return time_of_a_plan(config, world, context, [goal])
+
+            wait_until_asked(lambda: latents.publish(to_message(frame)), lambda: seconds(remote))
+            seconds(local)
+            compare([(seconds(local), seconds(remote)) for _ in range(plans)])
+    finally:
+        predictor.terminate()
+        predictor.wait()
+        node.resources.close()
+        node.destroy_node()
+        rclpy.try_shutdown()
+
+
+def time_of_a_plan(
+    config: PlannerConfig, world: CostModel, context: SeenContext, goals: list[torch.Tensor]
+) -> float:
+    mpc = make_mpc(config, world, context, goals, seed=0)
+    started = time.perf_counter()
+    mpc.step(context)
+    return time.perf_counter() - started
+
+
+def wait_until_asked(tell: Callable[[], None], work: Callable[[], float]) -> None:
+    end = time.monotonic() + PATIENCE
+    while True:
+        tell()
+        try:
+            work()
+            return
+        except Unavailable:
+            if time.monotonic() > end:
+                raise
+
+
+def compare(pairs: Sequence[tuple[float, float]]) -> None:
+    local, remote = np.array(pairs).T
+    print(f"\na search of {len(pairs)}, in turns (ms)")
+    row("in this process", local)
+    row("through the service", remote)
+    ratio = np.median(remote / local)
+    print(f"  the service costs {100 * (ratio - 1):+.1f} % (limit 5 %)", flush=True)
+
+
+if __name__ == "__main__":
+    main()
