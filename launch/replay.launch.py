@@ -16,7 +16,7 @@ from vjepa_ros.replay.graph import graph_processes
 
 OPTIONS = (
     *("robot", "weights", "device", "composed", "picture"),
-    *("solver", "samples", "iterations", "horizon", "seed"),
+    *("solver", "samples", "iterations", "horizon", "seed", "axes"),
 )
 
 

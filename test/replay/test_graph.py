@@ -71,7 +71,6 @@ def test_latencies_and_rates_are_those_of_the_graph(answered):
     latent, delta = episode.image_to_latent, episode.image_to_delta
     assert 0 < latent.median <= latent.p95
     assert latent.median < delta.median <= delta.p95
-    assert delta.median * episode.planned < 1.5 * episode.seconds
     for topic, least in (
         ("camera/image_raw", FRAMES),
         ("latent", FRAMES),

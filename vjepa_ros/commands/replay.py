@@ -5,6 +5,7 @@ figures, bit for bit, however many workers share them; docs/REPLAY.md says what 
 
     vjepa-ros replay BAG… --gate GATE.yaml --json RUN.json --html RUN.html
     vjepa-ros replay diff BEFORE.json AFTER.json
+    vjepa-ros replay --graph BAG…         # through the real nodes: docs/REPLAY_GRAPH.md
 
 Exit code 1: outside the gate. 2: some recordings could not be scored; the others were.
 """
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import torch
 
+from vjepa_ros.commands import replay_graph
 from vjepa_ros.commands.opening import add_opening, opening
 from vjepa_ros.errors import UserError
 from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
@@ -90,10 +92,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     planner.add_argument("--iterations", type=int)
     planner.add_argument("--plan-horizon", type=int, metavar="H")
     planner.add_argument("--objective", choices=OBJECTIVES)
+    replay_graph.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     _check(args)
+    if args.graph:
+        return replay_graph.run(args)
     gate = None if args.gate is None else read_gate(args.gate)
     if args.sources[0] == DIFF:
         return _diff(args.sources[1:], gate)

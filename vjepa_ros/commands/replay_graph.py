@@ -25,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--robot", default="sim", help="its topics: YAML, or a name [%(default)s]")
     group.add_argument("--composed", action="store_true", help="the model nodes in one process")
+    group.add_argument("--axes", default="", help="file of `vjepa-ros calibrate`")
     group.add_argument(
         "--attach", action="store_true", help="the nodes are up already, as replay.launch.py does"
     )
@@ -34,6 +35,10 @@ def run(args: argparse.Namespace) -> int:
     """With the arguments of `vjepa-ros replay`."""
     if not 0 <= args.rate < math.inf:
         raise UserError(f"--rate {args.rate:g}: expected 0 or more")
+    for name in ("gate", "write_gate", "html", "objective"):
+        if getattr(args, name) is not None:
+            option = f"--{name.replace('_', '-')}"
+            raise UserError(f"{option} is for the offline replay: leave out it or --graph")
     found = replay_through_graph(
         args.sources, _options(args), rate=args.rate, opening=opening(args), start=not args.attach
     )
@@ -62,6 +67,7 @@ def _options(args: argparse.Namespace) -> Options:
         iterations=args.iterations or 0,
         horizon=args.plan_horizon or 0,
         seed=args.seed,
+        axes=args.axes,
     )
 
 
@@ -71,6 +77,7 @@ def command_line(bag: str, options: Options, *, rate: str, json: str) -> list[st
         *("replay", bag, "--graph", "--attach", "--rate", rate),
         *("--weights", options.weights, "--robot", options.robot, "--seed", str(options.seed)),
         *(("--json", json) if json else ()),
+        *(("--axes", options.axes) if options.axes else ()),
         *(("--solver", options.solver) if options.solver else ()),
         *(("--samples", str(options.samples)) if options.samples else ()),
         *(("--iterations", str(options.iterations)) if options.iterations else ()),

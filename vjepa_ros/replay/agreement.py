@@ -12,8 +12,9 @@ from torch import Tensor
 from vjepa_ros.conventions import GRIPPER, POSITION, pose_from_state, state_from_pose
 from vjepa_ros.episodes.episode import EpisodeReader
 from vjepa_ros.nodes.weights import chosen_device
+from vjepa_ros.planning.axes import AxesTurned, load_axes
 from vjepa_ros.planning.loading import load_world_model
-from vjepa_ros.planning.mpc import MPC
+from vjepa_ros.planning.mpc import MPC, CostModel
 from vjepa_ros.planning.planners import PlannerConfig, choose_planner, make_mpc, restrain
 from vjepa_ros.planning.world_model import Context, WorldModel
 from vjepa_ros.replay.player import GraphPlan, Played
@@ -49,6 +50,9 @@ class Offline:
         self.identity = loaded.identity
         self.seed = options.seed
         self.config = planner_config(options, load_robot(options.robot))
+        self.costs: CostModel = self.world_model
+        if options.axes:
+            self.costs = AxesTurned(self.world_model, load_axes(Path(options.axes)))
 
     def compare(self, reader: EpisodeReader, played: Played) -> dict[str, Agreement]:
         """Of the steps whose latents were kept: encoded and planned anew, in the order and with
@@ -94,7 +98,7 @@ class Offline:
 
     def _mpc(self, start: Context, goal: Tensor, steps: int) -> MPC:
         """That never ends by itself."""
-        mpc = make_mpc(self.config, self.world_model, start, [goal], self.seed)
+        mpc = make_mpc(self.config, self.costs, start, [goal], self.seed)
         mpc.goals = [replace(mpc.goals[0], energy=None, steps=None)]
         mpc.max_steps = steps
         return mpc

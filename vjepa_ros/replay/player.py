@@ -105,7 +105,7 @@ class Player:
             JointState, topics.joint_states.name, qos(topics.joint_states)
         )
         self._reach = ActionClient(node, ReachGoal, "reach_goal")
-        self._changed = threading.Condition(threading.RLock())
+        self._changed = threading.Condition()
         self._end: Any = None  # the task's result
         self._state: Tensor | None = None  # [7]; None: it is told with the images alone
         self._forget()
@@ -181,7 +181,7 @@ class Player:
                 if self._wait(functools.partial(self._answered, stamp), _ANSWER):
                     break
             else:
-                raise UserError(f"no answer to frame {step}: see what the nodes say")
+                raise UserError(f"no answer to frame {step}; {self._said}")
             time.sleep(PACE)
 
     def _lead_in(self, frame: NDArray[np.uint8], state: NDArray[np.float64]) -> None:
@@ -191,7 +191,7 @@ class Player:
             self._show(0, frame, state, measured=False)
             self._check_task()
             if time.monotonic() > end:
-                raise UserError(f"no plan within {_START:g} s: see what the nodes say")
+                raise UserError(f"no plan within {_START:g} s; {self._said}")
         time.sleep(PACE)
 
     def _show(
@@ -248,7 +248,7 @@ class Player:
             max_seconds=_SECONDS,
             energy_threshold=_NEVER,
         )
-        handle = wait_for(self._reach.send_goal_async(request), _ANSWER)
+        handle = wait_for(self._reach.send_goal_async(request, self._on_feedback), _ANSWER)
         if not handle.accepted:
             raise UserError("the planner refused the goal: see what it says")
         handle.get_result_async().add_done_callback(self._on_result)
@@ -260,6 +260,9 @@ class Player:
                 with contextlib.suppress(TimeoutError):
                     wait_for(handle.cancel_goal_async(), _ANSWER)
                     self._wait(lambda: self._end is not None, _ANSWER)
+
+    def _on_feedback(self, message: Any) -> None:
+        self._said = f"the planner says: {message.feedback.message}"
 
     def _on_result(self, future: Any) -> None:
         with self._changed:
@@ -276,6 +279,7 @@ class Player:
         with self._changed:
             self._played, self._checked = Played(frames=frames), checked
             self._end = None
+            self._said = "the planner says nothing"
             self._shown: dict[Stamp, _Showing] = {}
             self._encoded: set[Stamp] = set()
             self._deltas: dict[Stamp, EndEffectorDelta] = {}
