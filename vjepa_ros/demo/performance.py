@@ -28,9 +28,14 @@ _PATIENCE = 30.0  # seconds for the judgement
 # The simulated arm may wait as long as it takes: a machine that is slow, or busy with other
 # things, shall see the same demonstration. A real arm has stricter limits.
 _MORE = {
-    "sim": {"image_width": PICTURE_SIZE, "image_height": PICTURE_SIZE, "camera_rate": 10.0},
-    "arm_gate": {"max_image_age": 20.0, "max_camera_age": 10.0, "max_state_age": 2.0},
-    "planner": {"max_image_age": 20.0, "patience": 120.0, "answer_timeout": 60.0},
+    "sim": {"image_width": PICTURE_SIZE, "image_height": PICTURE_SIZE, "camera_rate": 5.0},
+    "arm_gate": {"max_image_age": 20.0, "max_camera_age": 10.0, "max_state_age": 5.0},
+    "planner": {
+        "max_image_age": 20.0,
+        "patience": 120.0,
+        "answer_timeout": 60.0,
+        "settle": 0.2,
+    },
 }
 
 

@@ -36,20 +36,20 @@ class Progress:
         self._live = sys.stdout.isatty()
         self._last = ""
         self._planning = ""  # how long the last plan took
-        self._remark = ""  # what a person should know
+        self.remark = ""  # what a person should know
 
     def note(self, plan: Plan) -> None:
         self._planning = f"  {plan.seconds:.2f} s a plan"
 
     def show(self, feedback: Any) -> None:
         told = feedback.message
-        self._remark = "" if told.startswith("sub-goal") else told
+        self.remark = "" if told.startswith("sub-goal") else told
         line = (
             f"step {feedback.step}  sub-goal {feedback.subgoal + 1}/{self._goals}  "
             f"energy {feedback.energy:.4f}  moved {feedback.distance_moved:.2f} m{self._planning}"
         )
-        if self._remark:
-            line += f"  ({self._remark})"
+        if self.remark:
+            line += f"  ({self.remark})"
         if self._live:
             columns = shutil.get_terminal_size().columns
             print(f"\r\x1b[K{line[: columns - 1]}", end="", flush=True)
@@ -57,10 +57,7 @@ class Progress:
             print(line, flush=True)
         self._last = line
 
-    def end(self, line: str, reached: bool = False) -> None:
-        """The last line; of a failure with what was last remarked, if that is not in it."""
-        if self._remark and not reached and self._remark not in line:
-            line += f" ({self._remark})"
+    def end(self, line: str) -> None:
         self.close()
         print(line, flush=True)
 
@@ -99,10 +96,12 @@ def reach(node: Node, goals: Goals, *, stopped: Callable[[], bool]) -> Any:
             if not server & _servers(node):
                 raise TimeoutError("the planner was stopped or killed: send the goal again")
         end = result.result().result
+        reached, remark = end.outcome == ReachGoal.Result.REACHED, progress.remark
+        said = f" ({remark})" if remark and not reached and remark not in end.message else ""
         progress.end(
-            f"{end.message}. {end.steps} steps, {end.subgoals_reached} of {len(goals.pictures)} "
-            f"goals reached, energy {end.final_energy:.4f}, {end.seconds:.1f} s",
-            reached=end.outcome == ReachGoal.Result.REACHED,
+            f"{end.message}{said}. {end.steps} steps, {end.subgoals_reached} of "
+            f"{len(goals.pictures)} goals reached, energy {end.final_energy:.4f}, "
+            f"{end.seconds:.1f} s"
         )
         return end
     finally:

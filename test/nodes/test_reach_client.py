@@ -1,0 +1,44 @@
+"""What the sender of a goal tells of its way."""
+
+from types import SimpleNamespace
+
+from vjepa_ros.nodes.reach_client import Progress
+
+
+def feedback(**changes):
+    values = {"step": 3, "subgoal": 1, "energy": 0.25, "distance_moved": 0.1, "message": ""}
+    return SimpleNamespace(**values | changes)
+
+
+def test_one_line_for_what_is_new(capsys):
+    progress = Progress(goals=4)
+    progress.show(feedback(message="sub-goal 2 of 4, step 3"))
+    progress.show(feedback())
+    progress.note(SimpleNamespace(seconds=0.314))
+    progress.show(feedback(step=4))
+    assert capsys.readouterr().out.splitlines() == [
+        "step 3  sub-goal 2/4  energy 0.2500  moved 0.10 m",
+        "step 4  sub-goal 2/4  energy 0.2500  moved 0.10 m  0.31 s a plan",
+    ]
+
+
+def test_a_stall_is_told_and_remembered_until_it_is_over(capsys):
+    progress = Progress(goals=1)
+    hint = "energy has stalled: sub-goals would help"
+    progress.show(feedback(message=hint))
+    assert f"({hint})" in capsys.readouterr().out
+    assert progress.remark == hint
+    progress.show(feedback(message="sub-goal 2 of 4, step 4"))
+    assert progress.remark == ""
+
+
+def test_a_terminal_has_one_line_no_longer_than_it_is_wide(capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "30")
+    progress = Progress(goals=1)
+    progress.show(feedback())
+    progress.show(feedback(step=4))
+    progress.end("reached")
+    lines = capsys.readouterr().out.split("\r\x1b[K")
+    assert lines[1] == "step 3  sub-goal 2/1  energy "
+    assert lines[2] == "step 4  sub-goal 2/1  energy \nreached\n"
