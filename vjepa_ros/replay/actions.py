@@ -5,7 +5,15 @@ import math
 import torch
 from torch import Tensor
 
-from vjepa_ros.conventions import GRIPPER, POSITION
+from vjepa_ros.conventions import (
+    GRIPPER,
+    POSITION,
+    ROTATION,
+    euler_to_matrix,
+    matrix_to_quaternion,
+)
+from vjepa_ros.episodes.episode import Trajectory
+from vjepa_ros.replay.results import Tracking
 
 SHORTEST = 0.005  # metres; a translation below it has no direction worth comparing
 FINGERS_MOVE = 0.1  # of closedness; less is noise of the measurement
@@ -41,3 +49,14 @@ def action_error(planned: Tensor, recorded: Tensor) -> float:
 def action_score(error: float) -> float:
     """jepa-wms' Action Score of plans whose mean `action_error` this is, before its floor of 0."""
     return _SCORE_SCALE * (_SCORE_ZERO - error)
+
+
+def tracking_of(trajectory: Trajectory) -> Tracking | None:
+    if trajectory.commanded is None:
+        return None
+    done, told = torch.from_numpy(trajectory.actions), torch.from_numpy(trajectory.commanded)
+    away = (done[:, POSITION] - told[:, POSITION]).norm(dim=-1)
+    turn = euler_to_matrix(done[:, ROTATION]) @ euler_to_matrix(told[:, ROTATION]).mT
+    quaternion = matrix_to_quaternion(turn)  # w >= 0
+    angle = 2 * torch.atan2(quaternion[:, :3].norm(dim=-1), quaternion[:, 3])
+    return Tracking(error_cm=(100 * away).tolist(), turn_deg=angle.rad2deg().tolist())

@@ -16,6 +16,7 @@ from vjepa_ros.replay.results import Replay
 
 BLOCK = 8  # steps
 _DRAWS = 2000
+_NUMBERS_AT_ONCE = 100_000  # keeps memory flat
 _INTERVAL = (2.5, 97.5)  # percentiles
 
 
@@ -96,8 +97,8 @@ def _change(name: str, blocks: NDArray[np.float64], random: np.random.Generator)
         low, high = np.percentile(_differences(name, blocks, random), _INTERVAL)
     return Change(
         name=name,
-        before=figure(name, over, under),
-        after=figure(name, over_after, under_after),
+        before=float(figure(name, over, under)),
+        after=float(figure(name, over_after, under_after)),
         low=float(low),
         high=float(high),
         blocks=len(blocks),
@@ -106,13 +107,13 @@ def _change(name: str, blocks: NDArray[np.float64], random: np.random.Generator)
 
 def _differences(
     name: str, blocks: NDArray[np.float64], random: np.random.Generator
-) -> list[float]:
+) -> NDArray[np.float64]:
     """Of as many runs as are drawn, each of N blocks with replacement."""
-    found = []
-    for _ in range(_DRAWS):
-        over, under, over_after, under_after = blocks[
-            random.integers(len(blocks), size=len(blocks))
-        ].sum(0)
-        if under > 0 and under_after > 0:
-            found.append(figure(name, over_after, under_after) - figure(name, over, under))
-    return found
+    at_once = max(1, _NUMBERS_AT_ONCE // len(blocks))
+    sums = [
+        blocks[random.integers(len(blocks), size=(at_once, len(blocks)))].sum(1)
+        for _ in range(-(-_DRAWS // at_once))
+    ]
+    drawn = np.concatenate(sums)[:_DRAWS]  # [D, 4]
+    drawn = drawn[(drawn[:, 1] > 0) & (drawn[:, 3] > 0)]
+    return figure(name, drawn[:, 2], drawn[:, 3]) - figure(name, drawn[:, 0], drawn[:, 1])

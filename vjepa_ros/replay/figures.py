@@ -6,7 +6,7 @@ the step that is most to blame can be named, and runs can be compared step by st
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from vjepa_ros.replay.clocks import CLOCKS
 from vjepa_ros.replay.results import ClockFigures, EpisodeResult, Figures
 
 Better = Literal["low", "high", "same"]  # than before
+Numbers = TypeVar("Numbers", float, NDArray[np.float64])
 
 # By their names after `prediction.H.`, H steps ahead.
 _PREDICTION: dict[str, Better] = {
@@ -33,6 +34,8 @@ _OTHERS: dict[str, Better] = {
     "plan.gripper_moves_agreement": "high",
     "plan.score": "high",
     "surprise.outliers": "low",
+    "tracking.error_cm": "low",
+    "tracking.turn_deg": "low",
     "clock.frame_period": "same",
     "clock.stamped.step_cm": "same",
     "clock.stamped.ratio_to_copy_last": "low",
@@ -90,13 +93,13 @@ def figures_of(episodes: Sequence[EpisodeResult]) -> Figures:
         for name, terms in terms_of(episode).items():
             both = np.array((terms.over.sum(), terms.under.sum()))
             sums[name] = sums.get(name, np.zeros(2)) + both
-    return {name: figure(name, over, under) for name, (over, under) in sums.items()}
+    return {name: float(figure(name, *both)) for name, both in sums.items()}
 
 
-def figure(name: str, over: float, under: float) -> float:
+def figure(name: str, over: Numbers, under: Numbers) -> Numbers:
     """From its two sums; the score alone has a floor."""
-    value = float(over / under)
-    return max(0.0, value) if name == "plan.score" else value
+    value = over / under
+    return np.maximum(0.0, value) if name == "plan.score" else value
 
 
 # --- terms -------------------------------------------------------------------------------
@@ -116,6 +119,10 @@ def _all_pairs(episode: EpisodeResult) -> Iterator[tuple[str, Iterator[Row]]]:
     yield "energy.monotony", _once(*_monotony(episode.goal_energy))
     yield from _of_plans(episode)
     yield from _of_surprise(episode)
+    if (tracking := episode.tracking) is not None:
+        steps = range(len(tracking.turn_deg))
+        yield "tracking.error_cm", _mean(steps, tracking.error_cm)
+        yield "tracking.turn_deg", _mean(steps, tracking.turn_deg)
     yield from _of_clocks(episode)
 
 

@@ -201,6 +201,8 @@ _RUN_MARGINS = {
     "plan.gripper_agreement": _Margin(number=0.1),
     "plan.gripper_moves_agreement": _Margin(number=0.3),
     "plan.score": _Margin(number=8),
+    "tracking.error_cm": _Margin(number=0.3),
+    "tracking.turn_deg": _Margin(number=0.5),
 }
 _EPISODE_MARGINS = {
     "prediction.1.ratio_to_copy_last": _Margin(share=0.15),

@@ -74,6 +74,16 @@ class Surprise:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Tracking:
+    """How what the arm did differs from what it was told [T - 1]. The model has no part in it:
+    it tells of frames, units and rotations that were mixed up.
+    """
+
+    error_cm: list[float]
+    turn_deg: list[float]
+
+
+@dataclass(frozen=True, kw_only=True)
 class ClockFigures:
     """One way to take the recording's time, over at most the first few hundred steps."""
 
@@ -103,6 +113,7 @@ class EpisodeResult:
     surprise: Surprise
     clocks: Clocks
     figures: Figures
+    tracking: Tracking | None = None  # None: the recording has no commands
 
     @property
     def steps(self) -> int:
@@ -153,10 +164,11 @@ def read_replay(path: Path) -> Replay:
 
 
 def _episode(found: dict[str, Any]) -> EpisodeResult:
-    clocks, plan = found.pop("clocks"), found.pop("plan")
+    clocks, plan, tracking = (found.pop(name) for name in ("clocks", "plan", "tracking"))
     return EpisodeResult(
         prediction=Prediction(**found.pop("prediction")),
         plan=None if plan is None else Plan(**plan),
+        tracking=None if tracking is None else Tracking(**tracking),
         surprise=Surprise(**found.pop("surprise")),
         clocks=Clocks(
             frame_period=clocks["frame_period"],

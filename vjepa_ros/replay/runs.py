@@ -16,9 +16,10 @@ from vjepa_ros.episodes.episode import EpisodeReader
 from vjepa_ros.episodes.files import EpisodeError
 from vjepa_ros.episodes.library import find_episodes, layout_of, open_episode
 from vjepa_ros.episodes.workers import run_all
-from vjepa_ros.planning.loading import Loaded, load_world_model
+from vjepa_ros.planning.loading import load_world_model
 from vjepa_ros.planning.planners import PlannerConfig
 from vjepa_ros.replay import metrics
+from vjepa_ros.replay.actions import tracking_of
 from vjepa_ros.replay.clocks import CLOCKS, Clock, at_steps, frames_by
 from vjepa_ros.replay.figures import figures_of
 from vjepa_ros.replay.metrics import Method, Scores
@@ -78,8 +79,7 @@ class ReplayConfig:
 
 def replay(config: ReplayConfig, sources: Sequence[Path], *, workers: int | None = None) -> Replay:
     """Every episode at or under the sources; those that cannot be scored are told apart."""
-    settings = config.settings()
-    _check_reach(settings, load_world_model(config.weights, config.device))
+    _check(config)
     paths = named_episodes(sources)
     results = dict(
         run_all(partial(_replay_one, config), list(paths), workers=workers, title="replay")
@@ -91,7 +91,9 @@ def replay(config: ReplayConfig, sources: Sequence[Path], *, workers: int | None
             broken.append(Broken(name=name, path=str(path), reason=str(result)))
         else:
             good.append(replace(result, name=name))
-    return Replay(settings=settings, episodes=good, broken=broken, figures=figures_of(good))
+    return Replay(
+        settings=config.settings(), episodes=good, broken=broken, figures=figures_of(good)
+    )
 
 
 def named_episodes(sources: Sequence[Path]) -> dict[Path, str]:
@@ -102,15 +104,19 @@ def named_episodes(sources: Sequence[Path]) -> dict[Path, str]:
     return {path: os.path.relpath(path.absolute(), base) for path in found}
 
 
-def _check_reach(settings: Settings, loaded: Loaded) -> None:
-    """A horizon too long is the settings' fault, not that of every episode."""
-    reach = loaded.world_model.reach
-    for name, horizon in (
-        ("horizon", settings.horizon),
-        ("planner horizon", settings.planner["horizon"]),
-    ):
-        if horizon > reach:
-            raise ValueError(f"{name} is {horizon}, but {loaded.identity} was trained for {reach}")
+def _check(config: ReplayConfig) -> None:
+    """What is wrong with the settings is not to be told of every episode."""
+    loaded, horizon = load_world_model(config.weights, config.device), config.settings().horizon
+    horizons = {"horizon": horizon}
+    if config.plan_every is not None:
+        config.planner.make_solver(config.seed)
+        horizons["planner horizon"] = config.planner.horizon
+    for name, steps in horizons.items():
+        if steps > loaded.world_model.reach:
+            raise ValueError(
+                f"{name} is {steps}, but {loaded.identity} was trained for "
+                f"{loaded.world_model.reach} steps"
+            )
 
 
 # --- one episode -------------------------------------------------------------------------
@@ -142,6 +148,7 @@ def _score(config: ReplayConfig, recording: EpisodeReader) -> EpisodeResult:
         prediction=scores.prediction,
         plan=scores.plan,
         surprise=scores.surprise,
+        tracking=tracking_of(reader.trajectory),
         clocks=_clocks(config, recording, frames, scores),
         figures={},
     )

@@ -1,0 +1,223 @@
+"""`vjepa-ros replay` from its arguments to its exit code, on the shipped recordings."""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vjepa_ros.commands import replay as command
+from vjepa_ros.errors import UserError
+from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
+from vjepa_ros.replay.results import Replay, read_replay
+from vjepa_ros.replay.runs import named_episodes
+
+BAGS = Path(__file__).parents[1] / "data" / "bags"
+REACH = BAGS / "reach"
+REAL_PAIR = Path(__file__).parents[3] / "shared" / "data" / "franka_example_traj.npz"
+FAST = ("--samples", 8, "--iterations", 1, "--plan-every", 4, "--workers", 1)
+
+
+def run(*words):
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    return command.run(parser.parse_args([str(word) for word in words]))
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory):
+    path = tmp_path_factory.mktemp("replay") / "reach.json"
+    assert run(REACH, *FAST, "--json", path) == 0
+    return path
+
+
+@pytest.fixture
+def cut_off(tmp_path):
+    """The shipped bag of a reach, one cut off in its middle, and a folder that holds none."""
+    for name in ("whole", "cut"):
+        shutil.copytree(REACH / "episode_000000", tmp_path / "bags" / name)
+    file = next((tmp_path / "bags" / "cut").glob("*.mcap"))
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    return tmp_path / "bags"
+
+
+def test_everything_is_measured_and_written(result):
+    found = read_replay(result)
+    (episode,) = found.episodes
+    assert (episode.name, episode.task, episode.steps) == ("episode_000000", "reach", 12)
+    assert episode.frames == list(range(12))
+    assert [len(row) for row in episode.prediction.model] == [11, 10, 9, 8]
+    assert episode.plan.steps == [0, 4, 8]
+    assert episode.clocks.frame_period == pytest.approx(0.25, abs=1e-6)
+    assert episode.clocks.stamped == episode.clocks.nominal
+    assert len(episode.tracking.turn_deg) == 11
+    assert found.settings.planner["samples"] == 8
+    assert found.figures == pytest.approx(episode.figures)
+    assert found.figures["prediction.1.ratio_to_copy_last"] < 1
+
+
+def test_bits_do_not_depend_on_who_does_the_work(result, tmp_path):
+    """Two processes, each with its own weights, and this one."""
+    shutil.copytree(REACH, tmp_path / "bags" / "b")
+    shutil.copytree(REACH, tmp_path / "bags" / "a")
+    again = tmp_path / "again.json"
+    assert run(tmp_path / "bags", *FAST, "--workers", 2, "--json", again) == 0
+    (alone,) = read_replay(result).episodes
+    both = read_replay(again).episodes
+    assert [one.name for one in both] == ["a/episode_000000", "b/episode_000000"]
+    for one in both:
+        assert (one.prediction, one.plan, one.figures) == (
+            alone.prediction,
+            alone.plan,
+            alone.figures,
+        )
+
+
+def test_broken_bags_are_named_and_the_others_scored(cut_off, tmp_path, capsys):
+    out = tmp_path / "out.json"
+    assert run(cut_off, "--no-plan", "--workers", 1, "--json", out) == 2
+    found = read_replay(out)
+    assert [episode.name for episode in found.episodes] == ["whole"]
+    assert [broken.name for broken in found.broken] == ["cut"]
+    assert str(cut_off / "cut") in found.broken[0].reason
+    printed = capsys.readouterr().out
+    assert "1 could not be scored" in printed
+    assert f"BROKEN  {cut_off / 'cut'}: " in printed
+
+
+def test_a_folder_without_recordings_is_broken_too(tmp_path, capsys):
+    assert run(tmp_path, "--no-plan", "--workers", 1) == 2
+    assert "expected an .npz, a bag" in capsys.readouterr().out
+
+
+def test_outside_the_gate_is_exit_1_and_says_where(cut_off, tmp_path, capsys):
+    gate = tmp_path / "gate.yaml"
+    gate.write_text("episode: {prediction.1.error: {max: 0.0001}}")
+    assert run(cut_off, "--no-plan", "--workers", 1, "--gate", gate) == 1  # though one is broken
+    printed = capsys.readouterr().out
+    assert "OUTSIDE whole, step " in printed
+    assert "prediction.1.error of the episode is 0." in printed
+    assert "bound max 0.0001" in printed
+
+
+def test_a_run_keeps_the_gate_that_it_wrote(tmp_path, capsys):
+    gate = tmp_path / "gate.yaml"
+    words = (REACH, "--no-plan", "--workers", 1)
+    assert run(*words, "--write-gate", gate) == 0
+    assert run(*words, "--gate", gate) == 0
+    assert f"inside every bound of {gate}" in capsys.readouterr().out
+
+
+def test_another_step_period_takes_other_frames(tmp_path):
+    out = tmp_path / "out.json"
+    words = (REACH, "--no-plan", "--workers", 1, "--json", out, "--step-period", 0.5)
+    assert run(*words) == 0
+    (episode,) = read_replay(out).episodes
+    assert episode.frames == [0, 2, 4, 6, 8, 10]
+    assert (episode.clocks.stamped.steps, episode.clocks.nominal.steps) == (5, 11)
+    assert episode.clocks.stamped.step_cm > episode.clocks.nominal.step_cm
+
+    assert run(*words, "--clock", "nominal") == 0
+    assert read_replay(out).episodes[0].frames == list(range(12))
+
+
+def test_two_runs_are_told_apart(result, tmp_path, capsys):
+    before = read_replay(result)
+    worse = json.loads(before.to_json())
+    for row in worse["episodes"][0]["prediction"]["model"]:
+        row[:] = [1.5 * error for error in row]
+    worse["settings"]["seed"] = 9
+    after = tmp_path / "after.json"
+    after.write_text(Replay.from_json(json.dumps(worse)).to_json())
+    assert run("diff", result, after) == 0
+    printed = capsys.readouterr().out
+    assert "seed: 0 -> 9" in printed
+    assert "1 episodes in both" in printed
+    assert "WORSE" in next(line for line in printed.splitlines() if "prediction.1.error" in line)
+
+    gate = tmp_path / "gate.yaml"
+    gate.write_text("diff: {prediction.1.error: {max: 0.0}}")
+    assert run("diff", result, after, "--gate", gate) == 1
+    assert "OUTSIDE prediction.1.error moved by +0." in capsys.readouterr().out
+    assert run("diff", result, result, "--gate", gate) == 0
+    gate.write_text("diff: {surprise.outliers: {max: 0.0}, plan.gripper_moves_agreement: {min: 0}}")
+    assert run("diff", result, result, "--gate", gate) == 1  # nothing moved the fingers here
+    gate.write_text("run: {prediction.1.error: {max: 0.0}}")
+    with pytest.raises(UserError, match="found no section `diff`"):
+        run("diff", result, result, "--gate", gate)
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("--weights", "nowhere.safetensors"), "nowhere.safetensors: no such file"),
+        (("--workers", 0), "--workers 0: expected at least 1"),
+        (("--plan-every", 0), "--plan-every 0: expected at least 1"),
+        (("--step-period", 0), "--step-period 0: expected more than 0"),
+        (("--seed", -1), "--seed -1: expected 0 or more"),
+        (("--horizon", 9), "horizon is 9, but tiny-[0-9a-f]+ was trained for 4"),
+        (("--plan-horizon", 9), "planner horizon is 9"),
+        (("--json", "no/such/folder/out.json"), "--json .*expected a file in a folder"),
+        (("--pictures", "here"), "give --html, too"),
+        (("--gate", "nowhere.yaml"), "nowhere.yaml: "),
+        (("--solver", "paper", "--samples", 5), "elites"),
+    ],
+)
+def test_what_cannot_be_is_said_before_anything_is_replayed(words, complaint):
+    with pytest.raises(UserError, match=complaint):
+        run(REACH, *words)
+
+
+def test_a_diff_needs_two_results(tmp_path):
+    with pytest.raises(UserError, match="found 1 results, expected BEFORE and AFTER"):
+        run("diff", "a.json")
+    (tmp_path / "a.json").write_text("{}")
+    with pytest.raises(UserError, match=r"a\.json: no result of a replay"):
+        run("diff", tmp_path / "a.json", tmp_path / "a.json")
+
+
+def test_names_are_paths_below_what_the_sources_share(tmp_path):
+    reach, grasp = REACH / "episode_000000", BAGS / "grasp"
+    assert list(named_episodes([REACH]).values()) == ["episode_000000"]
+    assert list(named_episodes([reach]).values()) == ["episode_000000"]
+    assert list(named_episodes([reach, grasp]).values()) == [
+        "reach/episode_000000",
+        "grasp/episode_000000",
+        "grasp/episode_000001",
+    ]
+    assert named_episodes([grasp, grasp]) == named_episodes([grasp])
+
+
+def test_no_ros_is_needed():
+    """Nor the simulation: a machine of a CI has neither."""
+    code = (
+        "import sys\n"
+        "for name in ('rclpy', 'vjepa_sim', 'pybullet'): sys.modules[name] = None\n"
+        "from vjepa_ros.cli import main\n"
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    words = ("replay", str(REACH), "--no-plan", "--workers", "1", "--horizon", "1")
+    found = subprocess.run(
+        [sys.executable, "-c", code, *words], capture_output=True, text=True, env=os.environ
+    )
+    assert found.returncode == 0, found.stderr
+    assert "1 episodes, 12 steps" in found.stdout
+
+
+@pytest.mark.skipif(not REAL_PAIR.exists(), reason=f"{REAL_PAIR} is not here")
+def test_the_real_pair_replays(tmp_path):
+    out = tmp_path / "pair.json"
+    assert run(REAL_PAIR, *FAST, "--json", out) == 0
+    (episode,) = read_replay(out).episodes
+    assert (episode.steps, episode.plan.steps, episode.tracking) == (2, [0], None)
+    assert episode.clocks.stamped.step_cm == pytest.approx(12.8, abs=0.05)
+
+
+def test_the_shipped_weights_are_the_default():
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    assert parser.parse_args(["bag"]).weights == SHIPPED_WEIGHTS
