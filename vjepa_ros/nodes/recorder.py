@@ -7,7 +7,7 @@ beside it targets, plans, pictures of the goals, surprise and diagnostics. The b
 
 import json
 import sys
-import threading
+from collections import Counter
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -50,13 +50,13 @@ class RecorderNode(ModelNode):
         if self._path.exists():
             raise ValueError(f"folder: {self._path} is there already: name a new one")
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = threading.Lock()
         self._written = Meter()
+        self._counts: Counter[str] = Counter()  # of messages, by topic
         self._writer = Writer(
             self._path, version=Writer.VERSION_LATEST, storage_plugin=StoragePlugin.MCAP
         )
         self._writer.open()
-        self.resources.callback(self._close)
+        self.resources.callback(self._writer.close)
         self._writer.set_custom_data(ABOUT, self._about(robot))
         for kind, topic in _topics(robot):
             self._record(kind, topic)
@@ -80,21 +80,17 @@ class RecorderNode(ModelNode):
         )
 
     def _write(self, connection: Connection, serialized: bytes) -> None:
-        with self._lock:
-            if self.active:
-                now = self.get_clock().now().nanoseconds
-                self._writer.write(connection, now, serialized)
-                self._written.tick()
-
-    def _close(self) -> None:
-        with self._lock:
-            self._writer.close()
+        if self.active:
+            self._writer.write(connection, self.get_clock().now().nanoseconds, serialized)
+            self._written.tick()
+            self._counts[connection.topic] += 1
 
     def status(self) -> Status:
         values = {
             "bag": str(self._path),
             "messages": str(self._written.total),
             "messages per second": f"{self._written.rate():.1f}",
+            **{topic: str(count) for topic, count in self._counts.items()},
             **memory(),
         }
         return Status(level="ok", message="recording", values=values)

@@ -1,14 +1,14 @@
 """The planner serves ReachGoal with encoder and predictor beside it, or in its process."""
 
-import resource
+import pathlib
 import threading
 import time
-from pathlib import Path as FilePath
 
 import numpy as np
 import pytest
 import torch
 from action_msgs.msg import GoalStatus
+from diagnostic_msgs.msg import DiagnosticStatus
 from nav_msgs.msg import Path
 from rclpy.action import ActionClient
 from sensor_msgs.msg import CompressedImage
@@ -17,7 +17,9 @@ from visualization_msgs.msg import MarkerArray
 from vjepa_msgs.action import ReachGoal
 from vjepa_msgs.msg import EndEffectorDelta, Plan
 
-from vjepa_ros.images import encode_png
+from vjepa_ros.images import compressed_to_rgb, encode_png
+from vjepa_ros.nodes.encoder import GOALS
+from vjepa_ros.nodes.health import resident
 from vjepa_ros.nodes.spinning import ask
 
 PATIENCE = 120  # seconds; a machine may be slow
@@ -40,6 +42,10 @@ class Client:
             (MarkerArray, "plan/markers", self.markers),
         ):
             node.create_subscription(kind, topic, inbox.append, 10)
+        self.goals = []
+        node.create_subscription(
+            CompressedImage, "goal_picture/compressed", self.goals.append, GOALS
+        )
         camera.stream(picture(1))
 
     def ask(self, goal_seed=2, **fields):
@@ -85,7 +91,11 @@ def test_a_task_with_all_that_is_told_of_it(client, start_planner, wait_until):
     assert (result.outcome, result.steps) == (Result.OUT_OF_STEPS, 2), result.message
     wait_until(lambda: len(client.plans) == len(client.paths) == 2, "two plans")
     assert [delta.sequence for delta in client.deltas] == [1, 2]
-    assert [message.step for message in client.feedback] == [0, 1, 2]
+    told = (message for message in client.feedback if not message.message.startswith("waiting"))
+    assert [message.step for message in told] == [0, 1, 2]
+    (goal,) = client.goals
+    assert goal.header.frame_id == "sub-goal 1 of 1"
+    np.testing.assert_array_equal(compressed_to_rgb(goal), client.picture(2))
 
     plan, delta = client.plans[0], client.deltas[0]
     assert delta.header.frame_id == plan.header.frame_id == "base"
@@ -172,13 +182,15 @@ def test_a_goal_that_is_no_picture_fails_with_its_name(client, start_nodes, tmp_
     assert client.deltas == []
 
 
-def test_plans_from_old_images_are_thrown_away(client, start_nodes):
+def test_plans_from_old_images_are_thrown_away(client, bench, start_nodes):
     *_, planner = start_nodes(
         "encoder", "predictor", "planner", **SEARCH | {"max_image_age": 0.05, "samples": 256}
     )
     result = client.result(client.ask())[1]
     assert result.outcome == Result.FAILED
-    assert "max_image_age" in result.message
+    assert "raise max_image_age" in result.message or "camera is late" in result.message
+    bench.wait_for_status("max_image_age")
+    assert bench.status().level == DiagnosticStatus.WARN
     assert client.deltas == []
     assert any("thrown away" in message.message for message in client.feedback)
     assert planner._sequence == 0
@@ -241,12 +253,14 @@ def test_many_goals_leave_nothing_behind(client, start_nodes):
             assert result.outcome == Result.REACHED, result.message
 
     reach(10)
-    threads, memory = threading.active_count(), resident()
+    threads, memory, segments = threading.active_count(), resident(), shared_memory()
     reach(40)
     assert threading.active_count() - threads < 10  # a pool may still grow to its size
     assert resident() - memory < 10e6
+    assert shared_memory() == segments
 
 
-def resident():
-    pages = int(FilePath("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize()
+def shared_memory():
+    """Files of it that this process has mapped."""
+    lines = pathlib.Path("/proc/self/maps").read_text().splitlines()
+    return {line.split()[-1] for line in lines if "/dev/shm/" in line}

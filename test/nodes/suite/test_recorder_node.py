@@ -1,10 +1,13 @@
 """What was recorded reads back as an episode."""
 
-import time
-
 import numpy as np
+import pytest
+from rosbags.highlevel import AnyReader
+from sensor_msgs.msg import CompressedImage
+from vjepa_msgs.msg import Plan
 
 from vjepa_ros.episodes.bag import read_bag
+from vjepa_ros.episodes.bag_schema import typestore
 
 
 def test_a_recording_is_an_episode(bench, camera, start_nodes, picture, tmp_path, wait_until):
@@ -14,7 +17,8 @@ def test_a_recording_is_an_episode(bench, camera, start_nodes, picture, tmp_path
     wait_until(lambda: node._written.total > 100, "recorded", bench.status)
     bench.position = [0.55, 0.0, 0.3]
     bench.send(dx=0.05)
-    time.sleep(1.0)
+    moved = node._written.total
+    wait_until(lambda: node._written.total > moved + 100, "recorded", bench.status)
     assert bench.change_state("deactivate")
     assert bench.change_state("cleanup")
 
@@ -34,3 +38,30 @@ def test_a_folder_that_is_there_is_not_written_over(bench, start_nodes, tmp_path
     start_nodes("recorder", up=False, folder=str(tmp_path))
     assert not bench.change_state("configure")
     bench.wait_for_status(f"{tmp_path} is there already")
+
+
+def test_plans_and_goals_are_recorded_with_their_types(bench, start_nodes, tmp_path, wait_until):
+    bench.gate = "recorder"
+    bench.alive.clear()
+    plan = Plan(solver="cem", seed=7, seconds=0.5, energy_best=[1.5, 0.5], weights="tiny")
+    goal = CompressedImage(format="png", data=bytes(range(9)))
+    plans = bench.node.create_publisher(Plan, "plan", 10)
+    goals = bench.node.create_publisher(CompressedImage, "goal_picture/compressed", 10)
+    start_nodes("recorder", folder=str(tmp_path / "bag"))
+    wait_until(lambda: plans.get_subscription_count() and goals.get_subscription_count(), "heard")
+    plans.publish(plan)
+    goals.publish(goal)
+    for topic in ("/plan", "/goal_picture/compressed"):
+        recorded = lambda topic=topic: bench.status() and bench.values().get(topic) == "1"  # noqa: E731
+        wait_until(recorded, f"{topic} recorded", bench.status)
+    assert bench.change_state("deactivate")
+    assert bench.change_state("cleanup")
+
+    with AnyReader([tmp_path / "bag"], default_typestore=typestore()) as bag:
+        read = {
+            connection.topic: bag.deserialize(raw, connection.msgtype)
+            for connection, _, raw in bag.messages()
+        }
+    assert (read["/plan"].solver, read["/plan"].seed) == ("cem", 7)
+    assert read["/plan"].energy_best.tolist() == pytest.approx([1.5, 0.5])
+    assert read["/goal_picture/compressed"].data.tolist() == list(range(9))
