@@ -47,8 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
     folder = _new_folder(arguments.out)
 
     goals = performance.draw_goals(settings, folder / "goals")
-    print(f"{settings.make_task().title}, scene {settings.scene}: ", end="")
-    print(f"{len(goals.pictures)} sub-goals in {folder / 'goals'}")
+    print(f"{settings.make_task().title}, scene {settings.scene}")
+    print(f"goal pictures: {len(goals.pictures)} in {folder / 'goals'}")
     print(f"starting the nodes; they write to {folder / 'nodes.log'}", flush=True)
     try:
         shown = performance.perform(settings, goals, folder)

@@ -19,7 +19,8 @@ _WIDE = 9.4  # inches of a plot
 _PLAYER = """
 <div><img id="frame" alt="the film" style="width: 100%; border-radius: 8px">
 <p><button id="play" type="button">play</button>
-<input id="moment" type="range" min="0" max="{last}" value="0" style="width: calc(100% - 6rem); vertical-align: middle"></p></div>
+<input id="moment" type="range" min="0" max="{last}" value="0"
+ style="width: calc(100% - 6rem); vertical-align: middle"></p></div>
 <script>
 const frames = [{frames}];
 const image = document.getElementById("frame"), slider = document.getElementById("moment");
@@ -50,7 +51,7 @@ def report(settings: Settings, performance: Performance, recording: Recording) -
     facts = {
         "from its goal": f"{100 * truth.distance:.1f} cm",
         "actions": str(result.steps),
-        "sub-goals reached": f"{result.subgoals_reached} of {len(performance.pictures)}",
+        "sub-goals gone through": f"{result.subgoals_reached} of {len(performance.pictures)}",
         "seconds": f"{result.seconds:.0f}",
         "seconds a plan, median": f"{planning['median']:.2f}",
         "95 % of plans within": f"{planning['p95']:.2f} s",
@@ -128,15 +129,13 @@ def _plot_closedness(recording: Recording) -> str:
 def _plot_search(performance: Performance) -> str:
     """How the search lowers the energy from iteration to iteration, over all plans."""
     figure, axes = html.plot()
-    kinds = {"energy_best": "best", "energy_elites": "elites", "energy_mean": "all"}
-    colours = ("recorded", "model", "copy last")
-    for (field, label), colour in zip(kinds.items(), colours, strict=True):
-        energies = np.array([getattr(plan, field) for plan in performance.plans])
+    iterations = range(1, performance.plans[0].iterations + 1)
+    for kind, colour in (("best", "recorded"), ("elites", "model"), ("mean", "copy last")):
+        energies = np.array([getattr(plan, f"energy_{kind}") for plan in performance.plans])
         middle = np.nanmedian(energies, axis=0)
-        iterations = range(1, len(middle) + 1)
-        axes.plot(iterations, middle, "o-", color=html.COLOURS[colour], label=label)
+        axes.plot(iterations, middle, "o-", color=html.COLOURS[colour], label=kind)
     axes.set(xlabel="iteration of the search", ylabel="energy of candidates", ylim=(0, None))
-    axes.set_xticks(list(iterations))
+    axes.set_xticks(iterations)
     axes.legend(frameon=False)
     return html.captioned(html.figure_svg(figure, "search"), "median over all plans")
 
@@ -145,6 +144,7 @@ def _plot_seconds(performance: Performance) -> str:
     figure, axes = html.plot()
     seconds = [plan.seconds for plan in performance.plans]
     axes.plot(range(1, len(seconds) + 1), seconds, ".", color=html.COLOURS["model"])
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set(xlabel="action", ylabel="seconds a plan", ylim=(0, None))
     return html.captioned(html.figure_svg(figure, "planning time"), "how long each plan took")
 
