@@ -12,7 +12,7 @@ COLCON_ENVIRONMENT := AMENT_PREFIX_PATH=$(CURDIR)/.venv CMAKE_PREFIX_PATH=$(CURD
 COLCON_CMAKE_ARGS := --cmake-args -DCMAKE_PROJECT_INCLUDE=$(CURDIR)/cmake/ros_wheels.cmake
 endif
 
-.PHONY: setup demo test lint colcon weights clean
+.PHONY: setup demo test replay lint colcon weights clean
 
 setup:  ## create .venv with all that the project needs
 	@$(PYTHON) scripts/bootstrap.py
@@ -22,6 +22,10 @@ demo: setup  ## the simulated arm picks and places to a goal: film, report, reco
 
 test: setup  ## run all tests
 	$(VENV)/python -m pytest
+
+replay: setup  ## hold the shipped weights to the committed gate, on the shipped recordings
+	@mkdir -p runs
+	$(VENV)/vjepa-ros replay test/data/bags --gate config/replay_gate.yaml --json runs/replay.json --html runs/replay.html
 
 lint: setup  ## check style and types
 	$(VENV)/ruff check .
