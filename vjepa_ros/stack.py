@@ -201,10 +201,9 @@ def _nodes(names: str, parameters: dict[str, Any]) -> Process:
 
 def _views(robot: Robot, sim: bool) -> list[Process]:
     """RViz, told the robot's frame and topics; and the frame itself, where no TF has it."""
-    names = {
-        "camera/image_raw": robot.topics.camera.name,
-        "target_pose": robot.topics.target.name,
-    }
+    names = {"camera/image_raw": robot.topics.camera.name}
+    if robot.command == "pose":
+        names["target_pose"] = robot.topics.target.name
     renamed = [part for old, new in names.items() for part in ("-r", f"{old}:={new}")]
     config = str(config_folder() / "vjepa.rviz")
     rviz = Process(
