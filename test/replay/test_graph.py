@@ -1,5 +1,7 @@
 """A shipped bag through the real nodes, in processes of their own, and the same offline."""
 
+import argparse
+import dataclasses
 import json
 import threading
 from pathlib import Path
@@ -8,6 +10,7 @@ import pytest
 import torch
 from sensor_msgs.msg import Image
 
+from vjepa_ros.commands import replay, replay_graph
 from vjepa_ros.episodes.library import open_episode
 from vjepa_ros.errors import UserError
 from vjepa_ros.model.checkpoints import save_weights
@@ -91,6 +94,21 @@ def test_what_cannot_be_read_is_told_apart_and_the_rest_is_json(answered):
     assert found["planner"]["samples"] == 16
     assert found["episodes"][0]["agreement"]["latents"]["within"] == FRAMES
     assert "image to delta" in told(answered.episodes[0])
+
+
+def test_the_launch_file_tells_the_command_the_same_options():
+    chosen = {"solver": "mppi", "samples": 9, "iterations": 3, "horizon": 2, "seed": 5}
+    options = Options(weights="w.safetensors", robot="arm.yaml", axes="a.yaml", **chosen)
+    parser = argparse.ArgumentParser()
+    replay.add_arguments(parser)
+    line = replay_graph.command_line("bag", options, rate="0", json="graph.json")
+    args = parser.parse_args(line[1:])
+    assert args.graph
+    assert args.attach
+    assert args.rate == 0
+    assert args.json == Path("graph.json")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    assert replay_graph.options_of(args) == dataclasses.replace(options, device=device)
 
 
 def test_at_a_rate_of_its_own_nothing_waits(stack, answered, options):

@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
             option = f"--{name.replace('_', '-')}"
             raise UserError(f"{option} is for the offline replay: leave out it or --graph")
     found = replay_through_graph(
-        args.sources, _options(args), rate=args.rate, opening=opening(args), start=not args.attach
+        args.sources, options_of(args), rate=args.rate, opening=opening(args), start=not args.attach
     )
     for episode in found.episodes:
         print(told(episode))
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
     return 2 if found.broken else 0
 
 
-def _options(args: argparse.Namespace) -> Options:
+def options_of(args: argparse.Namespace) -> Options:
     return Options(
         weights=str(args.weights),
         robot=args.robot,
@@ -73,13 +73,22 @@ def _options(args: argparse.Namespace) -> Options:
 
 def command_line(bag: str, options: Options, *, rate: str, json: str) -> list[str]:
     """Of `vjepa-ros`, for nodes that were started with the same options."""
-    return [
-        *("replay", bag, "--graph", "--attach", "--rate", rate),
-        *("--weights", options.weights, "--robot", options.robot, "--seed", str(options.seed)),
-        *(("--json", json) if json else ()),
-        *(("--axes", options.axes) if options.axes else ()),
-        *(("--solver", options.solver) if options.solver else ()),
-        *(("--samples", str(options.samples)) if options.samples else ()),
-        *(("--iterations", str(options.iterations)) if options.iterations else ()),
-        *(("--plan-horizon", str(options.horizon)) if options.horizon else ()),
-    ]
+    from vjepa_ros.nodes.weights import (
+        chosen_device,
+    )  # needs ROS, which the offline replay may lack
+
+    given = {
+        "--weights": options.weights,
+        "--robot": options.robot,
+        "--device": chosen_device(options.device).type,
+        "--solver": options.solver,
+        "--samples": options.samples,
+        "--iterations": options.iterations,
+        "--plan-horizon": options.horizon,
+        "--seed": options.seed,
+        "--axes": options.axes,
+        "--rate": rate,
+        "--json": json,
+    }
+    chosen = [part for name, value in given.items() if value for part in (name, str(value))]
+    return ["replay", bag, "--graph", "--attach", *chosen]

@@ -135,6 +135,7 @@ class Page:
     ) -> None:
         self.replay, self.world_model = replay, world_model
         self.gallery, self.opening = gallery, opening
+        self._readers: dict[str, EpisodeReader] = {}
 
     def html(self, failures: Sequence[str] | None) -> str:
         replay = self.replay
@@ -278,7 +279,10 @@ class Page:
 
     def _reader(self, episode: EpisodeResult) -> EpisodeReader:
         """Its frames are the scored ones."""
-        return open_episode(Path(episode.path), **self.opening).select(episode.frames)
+        if episode.path not in self._readers:
+            recording = open_episode(Path(episode.path), **self.opening)
+            self._readers[episode.path] = recording.select(episode.frames)
+        return self._readers[episode.path]
 
     def _frames(self, episode: EpisodeResult, steps: Sequence[int]) -> list[Picture]:
         return list(self._reader(episode).decode(steps))
