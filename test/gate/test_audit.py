@@ -45,11 +45,17 @@ def test_each_violation_is_told(limits, stream, found):
     assert audit(limits, **stream) == found
 
 
-def test_after_a_stall_the_stream_may_start_from_rest(limits):
+def test_after_a_gap_the_stream_may_start_from_rest_and_elsewhere(limits):
     gap = STAMPS + 0.5 * (STAMPS > 1)
     moving = np.where(STAMPS > 1, 0.25, 0.25 * STAMPS)
     assert audit(limits, y=moving, stamps=gap) == []
     assert audit(limits, y=moving) == ["acceleration 25, limit 1.5"]
+    lifted_by_hand = 0.2 * (STAMPS > 1)
+    assert audit(limits, y=lifted_by_hand, stamps=gap) == []
+    assert audit(limits, y=lifted_by_hand) == [
+        "speed 20, limit 0.3",
+        "acceleration 2000, limit 1.5",
+    ]
 
 
 @pytest.mark.parametrize("index", [0, 1])

@@ -5,7 +5,7 @@ from scipy.spatial.transform import Rotation
 
 from vjepa_ros.robots import Limits
 
-# After such a gap, in seconds, the arm stands at the last target, and the stream starts anew.
+# After such a gap, in seconds, the stream starts anew, at rest where the arm is then.
 STALL = 0.1
 
 _ROUNDING = 1e-6
@@ -36,14 +36,15 @@ def violations(
 
     velocities = np.diff(positions, axis=0) / periods[:, None]
     turns = (rotations[1:] * rotations[:-1].inv()).as_rotvec() / periods[:, None]
-    awake = np.maximum(periods[1:], periods[:-1]) <= STALL
+    gapless = periods <= STALL
+    awake = gapless[1:] & gapless[:-1]
     # Rotation vectors of unequal periods do not add up.
     even = awake & np.isclose(periods[1:], periods[:-1], rtol=1e-3)
     for name, rates, speed, acceleration, fair in (
         ("", velocities, limits.speed, limits.acceleration, awake),
         ("turn_", turns, limits.turn_speed, limits.turn_acceleration, even),
     ):
-        fastest = _longest(rates)
+        fastest = _longest(rates[gapless])
         changes = np.diff(rates, axis=0) / ((periods[1:] + periods[:-1]) / 2)[:, None]
         sharpest = _longest(changes[fair])
         if fastest > speed * _SPEED_SLACK:
