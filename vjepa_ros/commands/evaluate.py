@@ -122,7 +122,6 @@ def _table(report: Report) -> str:
     rows = {
         "task": f"{about.task} {about.object}, {about.goals} goals",
         "condition": f"{about.condition}: {CONDITIONS[about.condition].summary}",
-        "camera": f"turned by {about.turn:g}°, axes {about.axes or 'as they are'}",
         "weights": report.weights_identity,
         "planner": f"{planner.solver} {planner.samples} × {planner.iterations}, "
         f"horizon {planner.horizon}, {planner.objective}",
@@ -132,6 +131,8 @@ def _table(report: Report) -> str:
         "steps": f"{steps['median']:.0f} median, {steps['p95']:.0f} p95",
         "final distance": f"{distance['median']:.1f} cm median, {distance['p95']:.1f} cm p95",
     }
+    if about.turn or about.axes:
+        rows["camera"] = f"turned by {about.turn:g}°, {about.axes or 'not calibrated'}"
     lines = [f"{name:15} {value}" for name, value in rows.items()]
     lines += [f"failed {one.seed}     {failure(one)}" for one in trials if not one.success]
     return "\n".join(lines)

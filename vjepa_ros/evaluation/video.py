@@ -21,8 +21,11 @@ _WHITE, _INK, _CURVE, _SWITCH = (255, 255, 255), (40, 40, 40), (31, 119, 180), (
 
 
 class Verdict(Protocol):
-    success: bool
-    reason: str
+    @property
+    def success(self) -> bool: ...
+
+    @property
+    def reason(self) -> str: ...
 
 
 class Film:
