@@ -23,7 +23,6 @@ from vjepa_sim.scene import Scene, SceneConfig
 
 PICTURE_SIZE = 256  # pixels, of camera and goals
 _REST = 1.0  # seconds between the end and the judgement, as in an evaluation
-_PATIENCE = 30.0  # seconds for the judgement
 
 # The simulated arm may wait as long as it takes: a machine that is slow, or busy with other
 # things, shall see the same demonstration. A real arm has stricter limits.
