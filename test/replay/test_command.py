@@ -190,6 +190,7 @@ def test_names_are_paths_below_what_the_sources_share(tmp_path):
         "grasp/episode_000001",
     ]
     assert named_episodes([grasp, grasp]) == named_episodes([grasp])
+    assert list(named_episodes([tmp_path / "nothing"]).values()) == ["nothing"]
 
 
 def test_no_ros_is_needed():

@@ -126,6 +126,8 @@ class _Predictor:
         following, seen = following[: self.horizon], seen[: self.horizon]
         candidates = torch.stack((following, torch.zeros_like(following)))
         model, zero_action = self.world_model.rollout(context, candidates)
+        if not model.isfinite().all():
+            raise ValueError("the model predicts NaN or infinite numbers: are its weights whole?")
         for name, guess in (
             ("model", model),
             ("zero_action", zero_action),

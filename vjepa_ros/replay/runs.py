@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from vjepa_ros.conventions import POSITION
 from vjepa_ros.episodes.episode import EpisodeReader
 from vjepa_ros.episodes.files import EpisodeError
-from vjepa_ros.episodes.library import find_episodes, layout_of, open_episode
+from vjepa_ros.episodes.library import find_episodes, open_episode
 from vjepa_ros.episodes.workers import run_all
 from vjepa_ros.planning.loading import load_world_model
 from vjepa_ros.planning.planners import PlannerConfig
@@ -98,10 +98,12 @@ def replay(config: ReplayConfig, sources: Sequence[Path], *, workers: int | None
 
 def named_episodes(sources: Sequence[Path]) -> dict[Path, str]:
     """Each episode at or under some paths, and its path below what they have in common."""
-    bases = [source.parent if layout_of(source) else source for source in sources]
-    base = os.path.commonpath([one.absolute() for one in bases])
-    found = [path for source in sources for path in (list(find_episodes(source)) or [source])]
-    return {path: os.path.relpath(path.absolute(), base) for path in found}
+    found = {source: list(find_episodes(source)) or [source] for source in sources}
+    bases = [source.parent if paths == [source] else source for source, paths in found.items()]
+    common = os.path.commonpath([base.absolute() for base in bases])
+    return {
+        path: os.path.relpath(path.absolute(), common) for paths in found.values() for path in paths
+    }
 
 
 def _check(config: ReplayConfig) -> None:
