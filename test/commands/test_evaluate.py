@@ -41,7 +41,9 @@ def test_a_run_prints_a_table_and_writes_json(weights, tmp_path, capsys):
     out = tmp_path / "out.json"
     words = ("--task", "reach", "--goals", "paper", "--object", "cup", "--episodes", 1)
     search = ("--samples", 11, "--iterations", 1, "--workers", 1, "--solver", "icem")
-    arguments = parse(*words, *search, "--seed", 5930, "--weights", weights, "--json", out)
+    turned = ("--condition", "light", "--turn", 20)
+    others = ("--seed", 5930, "--weights", weights, "--json", out)
+    arguments = parse(*words, *search, *turned, *others)
     assert evaluate.run(arguments) == 0
 
     found = json.loads(out.read_text())
@@ -54,6 +56,8 @@ def test_a_run_prints_a_table_and_writes_json(weights, tmp_path, capsys):
     assert "95 % interval 0% … 79%" in table
     assert "failed 5930" in table
     assert found["weights"] in table
+    assert "light: the light has changed since the goal pictures" in table
+    assert "turned by 20°, not calibrated" in table
 
 
 def test_settings_are_the_planners_unless_given():
@@ -76,6 +80,8 @@ def test_a_solver_preset_brings_its_own_numbers():
         (("--weights", "nowhere.safetensors"), "nowhere.safetensors: no such file"),
         (("--episodes", 0), "--episodes 0: expected at least 1"),
         (("--seed", -1), "--seed -1: expected 0 or more"),
+        (("--turn", 200), "--turn 200: expected degrees"),
+        (("--axes", "nowhere.yaml"), r"nowhere\.yaml: not a readable YAML file"),
         (("--json", "no/such/folder/out.json"), "expected a file in a folder that exists"),
         (("--horizon", 40, "--episodes", 1, "--workers", 1), "horizon of 40"),
         (("--samples", 5, "--episodes", 1, "--workers", 1), "elites is"),
