@@ -56,7 +56,8 @@ th:first-child, td:first-child { text-align: left; }
            padding: .6rem 1rem; }
 .verdict.good { border-color: var(--good); } .verdict.bad { border-color: var(--bad); }
 .cards { display: grid; gap: 1rem; margin: 1rem 0;
-         grid-template-columns: repeat(auto-fit, minmax(min(100%, 19rem), 1fr)); }
+         align-items: start;
+         grid-template-columns: repeat(auto-fill, minmax(min(100%, 19rem), 1fr)); }
 .cards figure { margin: 0; background: var(--panel); border-radius: 10px; padding: .7rem;
                 min-width: 0; }
 .cards figcaption { margin: .4rem .2rem 0; }
@@ -68,9 +69,10 @@ th:first-child, td:first-child { text-align: left; }
                      order: 1; }
 .strip figure.goal img { outline: 3px solid var(--good); outline-offset: -3px; }
 .figures { display: grid; gap: .8rem; margin: 1rem 0;
-           grid-template-columns: repeat(auto-fit, minmax(8.5rem, 1fr)); }
+           grid-template-columns: repeat(auto-fit, minmax(7.2rem, 1fr)); }
 .figures div { background: var(--panel); border-radius: 10px; padding: .6rem .8rem; }
 .figures b { display: block; font-size: 1.35rem; font-variant-numeric: tabular-nums; }
+li { overflow-wrap: anywhere; margin: .3rem 0; }
 details { margin: 1rem 0; } summary { cursor: pointer; }
 """
 _INK = "#010203"  # stands for the colour of the page's text in a plot
@@ -101,6 +103,10 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
     body = "".join(line(row, "td") for row in rows)
     return f'<div class="scroll"><table>{line(header, "th")}{body}</table></div>'
+
+
+def listing(items: Iterable[str]) -> str:
+    return "<ul>" + "".join(f"<li>{escape(item)}</li>" for item in items) + "</ul>"
 
 
 def figures(values: Mapping[str, str]) -> str:
@@ -169,8 +175,8 @@ def figure_svg(figure: Figure, title: str) -> str:
     return drawn.replace("<svg", f'<svg role="img" aria-label="{escape(title)}"', 1)
 
 
-def plot(width: float = 4.6, height: float = 2.9) -> tuple[Figure, Any]:
-    """A figure for `figure_svg`, and its axes; 4.6 inches are as wide as a phone."""
+def plot(width: float = 4.2, height: float = 2.8) -> tuple[Figure, Any]:
+    """A figure for `figure_svg`, and its axes; 4.2 inches are as wide as a phone."""
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)

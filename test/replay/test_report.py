@@ -38,7 +38,6 @@ def text_of(path):
     """Of a page, which must need nothing from elsewhere."""
     page = path.read_text()
     links = re.findall(r'(?:src|href|srcset)="([^"]*)"', page)
-    assert links
     assert all(link.startswith(("data:", "#")) for link in links)
     assert "<script" not in page
     return html.unescape(re.sub(r"<style>.*?</style>|<[^>]*>", " ", page, flags=re.DOTALL))
@@ -184,21 +183,34 @@ def where(picture, colour):
 
 def test_arrows_go_where_the_camera_sees_the_tool_go(above):
     blank = np.full((100, 100, 3), 128, np.uint8)
-    actions = {"recorded": [0.2, 0, 0, 0, 0, 0, 0], "planned": [0, 0.2, 0, 0, 0, 0, 0]}
+    actions = {"recorded": [0.2, 0, 0, 0, 0, 0, 0], "planned": [0, 0.25, 0, 0, 0, 0, 0]}
     drawn = pictures.with_arrows(blank, above, np.zeros(3), actions)
+    # The tool is in the middle of what is shown, 60 pixels of the camera's picture.
     right, level = where(drawn, RECORDED)
-    assert 0.55 < right < 0.75
-    assert abs(level - 0.5) < 0.03
+    assert 0.5 + 0.05 < right < 0.5 + 20 / 60
+    assert abs(level - 0.5) < 0.04
     level, up = where(drawn, PLANNED)  # +y is up in this picture
-    assert 0.25 < up < 0.45
-    assert abs(level - 0.5) < 0.03
+    assert 0.5 - 25 / 60 < up < 0.5 - 0.05
+    assert abs(level - 0.5) < 0.04
     assert (blank == 128).all()  # the frame itself is left alone
 
 
-def test_what_is_behind_the_camera_is_not_drawn(above):
+def test_a_tool_at_the_edge_is_shown_with_what_is_beside_it(above):
+    ramp = np.zeros((100, 100, 3), np.uint8)
+    ramp[..., 0] = np.arange(100)
+    action = {"planned": [0.0, 0.1, 0, 0, 0, 0, 0]}
+    drawn = pictures.with_arrows(ramp, above, np.array([0.48, 0, 0]), action)
+    assert drawn[-1, -1, 0] == 99  # up to the right edge, and no further
+    assert abs(int(drawn[-1, 0, 0]) - 40) <= 1
+    place, _ = where(drawn, PLANNED)
+    assert place == pytest.approx((97.5 - 40 + 0.5) / 60, abs=0.04)
+
+
+@pytest.mark.parametrize("position", [(0, 0, 2.0), (0.8, 0, 0)])
+def test_a_tool_that_the_camera_does_not_see_has_no_arrow(above, position):
     blank = np.full((100, 100, 3), 128, np.uint8)
     action = {"planned": [0.1, 0, 0, 0, 0, 0, 0]}
-    drawn = pictures.with_arrows(blank, above, np.array([0, 0, 2.0]), action)
+    drawn = pictures.with_arrows(blank, above, np.array(position), action)
     assert (drawn == 128).all()
 
 

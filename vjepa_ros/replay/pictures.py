@@ -24,6 +24,7 @@ from vjepa_ros.replay.results import EpisodeResult, Prediction
 Picture = NDArray[np.uint8]
 
 _WIDTH = 480  # pixels of a picture with arrows
+_SHOWN = 0.6  # of the camera's picture, along each side
 _THUMBNAIL = 260  # pixels, of a film strip's frames
 _POINTS = 13  # of a landscape along each axis
 _LEAST_EXTENT = 0.075  # metres to each side, what V-JEPA 2 searches
@@ -82,15 +83,41 @@ def with_arrows(
     position: NDArray[np.float64],
     actions: Mapping[str, Sequence[float]],
 ) -> Picture:
-    """Where actions [7], by kind, lead the tool from a position [3] in the base frame."""
-    scale = _WIDTH / rgb.shape[1]
-    drawn = _to_width(rgb, _WIDTH)
-    for kind, action in actions.items():
-        ends = np.stack((position, position + np.asarray(action[POSITION])))
-        pixels = scale * (calibration.project(ends) + 0.5)
-        if np.isfinite(pixels).all() and np.abs(pixels).max() < 100 * _WIDTH:
-            _draw_arrow(drawn, pixels, _rgb(COLOURS[kind]))
+    """Where actions [7], by kind, lead the tool from a position [3] in the base frame; the part of
+    the picture around it.
+    """
+    arrows = {
+        kind: calibration.project(np.stack((position, position + np.asarray(action[POSITION]))))
+        for kind, action in actions.items()
+    }
+    arrows = {kind: ends for kind, ends in arrows.items() if _is_near(ends, rgb)}
+    if not arrows:
+        return _to_width(rgb, _WIDTH)
+    near, corner = _around(rgb, next(iter(arrows.values()))[0])
+    drawn = _to_width(near, _WIDTH)
+    scale = _WIDTH / near.shape[1]
+
+    def length(kind: str) -> float:
+        return float(np.linalg.norm(arrows[kind][1] - arrows[kind][0]))
+
+    for kind in sorted(arrows, key=length, reverse=True):  # the shortest on top
+        _draw_arrow(drawn, scale * (arrows[kind] - corner + 0.5), _rgb(COLOURS[kind]))
     return drawn
+
+
+def _is_near(ends: NDArray[np.float64], rgb: Picture) -> bool:
+    """Whether an arrow [2, 2] begins in the picture and ends somewhere about it."""
+    size = np.array(rgb.shape[1::-1])
+    start, tip = ends
+    return bool((start > 0).all() and (start < size).all() and (np.abs(tip) < 4 * size).all())
+
+
+def _around(rgb: Picture, pixel: NDArray[np.float64]) -> tuple[Picture, NDArray[np.int64]]:
+    """The part of a picture about a pixel (x, y), and its top left corner."""
+    size = np.array(rgb.shape[1::-1])
+    width, height = shown = np.ceil(_SHOWN * size).astype(int)
+    x, y = corner = np.clip(np.round(pixel - shown / 2).astype(int), 0, size - shown)
+    return rgb[y : y + height, x : x + width], corner
 
 
 def _draw_arrow(picture: Picture, ends: NDArray[np.float64], colour: tuple[int, int, int]) -> None:

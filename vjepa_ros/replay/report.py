@@ -23,7 +23,7 @@ _STEPS = 6  # that are shown as the worst of all
 _STEPS_OF_EPISODE = 2
 _STRIP = 16  # frames of a film strip, at most
 _TILES = {  # by figure: what it is called, and how it is written
-    "prediction.1.ratio_to_copy_last": ("error one step ahead, of copy-last's", "{:.0%}"),
+    "prediction.1.ratio_to_copy_last": ("of copy-last's error, one step ahead", "{:.0%}"),
     "energy.rank": ("sampled actions that look better than the recorded one", "{:.0%}"),
     "plan.error_cm": ("between planned and recorded", "{:.1f} cm"),
     "plan.angle_deg": ("between their directions", "{:.0f}°"),
@@ -190,8 +190,8 @@ class Page:
         )
 
     def _broken(self) -> str:
-        rows = [[one.name, one.reason] for one in self.replay.broken]
-        return html.section("Broken recordings", html.table(["recording", "reason"], rows))
+        reasons = html.listing(one.reason for one in self.replay.broken)
+        return html.section("Broken recordings", reasons)
 
     def _table(self) -> str:
         names = [name for name in _TILES if name in self.replay.figures]
