@@ -54,9 +54,11 @@ class EncoderNode(ModelNode):
         declare_number(self, "max_image_age", 2.0, 0.05, 30, "seconds, for a warning")
         self._listeners: list[Callable[[Frame], None]] = []
 
-    def listen(self, listener: Callable[[Frame], None]) -> None:
-        """For nodes in the same process: every frame, without a copy."""
-        self._listeners.append(listener)
+    def listen(self, listener: Callable[[Frame], None], *, first: bool = False) -> None:
+        """For nodes in the same process: every frame, without a copy; to the `first` before
+        others take their time.
+        """
+        self._listeners.insert(0 if first else len(self._listeners), listener)
 
     # --- life ------------------------------------------------------------------------------
 

@@ -56,7 +56,7 @@ class LocalWorld:
     def __init__(self, encoder: EncoderNode, predictor: PredictorNode) -> None:
         self._encoder, self._predictor = encoder, predictor
         self.frames: Shelf[None, Frame] = Shelf(1)
-        encoder.listen(lambda frame: self.frames.put(None, frame))
+        encoder.listen(lambda frame: self.frames.put(None, frame), first=True)
 
     def encode(self, picture: NDArray[np.uint8]) -> Tensor:
         self._check()
