@@ -107,6 +107,39 @@ def test_a_goal_is_left_after_its_steps():
     assert "its 1 steps" in decisions[-1].reason
 
 
+def test_a_goal_is_left_when_steps_bring_it_no_nearer():
+    world = PointWorld(obeys=0.0)
+    goals = [goal(0.9, 0.0, 0.3, patience=3), goal(0.4, 0.9, 0.3, patience=2)]
+    decisions = run(world, make_mpc(world, goals))
+    assert [decision.goal for decision in decisions] == [0, 0, 0, 1, 1, 1]
+    assert decisions[-1].status is Status.STALLED
+    assert "2 steps have not brought the energy" in decisions[-1].reason
+
+
+class Mistaken(PointWorld):
+    """Its predictions take every place for one that is 3 cm nearer to the base."""
+
+    def cost(self, context, goal, objective):
+        return super().cost(context, goal + torch.tensor([0.03, 0.0, 0.0, 0.0]), objective)
+
+    def context(self):
+        seen = super().context()
+        seen.states[-1, POSITION] = self.position[:3]
+        return seen
+
+
+def test_steps_that_help_no_more_stay_where_the_energy_was_lowest():
+    target = goal(0.5, 0.0, 0.3, patience=4)
+
+    def miss(**options):
+        world = Mistaken()
+        run(world, make_mpc(world, [target], **options))
+        return float((world.position - torch.tensor([0.5, 0.0, 0.3, 0.0])).norm())
+
+    assert miss() == pytest.approx(0.03, abs=0.005)
+    assert miss(min_reach=0.002) < 0.012
+
+
 def test_energy_or_steps_whichever_comes_first():
     world = PointWorld()
     goals = [

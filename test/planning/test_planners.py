@@ -80,7 +80,8 @@ class Fingers:
     ("wanted", "expected"), [(0.4, 0.5), (-0.9, -0.75), (0.02, 0.0), (float("nan"), 0.0)]
 )
 def test_the_fingers_go_where_the_energy_is_least(wanted, expected):
-    world = FingersFirst(Fingers(lambda change: 1 + (change - wanted).abs()), gain=0.03)
+    fingers = Fingers(lambda change: 1 + (change - wanted).abs())
+    world = FingersFirst(fingers, gain=0.03, effort=0.0)
     cost = world.cost(None, None, None)
     assert world.change == expected
     candidates = torch.rand(3, 2, 7)
@@ -94,9 +95,20 @@ def test_the_fingers_go_where_the_energy_is_least(wanted, expected):
 
 @pytest.mark.parametrize(("gain", "change"), [(0.03, 0.0), (0.01, 0.75)])
 def test_the_fingers_stay_when_moving_them_gains_little(gain, change):
-    world = FingersFirst(Fingers(lambda change: 1 - 0.02 * change), gain)
+    world = FingersFirst(Fingers(lambda change: 1 - 0.02 * change), gain, effort=0.0)
     world.cost(None, None, None)
     assert world.change == change
+
+
+def test_every_metre_of_a_plan_costs_energy():
+    world = FingersFirst(Positions(), gain=0.1, effort=0.5)
+    here, goal = standing(0.2)
+    cost = world.cost(here, goal, L1())
+    actions = torch.zeros(2, 2, 7)
+    actions[1, 0, :3] = torch.tensor((0.03, 0.0, 0.04))
+    actions[1, 1, :3] = torch.tensor((0.0, -0.02, 0.0))
+    free = Positions().cost(here, goal, L1())(actions)
+    assert torch.allclose(cost(actions) - free, torch.tensor((0.0, 0.5 * 0.07)))
 
 
 def test_the_fingers_are_planned_by_trying_values_in_turn():

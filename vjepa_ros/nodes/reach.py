@@ -150,8 +150,8 @@ class Reach:
             self._waiting_since = None
             self._note(decision, state)
             if decision.status is not Status.RUNNING:
-                hint = f". {_HINT}" if decision.status is Status.STALLED else ""
-                return _OUTCOMES[decision.status], decision.reason + hint
+                alone = decision.status is Status.STALLED and len(self._pictures) == 1
+                return _OUTCOMES[decision.status], decision.reason + (f". {_HINT}" if alone else "")
 
             self._check()
             seconds, age = time.monotonic() - started, self._now() - frame.stamp

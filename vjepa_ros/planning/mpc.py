@@ -10,6 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from vjepa_ros.conventions import POSITION
 from vjepa_ros.planning.objectives import Objective
 from vjepa_ros.planning.solvers import Cost, PlanningError, Solution, Solver, shifted
 from vjepa_ros.planning.world_model import Context
@@ -25,12 +26,14 @@ class CostModel(Protocol):
 @dataclass(frozen=True, kw_only=True)
 class SubGoal:
     """What the camera should see, and when to go on to the next: once the energy of the
-    frame has come down to `energy`, after `steps` steps, or whichever comes first.
+    frame has come down to `energy`, after `steps` steps, after `patience` steps in a row that
+    did not bring it down, or whichever comes first.
     """
 
     latents: Tensor  # [L, D]
     energy: float | None = None
     steps: int | None = None
+    patience: int | None = None
 
 
 class Status(Enum):
@@ -74,6 +77,7 @@ class MPC:
     min_improvement: float = 0.01
     min_confidence: float = 0.0
     carried_elites: int = 3  # iCEM's choice: 0.3 of its 10
+    min_reach: float | None = None
     clock: Callable[[], float] = field(default=time.monotonic, repr=False)
 
     def __post_init__(self) -> None:
@@ -99,6 +103,8 @@ class MPC:
         self._goal_steps = 0
         self._lowest = math.inf  # energy seen on this sub-goal
         self._steps_above_lowest = 0
+        self._lowest_place = torch.zeros(3)
+        self._reach, self._stride = math.inf, math.inf  # metres: may go next, went last
         self._last: Solution | None = None  # a plan to another goal is no place to start from
 
     def step(self, context: Context, proposals: Tensor | None = None) -> Decision:
@@ -110,12 +116,10 @@ class MPC:
         if self._started is None:
             self._started = self.clock()
 
-        energy = self._current_energy(context)
+        energy = self._look(context)
         while (end := self._sub_goal_end(energy)) and self._goal + 1 < len(self.goals):
             self._aim_at(self._goal + 1)
-            energy = self._current_energy(context)
-        if energy < self._lowest * (1 - self.min_improvement):
-            self._lowest, self._steps_above_lowest = energy, 0
+            energy = self._look(context)
         if end := end or self._task_end():
             return self._stop(*end, energy)
 
@@ -130,7 +134,9 @@ class MPC:
             )
             return self._stop(Status.PLANNING_FAILED, reason, energy, solution)
 
+        action = self._within_reach(solution.actions[0], context.states[-1, POSITION])
         self._last = solution
+        self._stride = float(action[POSITION].norm())
         self._steps += 1
         self._goal_steps += 1
         self._steps_above_lowest += 1
@@ -139,9 +145,29 @@ class MPC:
             reason=f"sub-goal {self._goal + 1} of {len(self.goals)}, step {self._steps}",
             goal=self._goal,
             energy=energy,
-            action=solution.actions[0],
+            action=action,
             solution=solution,
         )
+
+    def _look(self, context: Context) -> float:
+        """The energy of the frame; notes whether the last step brought it down."""
+        energy = self._current_energy(context)
+        if energy < self._lowest * (1 - self.min_improvement):
+            self._lowest, self._steps_above_lowest = energy, 0
+            self._lowest_place = context.states[-1, POSITION]
+            self._reach *= 2
+        elif self.min_reach is not None:
+            self._reach = max(self.min_reach, min(self._reach, self._stride) / 2)
+        return energy
+
+    def _within_reach(self, action: Tensor, place: Tensor) -> Tensor:
+        """The action [7] from a place [3], ending where the search may go."""
+        if self._reach == math.inf:
+            return action
+        away = place + action[POSITION] - self._lowest_place
+        action = action.clone()
+        action[POSITION] -= away * (1 - self._reach / away.norm().clamp(min=self._reach))
+        return action
 
     def _current_energy(self, context: Context) -> float:
         """Of the frame as the encoder sees it: nothing is predicted here."""
@@ -157,6 +183,11 @@ class MPC:
             return Status.REACHED, f"{name}: energy {energy:.4g} is within {goal.energy:.4g}"
         if goal.steps is not None and self._goal_steps >= goal.steps:
             return Status.OUT_OF_STEPS, f"{name}: its {goal.steps} steps ended at {energy:.4g}"
+        if goal.patience is not None and self._steps_above_lowest >= goal.patience:
+            return Status.STALLED, (
+                f"{name}: {goal.patience} steps have not brought the energy, {energy:.4g}, "
+                f"below {self._lowest:.4g}"
+            )
         return None
 
     def _task_end(self) -> tuple[Status, str] | None:
@@ -204,9 +235,13 @@ def _check_goals(goals: Sequence[SubGoal]) -> None:
             )
         if not goal.latents.is_floating_point() or not goal.latents.isfinite().all():
             raise ValueError(f"{name}: its latents hold NaN, infinite numbers or integers")
-        if goal.energy is None and goal.steps is None:
-            raise ValueError(f"{name} has neither energy nor steps: it would never be left")
+        if goal.energy is None and goal.steps is None and goal.patience is None:
+            raise ValueError(
+                f"{name} has neither energy nor steps nor patience: it would never be left"
+            )
         if goal.energy is not None and not goal.energy >= 0:
             raise ValueError(f"{name}: energy is {goal.energy:g}, expected 0 or more")
         if goal.steps is not None and goal.steps < 1:
             raise ValueError(f"{name}: steps is {goal.steps}, expected at least 1")
+        if goal.patience is not None and goal.patience < 1:
+            raise ValueError(f"{name}: patience is {goal.patience}, expected at least 1")

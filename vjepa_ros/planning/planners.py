@@ -37,12 +37,16 @@ class PlannerConfig:
 
     # A sub-goal is reached when the frame differs from it no more than the world model thinks
     # that a move by `tolerance` makes it differ, and no more than this share of what the
-    # sub-goal before it does (the fingers alone change little). It is left after goal_steps.
+    # sub-goal before it does (the fingers alone change little). It is left after goal_steps,
+    # or `patience` steps that brought it no nearer; those are halved down to min_reach.
     tolerance: float = 0.01
     share: float = 0.5
     goal_steps: int = 12
+    patience: int = 4
+    min_reach: float = 0.004
 
     gripper_gain: float = 0.1  # see FingersFirst
+    effort: float = 0.15  # a move must lower the energy by this share of what it can change it
 
     # What of a plan is carried out, see restrain().
     gripper_gate: float = 0.03
@@ -89,9 +93,10 @@ class FingersFirst:
     fingers may move; what is then searched is where the arm should go meanwhile.
     """
 
-    def __init__(self, world_model: CostModel, gain: float) -> None:
+    def __init__(self, world_model: CostModel, gain: float, effort: float) -> None:
         self.world_model = world_model
         self.gain = gain  # share by which moving the fingers must lower the energy
+        self.effort = effort  # energy that a metre costs
         self.change = 0.0  # of closedness
 
     def cost(self, context: Context, goal: Tensor, objective: Objective) -> Cost:
@@ -101,7 +106,8 @@ class FingersFirst:
         def energies(actions: Tensor) -> Tensor:
             actions = actions.clone()
             actions[:, 0, GRIPPER] = self.change
-            return cost(actions)
+            metres = actions[..., POSITION].norm(dim=-1).sum(-1)
+            return cost(actions) + self.effort * metres
 
         return energies
 
@@ -122,10 +128,10 @@ class FingersFirstMPC(MPC):
         decision = super().step(context, proposals)
         if decision.action is None or decision.solution is None:
             return decision
-        plan = decision.solution.actions.clone()
-        plan[0, GRIPPER] = self.world_model.change
+        plan, action = decision.solution.actions.clone(), decision.action.clone()
+        plan[0, GRIPPER] = action[GRIPPER] = self.world_model.change
         solution = replace(decision.solution, actions=plan)
-        return replace(decision, action=plan[0], solution=solution)
+        return replace(decision, action=action, solution=solution)
 
 
 def make_mpc(
@@ -144,14 +150,17 @@ def make_mpc(
     changes = [float(objective.distance(b[None], a)) for a, b in pairwise(goals)]
     energies = [near, *(min(near, config.share * change) for change in changes)]
     return FingersFirstMPC(
-        world_model=FingersFirst(world_model, config.gripper_gain),
+        world_model=FingersFirst(
+            world_model, config.gripper_gain, config.effort * near / config.tolerance
+        ),
         solver=config.make_solver(seed),
         objective=objective,
         goals=[
-            SubGoal(latents=goal, energy=energy, steps=config.goal_steps)
+            SubGoal(latents=goal, energy=energy, steps=config.goal_steps, patience=config.patience)
             for goal, energy in zip(goals, energies, strict=True)
         ],
         max_steps=config.goal_steps * len(goals),
+        min_reach=config.min_reach,
     )
 
 
