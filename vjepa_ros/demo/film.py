@@ -21,8 +21,9 @@ from vjepa_ros.planning.loading import load_world_model
 from vjepa_ros.planning.objectives import make_objective
 from vjepa_ros.planning.planners import PLANNERS
 
-PERIOD = 0.2  # seconds between two frames
-_SPEED = 2.0  # times faster than it was
+_PERIOD = 0.2  # seconds between two frames, more where there would be more than _MOST
+_MOST = 400
+_RATE = 10.0  # frames a second of the film
 _BEFORE, _AFTER = 0.5, 1.0  # seconds shown before the first plan and after the last
 
 
@@ -49,7 +50,7 @@ def look_again(bag: Path, performance: Performance, settings: Settings) -> Recor
     objective = make_objective(PLANNERS["tiny"].objective)
     wanted = loaded.world_model.encode(torch.from_numpy(np.stack(pictures)))  # [G, L, D]
     times, energies = episode.stamps - planned_at[0], []
-    film = Film(pictures, rate=_SPEED / PERIOD)
+    film = Film(pictures, rate=_RATE)
     for time, rgb, goal in zip(times, episode.frames, goals.tolist(), strict=True):
         latents = loaded.world_model.encode(torch.from_numpy(rgb)[None])
         energies.append(float(objective.distance(latents, wanted[goal])))
@@ -61,8 +62,9 @@ def look_again(bag: Path, performance: Performance, settings: Settings) -> Recor
 
 
 def _between(bag: Path, start: float, end: float) -> Episode:
-    """The recording from one stamp to another; where frames are missing, with fewer."""
+    """The recording from one stamp to another, with fewer frames where some are missing."""
     reader = read_bag(bag)
     stamps = reader.trajectory.stamps
-    grid = np.arange(max(start, stamps[0]), min(end, stamps[-1]), PERIOD)
+    start, end = max(start, stamps[0]), min(end, stamps[-1])
+    grid = np.arange(start, end, max(_PERIOD, (end - start) / _MOST))
     return reader.select(np.unique(np.searchsorted(stamps, grid))).load()
