@@ -2,7 +2,6 @@
 
 import contextlib
 import gc
-import threading
 import time
 
 import numpy as np
@@ -14,13 +13,14 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.srv import SetParameters
 from rclpy.action import ActionServer, GoalResponse
+from rclpy.context import Context
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, qos_profile_sensor_data
 from sensor_msgs.msg import Image, JointState
 from std_srvs.srv import Trigger
 from vjepa_msgs.msg import EndEffectorDelta
 
-from vjepa_ros.nodes.spinning import spinning_node, wait_for
+from vjepa_ros.nodes.spinning import spinning, spinning_node, wait_for
 
 PATIENCE = 120  # seconds: discovery, and what starts anew, on a busy machine
 
@@ -218,43 +218,25 @@ def bench():
 
 @pytest.fixture
 def start_gate():
-    """Starts gates in this process, each spun by a thread of its own."""
-    from rclpy.context import Context
-    from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
-
+    """Starts gates in this process, each served by a thread of its own."""
     from vjepa_ros.nodes.arm_gate import ArmGate
 
-    started = []
+    with contextlib.ExitStack() as started:
 
-    def start(**parameters):
-        parameters = {"max_state_age": 1.0} | parameters  # this machine has other work to do
-        context = Context()
-        context.init()
-        overrides = [Parameter(name, value=value) for name, value in parameters.items()]
-        gate = ArmGate(context=context, parameter_overrides=overrides)
-        executor = SingleThreadedExecutor(context=context)
-        executor.add_node(gate)
+        def start(**parameters):
+            parameters = {"max_state_age": 1.0} | parameters  # this machine has other work to do
+            context = Context()
+            context.init()
+            started.callback(context.try_shutdown)
+            overrides = [Parameter(name, value=value) for name, value in parameters.items()]
+            gate = ArmGate(context=context, parameter_overrides=overrides)
+            started.callback(gate.destroy_node)
+            started.callback(gate.trigger_shutdown)
+            started.enter_context(spinning(gate))
+            return gate
 
-        def spin():
-            with contextlib.suppress(ExternalShutdownException):
-                executor.spin()
-
-        thread = threading.Thread(target=spin)
-        thread.start()
-        started.append((context, gate, executor, thread))
-        return gate
-
-    yield start
-    while started:
-        context, gate, executor, thread = started.pop()
-        executor.shutdown(timeout_sec=2)
-        thread.join()
-        gate.trigger_shutdown()
-        gate.destroy_node()
-        context.try_shutdown()
-    # rclpy leaves the lifecycle services of a destroyed node in the graph until then.
-    context = gate = executor = thread = None
-    gc.collect()
+        yield start
+    gc.collect()  # rclpy leaves services of a destroyed node in the graph until then
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ from vjepa_ros.model.checkpoints import save_weights
 from vjepa_ros.model.encoder import Encoder, EncoderConfig
 from vjepa_ros.model.predictor import Predictor, PredictorConfig
 from vjepa_ros.model.presets import ModelConfig
-from vjepa_ros.nodes.spinning import spinning_node, wait_for
+from vjepa_ros.nodes.spinning import ask, spinning_node
 from vjepa_ros.robots import config_folder, load_robot
 from vjepa_ros.stack import Options, processes
 from vjepa_ros.supervisor import Supervisor
@@ -70,35 +70,33 @@ class Lab:
 
     # --- goals ---
 
-    def send_goal(self, **fields):
-        """The future of its handle; a goal that is never reached, if not said otherwise."""
+    def head_for(self, **fields):
+        """The handle of a goal, which is never reached if not said otherwise."""
         request = ReachGoal.Goal(
             **{"images": [png(1)], "max_steps": 10_000, "energy_threshold": 1e-6} | fields
         )
         assert self.action.wait_for_server(PATIENCE)
-        return self.action.send_goal_async(
-            request, lambda message: self.feedback.append(message.feedback.message)
-        )
-
-    def accepted(self, sent):
-        handle = wait_for(sent, PATIENCE)
+        handle = self._ask(self.action.send_goal_async, request, self._on_feedback)
         assert handle.accepted
         self._handles.append(handle)
         return handle
 
-    def head_for(self, **fields):
-        return self.accepted(self.send_goal(**fields))
+    def _on_feedback(self, message):
+        self.feedback.append(message.feedback.message)
+
+    def _ask(self, request, *arguments):
+        return ask(self.node, request, *arguments, timeout=PATIENCE)
 
     def has_ended(self, handle):
         return handle.status in (GoalStatus.STATUS_ABORTED, GoalStatus.STATUS_CANCELED)
 
     def result(self, handle):
-        result = wait_for(handle.get_result_async(), PATIENCE).result
+        result = self._ask(handle.get_result_async).result
         self.forget(handle)
         return result
 
     def cancel(self, handle):
-        wait_for(handle.cancel_goal_async(), PATIENCE)
+        self._ask(handle.cancel_goal_async)
         return self.result(handle)
 
     def forget(self, handle):

@@ -2,6 +2,7 @@
 when it is over the task goes on, or has ended with a reason."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from vjepa_msgs.action import ReachGoal
@@ -114,8 +115,8 @@ def test_a_second_planner_stops_both_while_it_is_there(lab, on_the_way, goes_on,
 
 
 def test_of_two_goals_at_once_one_is_headed_for(lab, goes_on, wait_until):
-    first, second = lab.send_goal(), lab.send_goal()
-    handles = [lab.accepted(sent) for sent in (first, second)]
+    with ThreadPoolExecutor() as threads:
+        handles = list(threads.map(lambda _: lab.head_for(), range(2)))
     wait_until(lambda: any(lab.has_ended(handle) for handle in handles), "one taken over")
     over, headed_for = sorted(handles, key=lab.has_ended, reverse=True)
     result = lab.result(over)
