@@ -82,11 +82,13 @@ class Offline:
             step: Context(latents=self._encode(frame)[None], states=states[step : step + 1])
             for step, frame in _frames(reader, sorted(set(steps)))
         }
-        mpc: MPC | None = None
+        tasks: dict[int, MPC] = {}
         energies, metres, closedness = [], [], []
         for plan in plans:
             context = contexts[plan.step]
-            mpc = mpc or self._mpc(context, goal, len(plans))
+            if plan.task not in tasks:
+                tasks[plan.task] = self._mpc(context, goal, len(plans))
+            mpc = tasks[plan.task]
             mpc.solver.reset(plan.seed)
             decision = mpc.step(context)
             assert decision.action is not None
@@ -99,7 +101,7 @@ class Offline:
     def _mpc(self, start: Context, goal: Tensor, steps: int) -> MPC:
         """That never ends by itself."""
         mpc = make_mpc(self.config, self.costs, start, [goal], self.seed)
-        mpc.goals = [replace(mpc.goals[0], energy=None, steps=None)]
+        mpc.goals = [replace(mpc.goals[0], energy=None, steps=None, patience=None)]
         mpc.max_steps = steps
         return mpc
 

@@ -63,6 +63,7 @@ class GraphPlan:
     """What the planner said of one image."""
 
     step: int
+    task: int  # the planner begins anew with each; 1 is the first
     seed: int
     energy_now: float  # of the image itself, to the goal
     action: list[float]  # [7] as it was sent to the arm gate
@@ -138,8 +139,8 @@ class Player:
         steps = len(reader)
         goal = next(reader.frames(steps - 1, steps))
         self._forget(frames=steps, checked=checked)
-        with self._task(goal):
-            self._lead_in(next(reader.frames(0, 1)), reader.trajectory.states[0])
+        with self._heading_for(goal):
+            self._lead_in(0, next(reader.frames(0, 1)), reader.trajectory.states[0])
             self._played.messages.clear()
             started = time.monotonic()
             if rate > 0:
@@ -173,25 +174,31 @@ class Player:
             with self._changed:
                 self._state = torch.from_numpy(reader.trajectory.states[step])
                 self._show(step, frame, reader.trajectory.states[step])
+            if self._has_stalled():
+                self._begin_task()
 
     def _play_answered(self, reader: EpisodeReader) -> None:
         for step, frame in enumerate(reader.frames()):
+            state = reader.trajectory.states[step]
             for _ in range(_SHOWINGS):
-                stamp = self._show(step, frame, reader.trajectory.states[step])
+                stamp = self._show(step, frame, state)
                 if self._wait(functools.partial(self._answered, stamp), _ANSWER):
                     break
             else:
                 raise UserError(f"no answer to frame {step}; {self._said}")
             time.sleep(PACE)
+            if self._has_stalled():
+                self._begin_task()
+                self._lead_in(step, frame, state)
 
-    def _lead_in(self, frame: NDArray[np.uint8], state: NDArray[np.float64]) -> None:
-        """The first frame, until the nodes have found each other and a plan came of it."""
+    def _lead_in(self, step: int, frame: NDArray[np.uint8], state: NDArray[np.float64]) -> None:
+        """One frame, until the nodes have found each other and a plan of this task came of it."""
         end = time.monotonic() + _START
-        while not self._wait(lambda: bool(self._deltas), _AGAIN):
-            self._show(0, frame, state, measured=False)
-            self._check_task()
+        while not self._wait(lambda: self._has_planned or self._end is not None, _AGAIN):
+            self._show(step, frame, state, measured=False)
             if time.monotonic() > end:
                 raise UserError(f"no plan within {_START:g} s; {self._said}")
+        self._check_task()
         time.sleep(PACE)
 
     def _show(
@@ -240,26 +247,33 @@ class Player:
     # --- the task --------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def _task(self, goal: NDArray[np.uint8]) -> Iterator[None]:
+    def _heading_for(self, goal: NDArray[np.uint8]) -> Iterator[None]:
         """The planner heads for a picture that nothing but this very picture reaches."""
-        request = ReachGoal.Goal(
+        self._request = ReachGoal.Goal(
             images=[CompressedImage(format="png", data=_bytes(goal))],
             max_steps=_MOST_STEPS,
             max_seconds=_SECONDS,
             energy_threshold=_NEVER,
         )
-        handle = wait_for(self._reach.send_goal_async(request, self._on_feedback), _ANSWER)
-        if not handle.accepted:
-            raise UserError("the planner refused the goal: see what it says")
-        handle.get_result_async().add_done_callback(self._on_result)
+        self._begin_task()
         try:
             yield
             self._check_task()
         finally:
             if self._end is None:
                 with contextlib.suppress(TimeoutError):
-                    wait_for(handle.cancel_goal_async(), _ANSWER)
+                    wait_for(self._handle.cancel_goal_async(), _ANSWER)
                     self._wait(lambda: self._end is not None, _ANSWER)
+
+    def _begin_task(self) -> None:
+        with self._changed:
+            self._end, self._has_planned = None, False
+            self._task += 1
+        sent = self._reach.send_goal_async(self._request, self._on_feedback)
+        self._handle = wait_for(sent, _ANSWER)
+        if not self._handle.accepted:
+            raise UserError("the planner refused the goal: see what it says")
+        self._handle.get_result_async().add_done_callback(self._on_result)
 
     def _on_feedback(self, message: Any) -> None:
         self._said = f"the planner says: {message.feedback.message}"
@@ -269,8 +283,13 @@ class Player:
             self._end = future.result().result
             self._changed.notify_all()
 
+    def _has_stalled(self) -> bool:
+        """The planner gives up where an arm that it drives would be stuck; this one goes on."""
+        self._check_task()
+        return self._end is not None and self._end.outcome != ReachGoal.Result.REACHED
+
     def _check_task(self) -> None:
-        if self._end is not None and self._end.outcome != ReachGoal.Result.REACHED:
+        if self._end is not None and self._end.outcome == ReachGoal.Result.FAILED:
             raise UserError(f"the planner gave up: {self._end.message}")
 
     # --- listening -------------------------------------------------------------------------
@@ -278,11 +297,11 @@ class Player:
     def _forget(self, frames: int = 0, checked: int = 0) -> None:
         with self._changed:
             self._played, self._checked = Played(frames=frames), checked
-            self._end = None
+            self._end, self._task, self._has_planned = None, 0, False
             self._said = "the planner says nothing"
             self._shown: dict[Stamp, _Showing] = {}
             self._encoded: set[Stamp] = set()
-            self._deltas: dict[Stamp, EndEffectorDelta] = {}
+            self._deltas: dict[Stamp, tuple[int, EndEffectorDelta]] = {}  # with their task
             self._seeds: dict[Stamp, tuple[int, float]] = {}  # with the energy of the image
 
     def _counting(
@@ -311,22 +330,24 @@ class Player:
             self._played.latents[showing.step] = to_frame(message).latents
 
     def _on_delta(self, message: EndEffectorDelta, showing: _Showing, stamp: Stamp) -> None:
-        self._deltas[stamp] = message
+        self._deltas[stamp] = self._task, message
         if showing.measured:
             self._played.delta_seconds.append(stamps.now(self._node) - showing.time)
 
     def _on_plan(self, message: Plan, showing: _Showing, stamp: Stamp) -> None:
         self._seeds[stamp] = message.seed, message.energy_now
+        self._has_planned = True
 
     def _answered(self, stamp: Stamp) -> bool:
         return stamp in self._encoded and (stamp in self._seeds or self._end is not None)
 
     def _plans(self) -> Iterator[GraphPlan]:
-        for stamp, delta in self._deltas.items():
+        for stamp, (task, delta) in self._deltas.items():
             if stamp in self._seeds:
                 seed, energy = self._seeds[stamp]
                 yield GraphPlan(
                     step=self._shown[stamp].step,
+                    task=task,
                     seed=seed,
                     energy_now=energy,
                     action=[getattr(delta, name) for name in ACTION_NAMES],
