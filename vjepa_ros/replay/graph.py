@@ -187,7 +187,7 @@ def _measured(name: str, played: "Played", agreement: "dict[str, Agreement]") ->
         frames=played.frames,
         shown=played.shown,
         dropped=played.shown - len(played.latent_seconds),
-        planned=len(played.delta_seconds),
+        planned=len({plan.step for plan in played.plans}),
         seconds=played.seconds,
         image_to_latent=_latency(played.latent_seconds),
         image_to_delta=_latency(played.delta_seconds),
