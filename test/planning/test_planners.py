@@ -1,5 +1,7 @@
 """What of a plan is carried out, when a sub-goal is reached, and which solver looks for it."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -66,6 +68,16 @@ def test_the_descent_gate_can_be_left_open():
     assert torch.equal(restrain(planned, config), planned)
 
 
+def standing(x):
+    """The tool at (x, 0, 0): a context, and the latents [3, 1] of its frame."""
+    state = torch.zeros(1, 7)
+    state[0, 0] = x
+    return Context(latents=state[:, POSITION, None], states=state), state[0, POSITION, None]
+
+
+A_TASK = (*standing(0.2), L1())
+
+
 class Fingers:
     """A world whose energy depends on the first change of closedness, and a little on dx."""
 
@@ -82,7 +94,7 @@ class Fingers:
 def test_the_fingers_go_where_the_energy_is_least(wanted, expected):
     fingers = Fingers(lambda change: 1 + (change - wanted).abs())
     world = FingersFirst(fingers, gain=0.03, effort=0.0)
-    cost = world.cost(None, None, None)
+    cost = world.cost(*A_TASK)
     assert world.change == expected
     candidates = torch.rand(3, 2, 7)
     before = candidates.clone()
@@ -96,8 +108,30 @@ def test_the_fingers_go_where_the_energy_is_least(wanted, expected):
 @pytest.mark.parametrize(("gain", "change"), [(0.03, 0.0), (0.01, 0.75)])
 def test_the_fingers_stay_when_moving_them_gains_little(gain, change):
     world = FingersFirst(Fingers(lambda change: 1 - 0.02 * change), gain, effort=0.0)
-    world.cost(None, None, None)
+    world.cost(*A_TASK)
     assert world.change == change
+
+
+@pytest.mark.parametrize(("closedness", "change"), [(0.0, -0.5), (0.05, -0.5), (0.3, 0.0)])
+def test_towards_one_goal_the_fingers_move_one_way(closedness, change):
+    world = FingersFirst(Fingers(lambda change: 1 + (change + 0.5).abs()), gain=0.1, effort=0.0)
+    (context, goal), another = standing(0.2), standing(0.3)[1]
+    world.cost(context, goal, L1())
+    context.states[-1, GRIPPER] = closedness
+    world.cost(context, goal, L1())
+    assert world.change == change
+    world.cost(context, another, L1())
+    assert world.change == -0.5
+
+
+def test_the_arm_rests_where_the_plan_is_no_better_than_staying():
+    """The mean of good candidates need not be good itself."""
+    here, goal = standing(0.2)
+    mpc = make_mpc(PLANNERS["tiny"], Positions(), here, [goal], seed=0)
+    mpc.goals = [replace(mpc.goals[0], energy=None)]
+    decision = mpc.step(here)
+    assert not decision.action[POSITION].any()
+    assert not decision.solution.actions[:, POSITION].any()
 
 
 def test_every_metre_of_a_plan_costs_energy():
@@ -120,13 +154,6 @@ def test_the_fingers_are_planned_by_trying_values_in_turn():
     decision = mpc.step(context)
     assert decision.action[GRIPPER] == 0.5
     assert torch.equal(decision.solution.actions[0], decision.action)
-
-
-def standing(x):
-    """The tool at (x, 0, 0): a context, and the latents [3, 1] of its frame."""
-    state = torch.zeros(1, 7)
-    state[0, 0] = x
-    return Context(latents=state[:, POSITION, None], states=state), state[0, POSITION, None]
 
 
 @pytest.mark.parametrize(("objective", "expected"), [(L1(), 0.02 / 3), (L2(), 0.02**2 / 3)])

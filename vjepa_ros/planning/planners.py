@@ -4,6 +4,7 @@
 no figure is reported for.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -20,6 +21,7 @@ from vjepa_ros.planning.solvers import PRESETS, Cost, Solver, make_solver
 from vjepa_ros.planning.world_model import Context
 
 _CHANGES = (-0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75)  # of closedness
+_MOVED = 0.1  # of closedness, from which on the fingers have moved
 _UNSEARCHED = 1e-6  # as a limit of the gripper, which the solver leaves alone
 
 
@@ -46,7 +48,7 @@ class PlannerConfig:
     min_reach: float = 0.004
 
     gripper_gain: float = 0.1  # see FingersFirst
-    effort: float = 0.15  # a move must lower the energy by this share of what it can change it
+    effort: float = 0.2  # a move must lower the energy by this share of what it can change it
 
     # What of a plan is carried out, see restrain().
     gripper_gate: float = 0.03
@@ -90,7 +92,8 @@ class FingersFirst:
 
     Populations small enough for a CPU leave noise in that one dimension, and noise drops what
     is held. So a few values are tried in turn, with the arm at rest, for which alone the
-    fingers may move; what is then searched is where the arm should go meanwhile.
+    fingers may move; what is then searched is where the arm should go meanwhile. Towards one
+    goal they move one way only: back and forth they push away what they should hold.
     """
 
     def __init__(self, world_model: CostModel, gain: float, effort: float) -> None:
@@ -98,10 +101,16 @@ class FingersFirst:
         self.gain = gain  # share by which moving the fingers must lower the energy
         self.effort = effort  # energy that a metre costs
         self.change = 0.0  # of closedness
+        self.at_rest = math.inf  # energy of changing that and not moving the arm
+        self._goal: Tensor | None = None
+        self._closedness = 0.0  # when the goal was first planned to
 
     def cost(self, context: Context, goal: Tensor, objective: Objective) -> Cost:
         cost = self.world_model.cost(context, goal, objective)
-        self.change = self._best_change(cost)
+        closedness = float(context.states[-1, GRIPPER])
+        if goal is not self._goal:
+            self._goal, self._closedness = goal, closedness
+        self._choose_change(cost, closedness - self._closedness)
 
         def energies(actions: Tensor) -> Tensor:
             actions = actions.clone()
@@ -111,13 +120,17 @@ class FingersFirst:
 
         return energies
 
-    def _best_change(self, cost: Cost) -> float:
-        actions = torch.zeros(len(_CHANGES), 1, 7)
-        actions[:, 0, GRIPPER] = torch.tensor(_CHANGES)
+    def _choose_change(self, cost: Cost, moved: float) -> None:
+        way = 0.0 if abs(moved) < _MOVED else moved
+        changes = [change for change in _CHANGES if change * way >= 0]
+        actions = torch.zeros(len(changes), 1, 7)
+        actions[:, 0, GRIPPER] = torch.tensor(changes)
         with torch.no_grad():
             energies = cost(actions).nan_to_num(torch.inf)
-        best, stay = int(energies.argmin()), _CHANGES.index(0.0)
-        return _CHANGES[best] if energies[best] < (1 - self.gain) * energies[stay] else 0.0
+        best, stay = int(energies.argmin()), changes.index(0.0)
+        if not energies[best] < (1 - self.gain) * energies[stay]:
+            best = stay
+        self.change, self.at_rest = changes[best], float(energies[best])
 
 
 @dataclass(kw_only=True)
@@ -129,6 +142,8 @@ class FingersFirstMPC(MPC):
         if decision.action is None or decision.solution is None:
             return decision
         plan, action = decision.solution.actions.clone(), decision.action.clone()
+        if decision.solution.energy >= self.world_model.at_rest:  # the mean of good ones may be bad
+            plan[:, POSITION] = action[POSITION] = 0.0
         plan[0, GRIPPER] = action[GRIPPER] = self.world_model.change
         solution = replace(decision.solution, actions=plan)
         return replace(decision, action=action, solution=solution)
@@ -150,9 +165,7 @@ def make_mpc(
     changes = [float(objective.distance(b[None], a)) for a, b in pairwise(goals)]
     energies = [near, *(min(near, config.share * change) for change in changes)]
     return FingersFirstMPC(
-        world_model=FingersFirst(
-            world_model, config.gripper_gain, config.effort * near / config.tolerance
-        ),
+        world_model=fingers_first(config, world_model, near),
         solver=config.make_solver(seed),
         objective=objective,
         goals=[
@@ -162,6 +175,12 @@ def make_mpc(
         max_steps=config.goal_steps * len(goals),
         min_reach=config.min_reach,
     )
+
+
+def fingers_first(config: PlannerConfig, world_model: CostModel, near: float) -> FingersFirst:
+    """`near` is the energy of a move by config.tolerance."""
+    effort = config.effort * near / config.tolerance
+    return FingersFirst(world_model, config.gripper_gain, effort)
 
 
 def energy_nearby(

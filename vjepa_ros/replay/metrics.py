@@ -13,7 +13,12 @@ from vjepa_ros.conventions import GRIPPER, POSITION, ROTATION
 from vjepa_ros.episodes.episode import EpisodeReader
 from vjepa_ros.planning.mpc import SubGoal
 from vjepa_ros.planning.objectives import Objective, make_objective
-from vjepa_ros.planning.planners import FingersFirst, FingersFirstMPC, PlannerConfig
+from vjepa_ros.planning.planners import (
+    FingersFirstMPC,
+    PlannerConfig,
+    energy_nearby,
+    fingers_first,
+)
 from vjepa_ros.planning.solvers import Cost
 from vjepa_ros.planning.surprise import Threshold
 from vjepa_ros.planning.world_model import Context, WorldModel
@@ -169,8 +174,9 @@ class _Planner:
 
     def _plan(self, step: int, context: Context, goal: Tensor) -> Tensor:
         """Actions [H, 7], as the live planner would choose them."""
+        near = energy_nearby(self.model, self.objective, context, self.config.tolerance)
         mpc = FingersFirstMPC(
-            world_model=FingersFirst(self.model, self.config.gripper_gain),
+            world_model=fingers_first(self.config, self.model, near),
             solver=self.solver,
             objective=self.objective,
             goals=[SubGoal(latents=goal, steps=1)],
