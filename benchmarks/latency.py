@@ -79,7 +79,7 @@ def picture_to_command(name: str, composed: bool, steps: int) -> None:
     planner = {"step_period": 0.25, "max_image_age": 20.0}
     stack = told(processes(options), {"sim": size, "models": planner, "planner": planner})
     with (
-        tempfile.TemporaryFile("w") as log,
+        tempfile.TemporaryFile("w+") as log,
         Supervisor(stack, log) as supervisor,
         spinning_node("benchmark") as node,
     ):
@@ -106,11 +106,15 @@ def picture_to_command(name: str, composed: bool, steps: int) -> None:
         while not client.wait_for_server(1.0):
             supervisor.check()
         handle = ask(node, client.send_goal_async, request, timeout=PATIENCE)
-        result = ask(node, handle.get_result_async, timeout=PATIENCE + 10 * steps).result
+        answer = ask(node, handle.get_result_async, timeout=PATIENCE + 10 * steps)
         client.destroy()
+        log.seek(0)
+        lines = log.readlines()
     stamps = [stamp for stamp in commanded if stamp in planned and stamp in seen]
     if len(stamps) < steps / 2:
-        raise SystemExit(f"{name}: only {len(stamps)} of {steps} actions: {result.message}")
+        why = answer.result.message or f"status {answer.status}"
+        last = "".join(lines[-20:])
+        raise SystemExit(f"{name}: only {len(stamps)} of {steps} actions: {why}\n{last}")
     camera = np.array([seen[stamp] for stamp in stamps])
     graph = np.array([commanded[stamp] - planned[stamp] for stamp in stamps])
     print(f"\n{name}, {WIDTH}×{HEIGHT}, {len(stamps)} actions (ms)")
