@@ -166,6 +166,7 @@ def test_hold_waits_for_the_next_action(rig):
     start_moving(rig)
     rig.gate.hold()
     assert rig.holds_still()
+    assert rig.status().message == "holding: waiting for the next action"
     rig.send(dx=0.05)
     rig.pass_time(0.1)
     assert not rig.gate.at_rest

@@ -176,7 +176,7 @@ def test_a_camera_that_is_frozen_with_new_stamps_stops_the_arm(bench, gate):
     bench.wait_until_still()
     assert bench.position[0] < 0.6
     bench.alive.remove("frozen")
-    bench.wait_for_status("at the goal")  # where it was stopped
+    bench.wait_for_status("holding: waiting for the next action")
     bench.send(dx=-0.1, duration=1.0)
     bench.wait_until_moving()
 

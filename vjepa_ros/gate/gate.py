@@ -239,7 +239,10 @@ class Gate:
             return Status(level="warning", message=message, values=values)
         if idle := self._idle(now):
             return Status(level="ok", message=f"holding: {idle}", values=values)
-        message = "at the goal" if self.at_rest else "moving"
+        if self._stream is None or not self._stream.has_goal:
+            message = "holding: waiting for the next action"
+        else:
+            message = "at the goal" if self.at_rest else "moving"
         return Status(level="ok", message=message, values=values)
 
     def _values(self, now: float) -> dict[str, str]:

@@ -54,6 +54,10 @@ class TargetStream:
     def at_rest(self) -> bool:
         return max(np.abs(self._velocity).max(), np.abs(self._turn_velocity).max()) <= _STILL
 
+    @property
+    def has_goal(self) -> bool:
+        return self._goal is not None
+
     def aim(self, goal: Pose, duration: float) -> None:
         """Go there, in that many seconds or as soon as the limits allow."""
         limits = self._limits
