@@ -294,7 +294,8 @@ class PlannerNode(ModelNode):
             ]
         if request.max_steps:
             mpc.max_steps = request.max_steps
-            mpc.goals = [*mpc.goals[:-1], dataclasses.replace(mpc.goals[-1], steps=None)]
+            last = dataclasses.replace(mpc.goals[-1], steps=None, patience=None)
+            mpc.goals = [*mpc.goals[:-1], last]
         return mpc
 
     def _as_seen(self, world: InterruptibleWorld, start: Context) -> CostModel:

@@ -21,7 +21,7 @@ from vjepa_msgs.action import ReachGoal
 from vjepa_msgs.msg import Plan
 
 from vjepa_ros.goals import Goals
-from vjepa_ros.nodes.spinning import spinning_node, wait_for
+from vjepa_ros.nodes.spinning import ask, spinning_node, wait_for
 from vjepa_ros.supervisor import signals_noted
 
 _POLL = 0.1  # seconds
@@ -82,7 +82,7 @@ def reach(node: Node, goals: Goals, *, stopped: Callable[[], bool]) -> Any:
     plans = node.create_subscription(Plan, "plan", progress.note, 1)
     client = ActionClient(node, ReachGoal, "reach_goal")
     try:
-        handle = _accepted(client, goal, progress, stopped)
+        handle = _accepted(node, client, goal, progress, stopped)
         if handle is None:
             return None
         server, finished = _servers(node), threading.Event()
@@ -111,13 +111,15 @@ def reach(node: Node, goals: Goals, *, stopped: Callable[[], bool]) -> Any:
 
 
 def _accepted(
-    client: ActionClient, goal: Any, progress: Progress, stopped: Callable[[], bool]
+    node: Node, client: ActionClient, goal: Any, progress: Progress, stopped: Callable[[], bool]
 ) -> Any:
+    def show(message: Any) -> None:
+        progress.show(message.feedback)
+
     while not stopped():
         if not client.wait_for_server(timeout_sec=_POLL):
             continue
-        sent = client.send_goal_async(goal, lambda message: progress.show(message.feedback))
-        handle = wait_for(sent, _PATIENCE)
+        handle = ask(node, client.send_goal_async, goal, show, timeout=_PATIENCE)
         if handle.accepted:
             return handle
         time.sleep(_POLL)

@@ -34,7 +34,7 @@ from vjepa_ros.images import encode_png, rgb_to_fields
 from vjepa_ros.nodes import stamps
 from vjepa_ros.nodes.latents import stamp_key, to_frame
 from vjepa_ros.nodes.robot_side import qos
-from vjepa_ros.nodes.spinning import wait_for
+from vjepa_ros.nodes.spinning import ask, wait_for
 from vjepa_ros.robots import Robot
 
 PACE = 0.02  # seconds between the planner's answer and the image that it looks at next
@@ -269,8 +269,10 @@ class Player:
         with self._changed:
             self._end, self._has_planned = None, False
             self._task += 1
-        sent = self._reach.send_goal_async(self._request, self._on_feedback)
-        self._handle = wait_for(sent, _ANSWER)
+        self._handle = ask(
+            self._node, self._reach.send_goal_async, self._request, self._on_feedback,
+            timeout=_ANSWER,
+        )  # fmt: skip
         if not self._handle.accepted:
             raise UserError("the planner refused the goal: see what it says")
         self._handle.get_result_async().add_done_callback(self._on_result)
