@@ -56,7 +56,7 @@ def test_a_gripper_whose_sign_is_flipped(gate, monkeypatch):
         conventions, "closedness_from_width", lambda width, *rest: 1 - right(width, *rest)
     )
     outside, _ = violations(gate)
-    assert "prediction.1.ratio_to_copy_last" in {one.name for one in outside}
+    assert [one for one in outside if one.name.startswith("prediction.")]
 
 
 def test_euler_angles_in_another_order(gate, monkeypatch):
