@@ -10,19 +10,23 @@ V = TypeVar("V")
 
 
 class Shelf(Generic[K, V]):
-    """The last `size` values by key: what nobody has taken in time is gone, nothing queues."""
+    """The last `size` values by key: what nobody has taken in time is gone, nothing queues.
+
+    What was last asked for by its key stays, too: a search may outlast many frames.
+    """
 
     def __init__(self, size: int) -> None:
         self._size = size
         self._values: OrderedDict[K, V] = OrderedDict()
+        self._asked: K | None = None
         self._changed = threading.Condition()
 
     def put(self, key: K, value: V) -> None:
         with self._changed:
             self._values[key] = value
             self._values.move_to_end(key)
-            while len(self._values) > self._size:
-                self._values.popitem(last=False)
+            while len(self._values.keys() - {self._asked}) > self._size:
+                del self._values[next(key for key in self._values if key != self._asked)]
             self._changed.notify_all()
 
     def newest(self) -> V | None:
@@ -32,8 +36,10 @@ class Shelf(Generic[K, V]):
     def wait(self, key: K, timeout: float) -> V | None:
         """The value of a key, once it is there."""
         with self._changed:
-            self._changed.wait_for(lambda: key in self._values, timeout)
-            return self._values.get(key)
+            if not self._changed.wait_for(lambda: key in self._values, timeout):
+                return None
+            self._asked = key
+            return self._values[key]
 
     def take(self, timeout: float) -> V | None:
         """The newest value, once there is one; it is then no longer here."""

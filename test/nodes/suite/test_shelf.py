@@ -15,6 +15,16 @@ def test_only_the_newest_are_kept():
     assert shelf.wait(2, timeout=0) is None
 
 
+def test_what_was_last_asked_for_stays():
+    shelf = Shelf(2)
+    for number in range(9):
+        shelf.put(number, f"value {number}")
+        if number in (1, 3):
+            shelf.wait(number, timeout=0)
+    assert [shelf.wait(number, timeout=0) for number in (1, 3)] == [None, "value 3"]
+    assert shelf.newest() == "value 8"
+
+
 def test_taken_is_gone():
     shelf = Shelf(1)
     assert shelf.take(timeout=0) is None
