@@ -215,7 +215,7 @@ def test_the_real_pair_replays(tmp_path):
     assert run(REAL_PAIR, *FAST, "--json", out) == 0
     (episode,) = read_replay(out).episodes
     assert (episode.steps, episode.plan.steps, episode.tracking) == (2, [0], None)
-    assert episode.clocks.stamped.step_cm == pytest.approx(12.8, abs=0.05)
+    assert episode.clocks.stamped.step_cm == pytest.approx(12.88, abs=0.01)
 
 
 def test_the_shipped_weights_are_the_default():
