@@ -16,6 +16,7 @@ from vjepa_ros.goals import Goals, read_goal, read_subgoals
 from vjepa_ros.model.checkpoints import Checkpoint, open_checkpoint
 from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
 from vjepa_ros.planning.axes import load_axes
+from vjepa_ros.planning.planners import planner_for
 from vjepa_ros.robots import Robot, config_folder, load_robot
 
 
@@ -104,6 +105,7 @@ def processes(options: Options) -> list[Process]:
     encoder = model | {"picture": options.picture or options.rviz}
     planner = {
         "robot": options.robot,
+        "planner": planner_for(checkpoint.config.preset),
         "solver": options.solver,
         "samples": options.samples,
         "iterations": options.iterations,

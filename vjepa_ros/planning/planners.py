@@ -1,7 +1,7 @@
 """Planners by name: every number of a planner that was found to work with a model.
 
 `tiny` belongs to the weights that the project ships. Its numbers were chosen on scenes that
-no figure is reported for.
+no figure is reported for. `plain` is for all others.
 """
 
 import math
@@ -45,8 +45,8 @@ class PlannerConfig:
     tolerance: float = 0.01
     share: float = 0.5
     goal_steps: int = 12
-    patience: int = 4
-    min_reach: float = 0.004
+    patience: int | None = 4
+    min_reach: float | None = 0.004
 
     gripper_gain: float = 0.1  # see FingersFirst
     effort: float = 0.2  # a move must lower the energy by this share of what it can change it
@@ -79,7 +79,16 @@ class PlannerConfig:
         return make_solver(self.solver, **numbers)
 
 
-PLANNERS = {"tiny": PlannerConfig()}
+PLANNERS = {
+    "tiny": PlannerConfig(),
+    # For models that nobody has tried here: every plan is carried out, goals have their steps.
+    "plain": PlannerConfig(effort=0.0, patience=None, min_reach=None),
+}
+
+
+def planner_for(preset: str) -> str:
+    """The name of the planner that goes with weights of this preset."""
+    return preset if preset in PLANNERS else "plain"
 
 
 def choose_planner(name: str, solver: str | None = None, **changes: Any) -> PlannerConfig:
@@ -151,7 +160,8 @@ class FingersFirstMPC(MPC):
         if decision.action is None or decision.solution is None:
             return decision
         plan, action = decision.solution.actions.clone(), decision.action.clone()
-        if decision.solution.energy >= self.world_model.at_rest:  # the mean of good ones may be bad
+        # The mean of good candidates may be a bad one.
+        if self.world_model.effort and decision.solution.energy >= self.world_model.at_rest:
             plan[:, POSITION] = action[POSITION] = 0.0
         plan[0, GRIPPER] = action[GRIPPER] = self.world_model.change
         solution = replace(decision.solution, actions=plan)

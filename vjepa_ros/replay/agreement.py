@@ -11,11 +11,18 @@ from torch import Tensor
 
 from vjepa_ros.conventions import GRIPPER, POSITION, pose_from_state, state_from_pose
 from vjepa_ros.episodes.episode import EpisodeReader
+from vjepa_ros.model.checkpoints import open_checkpoint
 from vjepa_ros.nodes.weights import chosen_device
 from vjepa_ros.planning.axes import AxesTurned, load_axes
 from vjepa_ros.planning.loading import load_world_model
 from vjepa_ros.planning.mpc import MPC, CostModel
-from vjepa_ros.planning.planners import PlannerConfig, choose_planner, make_mpc, restrain
+from vjepa_ros.planning.planners import (
+    PlannerConfig,
+    choose_planner,
+    make_mpc,
+    planner_for,
+    restrain,
+)
 from vjepa_ros.planning.world_model import Context, WorldModel
 from vjepa_ros.replay.player import GraphPlan, Played
 from vjepa_ros.robots import Robot, load_robot
@@ -112,7 +119,7 @@ class Offline:
 def planner_config(options: Options, robot: Robot) -> PlannerConfig:
     """As the planner node takes the same options: 0 or nothing leaves a number as it is."""
     config = choose_planner(
-        "tiny",
+        planner_for(open_checkpoint(Path(options.weights)).config.preset),
         options.solver or None,
         samples=options.samples or None,
         iterations=options.iterations or None,

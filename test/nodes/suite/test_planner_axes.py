@@ -12,7 +12,7 @@ from vjepa_ros.nodes.spinning import ask
 from vjepa_ros.planning.axes import Axes, write_axes
 
 PATIENCE = 120  # seconds; a machine may be slow
-SEARCH = {"samples": 16, "iterations": 2, "settle": 0.0, "max_image_age": 20.0}
+SEARCH = {"planner": "plain", "samples": 16, "iterations": 2, "settle": 0.0, "max_image_age": 20.0}
 QUARTER_TURN = ((0.0, -1.0), (1.0, 0.0))
 Result = ReachGoal.Result
 

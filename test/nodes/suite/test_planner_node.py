@@ -23,7 +23,14 @@ from vjepa_ros.nodes.health import resident
 from vjepa_ros.nodes.spinning import ask
 
 PATIENCE = 120  # seconds; a machine may be slow
-SEARCH = {"samples": 16, "iterations": 2, "horizon": 2, "settle": 0.0, "max_image_age": 20.0}
+SEARCH = {
+    "planner": "plain",
+    "samples": 16,
+    "iterations": 2,
+    "horizon": 2,
+    "settle": 0.0,
+    "max_image_age": 20.0,
+}
 Result = ReachGoal.Result
 
 
