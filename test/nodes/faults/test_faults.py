@@ -10,6 +10,7 @@ from vjepa_msgs.msg import EndEffectorDelta
 
 from vjepa_ros.nodes.spinning import spinning_node
 
+pytestmark = pytest.mark.faults
 MAX_COMMAND_AGE = 0.5  # of the gate
 Result = ReachGoal.Result
 
@@ -39,12 +40,12 @@ def goes_on(lab, wait_until):
     ("name", "why"), [("encoder", "no new latents"), ("predictor", "the predictor")]
 )
 def test_a_task_outlives_a_killed_model(lab, on_the_way, goes_on, wait_until, name, why):
-    waits = lab.waits_because(why)
+    waits, since = lab.waits_because(why), len(lab.watcher.heard)
     lab.kill(name)
     wait_until(lab.stands(), "standing")
     assert lab.late_targets() < MAX_COMMAND_AGE + 0.3
     wait_until(waits, "waiting")
-    lab.watcher.wait_until_told("planner", why)
+    lab.watcher.wait_until_heard("planner", why, since)
     goes_on(on_the_way)
 
 
