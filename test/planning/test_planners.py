@@ -134,19 +134,6 @@ def test_the_arm_rests_where_the_plan_is_no_better_than_staying():
     assert not decision.solution.actions[:, POSITION].any()
 
 
-@pytest.mark.parametrize(("worse", "change"), [(0.05, 0.5), (0.15, 0.0)])
-def test_stuck_fingers_try_what_looks_hardly_worse(worse, change):
-    fingers = Fingers(
-        lambda change: torch.where(change == 0, 1.0, 1 + worse + (change - 0.5).abs())
-    )
-    world = FingersFirst(fingers, gain=0.1, effort=0.0)
-    world.cost(*A_TASK)
-    assert world.change == 0.0
-    world.stuck = True
-    world.cost(*A_TASK)
-    assert world.change == change
-
-
 def test_every_metre_of_a_plan_costs_energy():
     world = FingersFirst(Positions(), gain=0.1, effort=0.5)
     here, goal = standing(0.2)

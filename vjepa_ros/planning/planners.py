@@ -17,12 +17,11 @@ from vjepa_ros.conventions import GRIPPER, POSITION
 from vjepa_ros.planning.limits import ActionLimits, Box
 from vjepa_ros.planning.mpc import MPC, CostModel, Decision, SubGoal
 from vjepa_ros.planning.objectives import Objective, make_objective
-from vjepa_ros.planning.solvers import PRESETS, Cost, Solution, Solver, make_solver
+from vjepa_ros.planning.solvers import PRESETS, Cost, Solver, make_solver
 from vjepa_ros.planning.world_model import Context
 
-_CHANGES = (-0.75, -0.5, -0.25, -0.1, 0.0, 0.1, 0.25, 0.5, 0.75)  # of closedness
+_CHANGES = (-0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75)  # of closedness
 _MOVED = 0.1  # of closedness, from which on the fingers have moved
-_STUCK = 2  # steps that brought the energy no lower
 _UNSEARCHED = 1e-6  # as a limit of the gripper, which the solver leaves alone
 
 
@@ -112,7 +111,6 @@ class FingersFirst:
         self.effort = effort  # energy that a metre costs
         self.change = 0.0  # of closedness
         self.at_rest = math.inf  # energy of changing that and not moving the arm
-        self.stuck = False
         self._goal: Tensor | None = None
         self._closedness = 0.0  # when the goal was first planned to
 
@@ -138,11 +136,8 @@ class FingersFirst:
         actions[:, 0, GRIPPER] = torch.tensor(changes)
         with torch.no_grad():
             energies = cost(actions).nan_to_num(torch.inf)
-        stay = changes.index(0.0)
-        others = energies.index_fill(0, torch.tensor(stay), math.inf)
-        best = int(others.argmin())
-        gain = -self.gain if self.stuck else self.gain
-        if not others[best] < (1 - gain) * energies[stay]:
+        best, stay = int(energies.argmin()), changes.index(0.0)
+        if not energies[best] < (1 - self.gain) * energies[stay]:
             best = stay
         self.change, self.at_rest = changes[best], float(energies[best])
 
@@ -150,10 +145,6 @@ class FingersFirst:
 @dataclass(kw_only=True)
 class FingersFirstMPC(MPC):
     world_model: FingersFirst
-
-    def _plan(self, context: Context, proposals: Tensor | None) -> Solution:
-        self.world_model.stuck = self._steps_above_lowest >= _STUCK
-        return super()._plan(context, proposals)
 
     def step(self, context: Context, proposals: Tensor | None = None) -> Decision:
         decision = super().step(context, proposals)
