@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 from control_msgs.action import GripperCommand
-from diagnostic_msgs.msg import DiagnosticArray
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped, TwistStamped
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
@@ -80,9 +80,9 @@ class Watcher:
         results = self.call(SetParameters, f"/{name}/set_parameters", request).results
         return "; ".join(result.reason for result in results if not result.successful)
 
-    def stream(self):
+    def stream(self, newest=0):
         """Stamps [T], positions [T, 3] and quaternions [T, 4] of the targets so far."""
-        targets = list(self.targets)
+        targets = self.targets[-newest:]
         positions = [(t.pose.position.x, t.pose.position.y, t.pose.position.z) for t in targets]
         turns = [(o.x, o.y, o.z, o.w) for o in (target.pose.orientation for target in targets)]
         stamps = [t.header.stamp.sec + 1e-9 * t.header.stamp.nanosec for t in targets]
@@ -90,7 +90,7 @@ class Watcher:
 
     def speed(self, count):
         """Of the newest targets, m/s."""
-        stamps, positions, _ = (column[-count:] for column in self.stream())
+        stamps, positions, _ = self.stream(count)
         return np.linalg.norm(positions[-1] - positions[0]) / (stamps[-1] - stamps[0])
 
     def wait_until_moving(self):
@@ -188,6 +188,17 @@ class Bench(Watcher):
     def status(self):
         return self.diagnostics.get(self.gate)
 
+    def wait_until_ready(self):
+        """For an action; a hold of another level waits for the camera or the arm."""
+        until(
+            lambda: (
+                self.level(self.gate) == DiagnosticStatus.OK
+                and self.told(self.gate).startswith("holding: ")
+            ),
+            "ready",
+            lambda: self.told(self.gate),
+        )
+
     def wait_for_status(self, text):
         self.wait_until_told(self.gate, text)
 
@@ -257,7 +268,7 @@ def active_gate(bench, start_gate):
         gate = start_gate(**parameters)
         assert bench.change_state("configure")
         assert bench.change_state("activate")
-        bench.wait_for_status("holding: ")
+        bench.wait_until_ready()
         return gate
 
     return start

@@ -132,6 +132,7 @@ def test_while_there_are_two_planners_neither_moves_the_arm(bench, gate, wait_un
         time.sleep(0.3)
         assert bench.position[0] == pytest.approx(0.5, abs=1e-6)
     wait_until(lambda: bench.node.count_publishers("ee_delta") == 1, "one")
+    bench.wait_until_ready()
     bench.send(dx=0.05)
     bench.wait_until_moving()
 
@@ -164,7 +165,7 @@ def test_what_stops_arriving_stops_the_arm(bench, gate, lost, told):
     bench.wait_until_still()
     assert violations(*bench.stream(), LIMITS) == []
     bench.alive.add(lost)
-    bench.wait_for_status("holding: ")
+    bench.wait_until_ready()
     bench.send(dy=0.12, duration=1.0)
     bench.wait_until_moving()
 
@@ -269,7 +270,8 @@ def test_deactivating_in_mid_motion_brings_the_arm_to_rest(bench, gate, wait_unt
     bench.wait_for_status("not active")
     assert len(bench.targets) == sent
     assert bench.change_state("activate")
-    bench.send(dy=0.12)
+    bench.wait_until_ready()
+    bench.send(dy=0.12, duration=1.0)
     bench.wait_until_moving()
     assert bench.change_state("deactivate")
     assert bench.change_state("cleanup")
@@ -307,7 +309,7 @@ def test_a_signal_in_mid_motion_brings_the_arm_to_rest_and_ends_with_0(bench, nu
     try:
         assert bench.change_state("configure")
         assert bench.change_state("activate")
-        bench.wait_for_status("holding: ")
+        bench.wait_until_ready()
         bench.send(dx=0.12, duration=2.0)
         bench.wait_until_moving()
         process.send_signal(number)
