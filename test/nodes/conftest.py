@@ -20,7 +20,7 @@ from sensor_msgs.msg import Image, JointState
 from std_srvs.srv import Trigger
 from vjepa_msgs.msg import EndEffectorDelta
 
-from vjepa_ros.nodes.spinning import spinning, spinning_node, wait_for
+from vjepa_ros.nodes.spinning import ask, spinning, spinning_node
 
 PATIENCE = 120  # seconds: discovery, and what starts anew, on a busy machine
 
@@ -66,7 +66,7 @@ class Watcher:
             client = self.clients[service] = self.node.create_client(kind, service)
             assert client.wait_for_service(PATIENCE), service
             time.sleep(0.5)  # an answer before the server knows this client would be lost
-        return wait_for(self.clients[service].call_async(request), PATIENCE)
+        return ask(self.node, self.clients[service].call_async, request, timeout=PATIENCE)
 
     def transit(self, name, transition):
         wanted = Transition(id=getattr(Transition, f"TRANSITION_{transition.upper()}"))
@@ -192,8 +192,7 @@ class Bench(Watcher):
         """For an action; a hold of another level waits for the camera or the arm."""
         until(
             lambda: (
-                self.level(self.gate) == DiagnosticStatus.OK
-                and self.told(self.gate).startswith("holding: ")
+                self.level(self.gate) == DiagnosticStatus.OK and "holding: " in self.told(self.gate)
             ),
             "ready",
             lambda: self.told(self.gate),

@@ -275,7 +275,7 @@ def test_deactivating_in_mid_motion_brings_the_arm_to_rest(bench, gate, wait_unt
     bench.wait_until_moving()
     assert bench.change_state("deactivate")
     assert bench.change_state("cleanup")
-    assert bench.node.count_publishers("target_pose") == 0
+    wait_until(lambda: bench.node.count_publishers("target_pose") == 0, "gone")
     assert bench.change_state("configure")
 
 
