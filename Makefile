@@ -24,7 +24,7 @@ test: setup  ## run all tests
 	$(VENV)/python -m pytest
 
 faults: setup  ## kill, blind and confuse the running graph, for some minutes
-	$(VENV)/python -m pytest -m faults test/nodes/faults
+	$(VENV)/python -m pytest -m faults
 
 replay: setup  ## hold the shipped weights to the committed gate, on the shipped recordings
 	@mkdir -p runs

@@ -136,6 +136,7 @@ def test_a_killed_node_comes_back_and_a_signal_ends_all(run, weights):
     assert not any(Path(f"/proc/{child}").exists() for child in children)
 
 
+@pytest.mark.faults
 def test_a_task_survives_its_predictor_and_ends_with_its_planner(run, weights, goal):
     running = run(
         *("--sim", "--task", "reach", "--weights", weights, "--goal", goal),
