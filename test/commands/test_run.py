@@ -112,14 +112,14 @@ def test_a_goal_from_start_to_end_in_separate_processes(run, weights, goal):
         *("--samples", "16", "--iterations", "2", "--max-steps", "3", "--seed", "5"),
         *("--energy", "0.000001"),  # never
     )
-    running.wait_for(r"^step 1  sub-goal 1/1  energy \d")
+    running.wait_for(r"step [1-3]  sub-goal 1/1  energy \d")
     code, said = running.end()
     assert code == 1  # a random model does not get there
     assert "max_steps, 3, are used up. 3 steps, 0 of 1 goals reached" in said
     assert re.search(r"\[planner\] .*seed 5", said)
     assert re.search(r"^\[encoder\]", said, re.MULTILINE)
     assert re.search(r"moved 0\.(0[1-9]|[1-9]\d) m", said), said  # the arm really did
-    assert re.search(r"^step 3 .* m  \d+\.\d\d s a plan", said, re.MULTILINE), said
+    assert re.search(r"step 3 .* m  \d+\.\d\d s a plan", said), said
 
 
 def test_a_killed_node_comes_back_and_a_signal_ends_all(run, weights):
@@ -136,19 +136,18 @@ def test_a_killed_node_comes_back_and_a_signal_ends_all(run, weights):
     assert not any(Path(f"/proc/{child}").exists() for child in children)
 
 
-@pytest.mark.faults
 def test_a_task_survives_its_predictor_and_ends_with_its_planner(run, weights, goal):
     running = run(
         *("--sim", "--task", "reach", "--weights", weights, "--goal", goal),
         *("--samples", "16", "--iterations", "2", "--max-steps", "1000"),
         *("--energy", "0.000001"),
     )
-    running.wait_for(r"^step 2 ")
+    running.wait_for(r"step [2-9]  sub-goal")
     _, _, _, predictor, planner = children_of(running.process.pid)
     os.kill(predictor, signal.SIGKILL)
     running.wait_for("predictor was ended by signal 9: starting it again")
     running.wait_for(r"\[predictor\] .*loaded", count=2)
-    running.wait_for(r"^step 6 ")
+    running.wait_for(r"step ([6-9]|[1-9]\d+)  sub-goal")  # some line may be torn by another
     os.kill(planner, signal.SIGKILL)
     code, said = running.end()
     assert code == 1  # as the command line says it: 2
@@ -160,7 +159,7 @@ def test_a_signal_cancels_the_task(run, weights, goal):
         *("--sim", "--task", "reach", "--weights", weights, "--goal", goal, "--composed"),
         *("--samples", "16", "--max-steps", "1000", "--energy", "0.000001"),
     )
-    running.wait_for(r"^step 2 ")
+    running.wait_for(r"step [2-9]  sub-goal")
     code, said = running.end(signal.SIGINT)
     assert code == 0, said
     assert "canceled: the arm holds" in said
