@@ -7,15 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 import yaml
 
 from vjepa_ros.errors import UserError
 from vjepa_ros.images import encode_jpeg, encode_png
-from vjepa_ros.model.checkpoints import save_weights
-from vjepa_ros.model.encoder import Encoder, EncoderConfig
-from vjepa_ros.model.predictor import Predictor, PredictorConfig
-from vjepa_ros.model.presets import ModelConfig
 from vjepa_ros.robots import config_folder, load_robot
 from vjepa_ros.stack import (
     Options,
@@ -28,21 +23,11 @@ from vjepa_ros.stack import (
 )
 
 ROOT = Path(__file__).parents[1]
-SMALL = ModelConfig(
-    preset="small",
-    encoder=EncoderConfig(width=48, depth=1, heads=2),
-    predictor=PredictorConfig(latent_width=48, grid=4, width=48, depth=1, heads=2),
-    image_size=64,
-    step_period=0.4,
-)
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
-    save_weights(path, SMALL, Encoder(SMALL.encoder), Predictor(SMALL.predictor))
-    return str(path)
+def weights(small_weights):
+    return str(small_weights(step_period=0.4))
 
 
 @pytest.fixture
@@ -157,7 +142,7 @@ def test_rviz_configuration_shows_topics_that_are_published():
     }
 
 
-def test_what_cannot_work_is_one_line(weights, goal, tmp_path):
+def test_what_cannot_work_is_one_line(weights, small_weights, goal, tmp_path):
     def refused(**options):
         with pytest.raises(UserError) as error:
             processes(Options(**{"weights": weights} | options))
@@ -175,11 +160,9 @@ def test_what_cannot_work_is_one_line(weights, goal, tmp_path):
     assert "robot 'ur5'" in refused(robot="ur5")
 
 
-def test_an_encoder_alone_is_refused(tmp_path):
-    alone = dataclasses.replace(SMALL, predictor=None)
-    save_weights(tmp_path / "alone.safetensors", alone, Encoder(SMALL.encoder), None)
+def test_an_encoder_alone_is_refused(small_weights):
     with pytest.raises(UserError, match="holds no predictor"):
-        processes(Options(weights=str(tmp_path / "alone.safetensors")))
+        processes(Options(weights=str(small_weights(predictor=None))))
 
 
 def test_launch_arguments_and_command_line_say_the_same():

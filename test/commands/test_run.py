@@ -11,13 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from vjepa_ros.images import encode_png
-from vjepa_ros.model.checkpoints import save_weights
-from vjepa_ros.model.encoder import Encoder, EncoderConfig
-from vjepa_ros.model.predictor import Predictor, PredictorConfig
-from vjepa_ros.model.presets import ModelConfig
 from vjepa_ros.stack import Process
 from vjepa_ros.supervisor import Supervisor, command_line
 
@@ -33,12 +28,6 @@ try:
 except UserError as error:
     sys.exit(f"UserError: {error}")
 """
-SMALL = ModelConfig(
-    preset="small",
-    encoder=EncoderConfig(width=48, depth=1, heads=2),
-    predictor=PredictorConfig(latent_width=48, grid=4, width=48, depth=1, heads=2),
-    image_size=64,
-)
 
 
 class Running:
@@ -87,11 +76,8 @@ def run():
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
-    save_weights(path, SMALL, Encoder(SMALL.encoder), Predictor(SMALL.predictor))
-    return str(path)
+def weights(small_weights):
+    return str(small_weights())
 
 
 @pytest.fixture

@@ -13,10 +13,6 @@ from sensor_msgs.msg import Image
 from vjepa_ros.commands import replay, replay_graph
 from vjepa_ros.episodes.library import open_episode
 from vjepa_ros.errors import UserError
-from vjepa_ros.model.checkpoints import save_weights
-from vjepa_ros.model.encoder import Encoder, EncoderConfig
-from vjepa_ros.model.predictor import Predictor, PredictorConfig
-from vjepa_ros.model.presets import ModelConfig
 from vjepa_ros.nodes.spinning import spinning_node
 from vjepa_ros.replay.agreement import Offline
 from vjepa_ros.replay.graph import graph_processes, replay_through_graph, told
@@ -28,21 +24,13 @@ from vjepa_ros.supervisor import Supervisor
 BAG = Path(__file__).parents[1] / "data/bags/reach/episode_000000"
 FRAMES = 12
 PATIENCE = 60  # seconds
-SMALL = ModelConfig(
-    preset="small",
-    encoder=EncoderConfig(width=48, depth=1, heads=2),
-    predictor=PredictorConfig(latent_width=48, grid=4, width=48, depth=1, heads=2),
-    image_size=64,
-    step_period=0.25,
-)
 
 
 @pytest.fixture(scope="module")
-def options(tmp_path_factory):
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
-    save_weights(path, SMALL, Encoder(SMALL.encoder), Predictor(SMALL.predictor))
-    return Options(weights=str(path), device="cpu", samples=16, iterations=2, horizon=2, seed=3)
+def options(small_weights):
+    return Options(
+        weights=str(small_weights()), device="cpu", samples=16, iterations=2, horizon=2, seed=3
+    )
 
 
 @pytest.fixture(scope="module")

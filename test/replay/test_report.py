@@ -7,14 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from vjepa_ros.episodes.calibration import Calibration
 from vjepa_ros.images import decode_picture
-from vjepa_ros.model.checkpoints import save_weights
-from vjepa_ros.model.encoder import Encoder, EncoderConfig
-from vjepa_ros.model.predictor import Predictor, PredictorConfig
-from vjepa_ros.model.presets import ModelConfig
 from vjepa_ros.planning.loading import load_world_model
 from vjepa_ros.planning.planners import PlannerConfig
 from vjepa_ros.replay import pictures
@@ -24,13 +19,6 @@ from vjepa_ros.replay.runs import ReplayConfig, replay
 
 ROOT = Path(__file__).parents[2]
 BAG = ROOT / "test/data/bags/reach"
-SMALL = ModelConfig(
-    preset="small",
-    encoder=EncoderConfig(width=48, depth=1, heads=2),
-    predictor=PredictorConfig(latent_width=48, grid=4, width=48, depth=1, heads=2),
-    image_size=64,
-    step_period=0.25,
-)
 PLANNED, RECORDED = (255, 159, 28), (47, 191, 113)
 
 
@@ -44,11 +32,8 @@ def text_of(path):
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
-    save_weights(path, SMALL, Encoder(SMALL.encoder), Predictor(SMALL.predictor))
-    return path
+def weights(small_weights):
+    return small_weights()
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""What encoder, predictor and planner have in common as lifecycle nodes."""
+"""A lifecycle node that says why it cannot start, how it is, and gives back what it took."""
 
 from contextlib import ExitStack
 from typing import Any

@@ -50,7 +50,13 @@ from vjepa_ros.nodes.world import LocalWorld, RemoteWorld, SeenContext, World
 from vjepa_ros.planning.axes import AxesTurned, load_axes
 from vjepa_ros.planning.mpc import MPC, CostModel
 from vjepa_ros.planning.objectives import make_objective
-from vjepa_ros.planning.planners import PLANNERS, PlannerConfig, make_mpc, restrain
+from vjepa_ros.planning.planners import (
+    PLANNERS,
+    PlannerConfig,
+    choose_planner,
+    make_mpc,
+    restrain,
+)
 from vjepa_ros.planning.world_model import Context
 from vjepa_ros.robots import load_robot
 from vjepa_ros.status import Status
@@ -164,11 +170,8 @@ class PlannerNode(ModelNode):
         name = self.value("planner")
         if name not in PLANNERS:
             raise ValueError(f"planner {name!r} is unknown, expected one of {', '.join(PLANNERS)}")
-        config = PLANNERS[name]
-        if self.value("solver"):
-            config = config.with_solver(self.value("solver"))
-        given = {name: self.value(name) for name in _SEARCH if self.value(name)}
-        config = dataclasses.replace(config, **given)
+        changes = {key: self.value(key) or None for key in _SEARCH}
+        config = choose_planner(name, self.value("solver") or None, **changes)
         return dataclasses.replace(config, max_step=min(config.max_step, longest_step))
 
     def _describe(self) -> str:

@@ -10,7 +10,6 @@ import time
 
 import numpy as np
 import pytest
-import torch
 import yaml
 from action_msgs.msg import GoalStatus
 from diagnostic_msgs.msg import DiagnosticStatus
@@ -21,10 +20,7 @@ from vjepa_msgs.msg import EndEffectorDelta
 
 from vjepa_ros.gate.audit import violations
 from vjepa_ros.images import encode_png
-from vjepa_ros.model.checkpoints import save_weights
-from vjepa_ros.model.encoder import Encoder, EncoderConfig
-from vjepa_ros.model.predictor import Predictor, PredictorConfig
-from vjepa_ros.model.presets import ModelConfig
+from vjepa_ros.model.predictor import PredictorConfig
 from vjepa_ros.nodes.spinning import ask, spinning_node
 from vjepa_ros.robots import config_folder, load_robot
 from vjepa_ros.stack import Options, processes
@@ -32,13 +28,9 @@ from vjepa_ros.supervisor import Supervisor
 from vjepa_sim.faults import PREFIX, Faults
 
 PATIENCE = 120  # seconds: a node that starts anew on a busy machine
-SMALL = ModelConfig(
-    preset="small",
-    encoder=EncoderConfig(width=48, depth=1, heads=2),
-    predictor=PredictorConfig(latent_width=48, grid=4, width=48, depth=1, heads=2),
-    image_size=64,
-    step_period=0.4,
-)
+# A residual predictor that nobody trained sees no difference between actions: the arm wanders
+# about. (Any other one has a favourite direction, and waits where its workspace ends.)
+INDIFFERENT = PredictorConfig(latent_width=48, grid=4, width=48, depth=1, heads=2, residual=True)
 # Slow, so that the arm is on its way all the time, and well above the table.
 SLOW = {"speed": 0.05, "acceleration": 0.5, "workspace_low": [0.25, -0.4, 0.15]}
 MAX_COMMAND_AGE = 0.5
@@ -205,12 +197,9 @@ def draw():
 
 
 @pytest.fixture(scope="module")
-def make_weights(tmp_path_factory):
+def make_weights(small_weights):
     def make(seed):
-        torch.manual_seed(seed)
-        path = tmp_path_factory.mktemp("weights") / f"small_{seed}.safetensors"
-        save_weights(path, SMALL, Encoder(SMALL.encoder), Predictor(SMALL.predictor))
-        return str(path)
+        return str(small_weights(seed, predictor=INDIFFERENT, step_period=0.4))
 
     return make
 

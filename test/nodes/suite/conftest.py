@@ -14,45 +14,24 @@ from sensor_msgs.msg import Image
 from vjepa_msgs.msg import Latent
 
 from vjepa_ros.images import rgb_to_fields
-from vjepa_ros.model.checkpoints import load_weights, save_weights
-from vjepa_ros.model.encoder import Encoder, EncoderConfig
-from vjepa_ros.model.predictor import Predictor, PredictorConfig
+from vjepa_ros.model.checkpoints import load_weights
 from vjepa_ros.model.preprocessing import Preprocessor
-from vjepa_ros.model.presets import ModelConfig
 from vjepa_ros.nodes.composed import make_nodes
 from vjepa_ros.nodes.process import bring_up
 from vjepa_ros.nodes.spinning import spinning
 from vjepa_ros.planning.world_model import WorldModel, fast_dtype
 
-SMALL = ModelConfig(
-    preset="small",
-    encoder=EncoderConfig(width=48, depth=1, heads=2),
-    predictor=PredictorConfig(latent_width=48, grid=4, width=48, depth=1, heads=2),
-    image_size=64,
-)
-
 
 @pytest.fixture(scope="session")
-def make_weights(tmp_path_factory):
-    def make(seed):
-        torch.manual_seed(seed)
-        path = tmp_path_factory.mktemp("weights") / f"small_{seed}.safetensors"
-        save_weights(path, SMALL, Encoder(SMALL.encoder), Predictor(SMALL.predictor))
-        return path
-
-    return make
-
-
-@pytest.fixture(scope="session")
-def weights(make_weights):
-    return make_weights(0)
+def weights(small_weights):
+    return small_weights()
 
 
 @pytest.fixture(scope="session")
 def model(weights):
     """The same weights without any node."""
     loaded = load_weights(weights, dtype=fast_dtype(torch.device("cpu")))
-    preprocessor = Preprocessor(SMALL.image_size, SMALL.crop)
+    preprocessor = Preprocessor(loaded.config.image_size, loaded.config.crop)
     return WorldModel(loaded.encoder, loaded.predictor, preprocessor)
 
 

@@ -82,9 +82,9 @@ def test_what_cannot_be_scored_is_refused_with_the_reason(bench, scene, actions)
 
 
 def test_latents_of_other_weights_are_not_scored(
-    bench, camera, start_nodes, make_weights, picture, actions
+    bench, camera, start_nodes, small_weights, picture, actions
 ):
-    start_nodes("encoder", weights=str(make_weights(1)))
+    start_nodes("encoder", weights=str(small_weights(1)))
     (predictor,) = start_nodes("predictor")
     camera.stream(picture(1))
     bench.wait_for_status("give both nodes the same weights")
