@@ -12,7 +12,7 @@ COLCON_ENVIRONMENT := AMENT_PREFIX_PATH=$(CURDIR)/.venv CMAKE_PREFIX_PATH=$(CURD
 COLCON_CMAKE_ARGS := --cmake-args -DCMAKE_PROJECT_INCLUDE=$(CURDIR)/cmake/ros_wheels.cmake
 endif
 
-.PHONY: setup demo test faults replay lint colcon weights clean
+.PHONY: setup demo test replay lint colcon weights clean
 
 setup:  ## create .venv with all that the project needs
 	@$(PYTHON) scripts/bootstrap.py
@@ -22,9 +22,6 @@ demo: setup  ## the simulated arm picks and places to a goal: film, report, reco
 
 test: setup  ## run all tests
 	$(VENV)/python -m pytest
-
-faults: setup  ## kill, blind and confuse the running graph, for some minutes
-	$(VENV)/python -m pytest -m faults
 
 replay: setup  ## hold the shipped weights to the committed gate, on the shipped recordings
 	@mkdir -p runs

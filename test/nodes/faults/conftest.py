@@ -257,9 +257,11 @@ def running_lab(make_weights, slow_robot, watch, wait_until):
 
 
 @pytest.fixture
-def lab(running_lab):
+def lab(running_lab, wait_until):
     """The lab, healthy and without a task; nothing that a test did went outside the limits."""
-    running_lab.watcher.targets.clear()
+    targets = running_lab.watcher.targets
+    targets.clear()
     yield running_lab
     running_lab.clear()
+    wait_until(lambda: len(targets) > 2, "targets")
     assert running_lab.audit() == []

@@ -10,7 +10,6 @@ from vjepa_msgs.msg import EndEffectorDelta
 
 from vjepa_ros.nodes.spinning import spinning_node
 
-pytestmark = pytest.mark.faults
 MAX_COMMAND_AGE = 0.5  # of the gate
 Result = ReachGoal.Result
 
