@@ -13,6 +13,7 @@ import pytest
 from vjepa_ros.commands import replay as command
 from vjepa_ros.errors import UserError
 from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
+from vjepa_ros.planning.axes import Axes, write_axes
 from vjepa_ros.replay.results import Replay, read_replay
 from vjepa_ros.replay.runs import named_episodes
 
@@ -164,12 +165,21 @@ def test_two_runs_are_told_apart(result, tmp_path, capsys):
         (("--json", "no/such/folder/out.json"), "--json .*expected a file in a folder"),
         (("--pictures", "here"), "give --html, too"),
         (("--gate", "nowhere.yaml"), "nowhere.yaml: "),
+        (("--axes", "nowhere.yaml"), "nowhere.yaml: not a readable YAML file"),
         (("--solver", "paper", "--samples", 5), "elites"),
     ],
 )
 def test_what_cannot_be_is_said_before_anything_is_replayed(words, complaint):
     with pytest.raises(UserError, match=complaint):
         run(REACH, *words)
+
+
+def test_axes_of_other_weights_are_refused(tmp_path):
+    about = {"residual": 0.0, "r2": 1.0, "robot": "", "camera": "", "date": ""}
+    axes = Axes(matrix=((1.0, 0.0), (0.0, 1.0)), moves=40, weights="other-0", **about)
+    write_axes(tmp_path / "axes.yaml", axes)
+    with pytest.raises(UserError, match="axes were found with the weights other-0"):
+        run(REACH, "--axes", tmp_path / "axes.yaml")
 
 
 def test_a_diff_needs_two_results(tmp_path):

@@ -3,6 +3,9 @@
 import argparse
 import dataclasses
 import json
+import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -97,6 +100,25 @@ def test_the_launch_file_tells_the_command_the_same_options():
     assert args.json == Path("graph.json")
     device = "cuda" if torch.cuda.is_available() else "cpu"
     assert replay_graph.options_of(args) == dataclasses.replace(options, device=device)
+
+
+def test_the_command_brings_up_the_nodes_itself_and_ends_them(options, tmp_path):
+    out = tmp_path / "graph.json"
+    elsewhere = str(1 + (int(os.environ["ROS_DOMAIN_ID"]) + 50) % 100)
+    words = ("replay", BAG, "--graph", "--rate", 0, "--weights", options.weights, "--json", out)
+    chosen = ("--samples", 16, "--iterations", 2, "--device", "cpu")
+    done = subprocess.run(
+        [sys.executable, "-m", "vjepa_ros.cli", *map(str, words + chosen)],
+        env=os.environ | {"ROS_DOMAIN_ID": elsewhere},
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (episode,) = json.loads(out.read_text())["episodes"]
+    assert episode["planned"] >= FRAMES - 1
+    assert episode["agreement"]["latents"]["within"] == FRAMES
 
 
 def test_at_a_rate_of_its_own_nothing_waits(stack, answered, options):

@@ -11,6 +11,7 @@ import torch
 
 from vjepa_ros.conventions import GRIPPER, POSITION, apply_action
 from vjepa_ros.episodes.episode import EpisodeReader, Trajectory
+from vjepa_ros.planning.axes import Axes
 from vjepa_ros.planning.planners import PlannerConfig
 from vjepa_ros.replay import actions
 from vjepa_ros.replay.clocks import at_steps, frames_by
@@ -118,6 +119,25 @@ def test_a_right_model_plans_what_was_recorded(scores):
     assert all(scores.plan.gripper_agrees)
     assert np.array(scores.plan.recorded)[:, 0] == pytest.approx(0.03, abs=1e-6)
     assert np.array(scores.plan.planned)[:, 0] == pytest.approx(0.03, abs=0.01)
+
+
+def test_a_planner_corrects_the_axes_that_the_camera_turns():
+    class TurnedWorld(RightWorld):
+        """Takes a motion along x for one along y, and one along y for one along -x."""
+
+        def rollout(self, context, actions):
+            x, y, *others = actions.unbind(-1)
+            return super().rollout(context, torch.stack((-y, x, *others), -1))
+
+    about = {"weights": "", "robot": "", "camera": "", "date": ""}
+    axes = Axes(matrix=((0.0, 1.0), (-1.0, 0.0)), moves=40, residual=0.0, r2=1.0, **about)
+    states = straight_line(6)
+    world = TurnedWorld(states)
+    deceived = score(reader_of(states), world, METHOD).plan
+    corrected = score(reader_of(states), world, replace(METHOD, axes=axes)).plan
+    assert min(deceived.error_cm) > 3
+    assert max(corrected.error_cm) < 0.5
+    assert max(corrected.rank) == 0
 
 
 def test_fingers_that_shut_are_planned_to_shut():

@@ -92,6 +92,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     planner.add_argument("--iterations", type=int)
     planner.add_argument("--plan-horizon", type=int, metavar="H")
     planner.add_argument("--objective", choices=OBJECTIVES)
+    planner.add_argument("--axes", type=Path, help="file of `vjepa-ros calibrate`")
     replay_graph.add_arguments(parser)
 
 
@@ -156,6 +157,7 @@ def _config(args: argparse.Namespace) -> ReplayConfig:
             horizon=args.plan_horizon,
             objective=args.objective,
         ),
+        axes=args.axes,
         opening=opening(args),
     )
 

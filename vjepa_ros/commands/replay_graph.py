@@ -25,7 +25,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--robot", default="sim", help="its topics: YAML, or a name [%(default)s]")
     group.add_argument("--composed", action="store_true", help="the model nodes in one process")
-    group.add_argument("--axes", default="", help="file of `vjepa-ros calibrate`")
     group.add_argument(
         "--attach", action="store_true", help="the nodes are up already, as replay.launch.py does"
     )
@@ -67,7 +66,7 @@ def options_of(args: argparse.Namespace) -> Options:
         iterations=args.iterations or 0,
         horizon=args.plan_horizon or 0,
         seed=args.seed,
-        axes=args.axes,
+        axes=str(args.axes or ""),
     )
 
 

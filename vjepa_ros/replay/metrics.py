@@ -11,7 +11,8 @@ from torch import Tensor
 
 from vjepa_ros.conventions import GRIPPER, POSITION, ROTATION
 from vjepa_ros.episodes.episode import EpisodeReader
-from vjepa_ros.planning.mpc import SubGoal
+from vjepa_ros.planning.axes import Axes, AxesTurned
+from vjepa_ros.planning.mpc import CostModel, SubGoal
 from vjepa_ros.planning.objectives import Objective, make_objective
 from vjepa_ros.planning.planners import (
     FingersFirstMPC,
@@ -38,6 +39,7 @@ class Method:
     planner: PlannerConfig
     samples_ranked: int
     seed: int
+    axes: Axes | None = None  # the camera's, as the planner corrects them
 
     @property
     def ahead(self) -> int:
@@ -156,7 +158,8 @@ class _Planner:
     def __init__(self, world_model: WorldModel, method: Method) -> None:
         assert method.plan_every is not None
         self.every, self.config = method.plan_every, method.planner
-        self.model = _CostsOnCpu(world_model)
+        costs = _CostsOnCpu(world_model)
+        self.model: CostModel = costs if method.axes is None else AxesTurned(costs, method.axes)
         self.objective = make_objective(self.config.objective)
         self.solver = self.config.make_solver(method.seed)
         self.samples = _samples(method)

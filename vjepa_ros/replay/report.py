@@ -157,7 +157,8 @@ class Page:
             f"Weights {settings.weights} ({settings.arithmetic}), a step every "
             f"{settings.step_period:g} s by the {settings.clock} clock, {settings.horizon} steps "
             f"ahead; planner {planner['solver']} {planner['samples']}×{planner['iterations']}, "
-            f"horizon {planner['horizon']}, {planner['objective']}, seed {settings.seed}.",
+            f"horizon {planner['horizon']}, {planner['objective']}, seed {settings.seed}"
+            f"{', camera axes corrected' if settings.axes else ''}.",
             "faint",
         )
 

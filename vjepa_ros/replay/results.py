@@ -31,6 +31,7 @@ class Settings:
     samples_ranked: int  # actions that a recorded one is ranked among
     plan_every: int | None  # steps; None: nothing was planned or ranked
     planner: dict[str, Any]  # of planning.planners.PlannerConfig
+    axes: list[list[float]] | None = None  # matrix by which planning was corrected
 
 
 @dataclass(frozen=True, kw_only=True)

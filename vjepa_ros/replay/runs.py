@@ -16,6 +16,7 @@ from vjepa_ros.episodes.episode import EpisodeReader
 from vjepa_ros.episodes.files import EpisodeError
 from vjepa_ros.episodes.library import find_episodes, open_episode
 from vjepa_ros.episodes.workers import run_all
+from vjepa_ros.planning.axes import Axes, load_axes
 from vjepa_ros.planning.loading import load_world_model
 from vjepa_ros.planning.planners import PlannerConfig
 from vjepa_ros.replay import metrics
@@ -49,10 +50,12 @@ class ReplayConfig:
     samples_ranked: int = 64
     plan_every: int | None = 1  # steps; None: nothing is planned or ranked
     planner: PlannerConfig = field(default_factory=PlannerConfig)
+    axes: Path | None = None  # a file of `vjepa-ros calibrate`
     opening: dict[str, Any] = field(default_factory=dict)  # of open_episode
 
     def settings(self) -> Settings:
         loaded = load_world_model(self.weights, self.device)
+        axes = self._axes()
         dtype = str(loaded.world_model.dtype).removeprefix("torch.")
         return Settings(
             weights=loaded.identity,
@@ -65,13 +68,22 @@ class ReplayConfig:
             samples_ranked=self.samples_ranked,
             plan_every=self.plan_every,
             planner=asdict(self.planner),
+            axes=None if axes is None else [list(row) for row in axes.matrix],
         )
+
+    def _axes(self) -> Axes | None:
+        if self.axes is None:
+            return None
+        axes = load_axes(self.axes)
+        axes.check_weights(load_world_model(self.weights, self.device).identity)
+        return axes
 
     def method(self) -> Method:
         return Method(
             horizon=self.settings().horizon,
             plan_every=self.plan_every,
             planner=self.planner,
+            axes=self._axes(),
             samples_ranked=self.samples_ranked,
             seed=self.seed,
         )
