@@ -15,6 +15,7 @@ from launch.launch_context import LaunchContext
 from launch.substitutions import EnvironmentVariable, LaunchConfiguration
 from launch_ros.actions import Node
 
+from vjepa_ros import active_environment  # noqa: F401  (first, for all that follow)
 from vjepa_ros.stack import Options, Process
 from vjepa_ros.supervisor import PROFILE, environment
 

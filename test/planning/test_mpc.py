@@ -116,6 +116,22 @@ def test_a_goal_is_left_when_steps_bring_it_no_nearer():
     assert "2 steps have not brought the energy" in decisions[-1].reason
 
 
+def test_a_goal_that_was_missed_is_tried_once_more_from_the_one_before():
+    world = PointWorld(obeys=0.0)
+    nearby, far = {"steps": 1, "missed": 0.2}, {"steps": 1, "missed": 0.1}
+    goals = [goal(0.5, 0.0, 0.3, **nearby), goal(0.9, 0.0, 0.3, **far), goal(0.5, 0, 0.3, **nearby)]
+    decisions = run(world, make_mpc(world, goals))
+    assert [decision.goal for decision in decisions] == [0, 1, 0, 1, 2, 2]
+    assert decisions[-1].status is Status.OUT_OF_STEPS
+
+
+def test_the_last_goal_may_be_missed_and_the_first_may_not():
+    world = PointWorld(obeys=0.0)
+    goals = [goal(x, 0.0, 0.3, steps=1, missed=0.01) for x in (0.5, 0.9)]
+    decisions = run(world, make_mpc(world, goals))
+    assert [decision.goal for decision in decisions] == [0, 1, 0, 1, 1]
+
+
 class Mistaken(PointWorld):
     """Its predictions take every place for one that is 3 cm nearer to the base."""
 

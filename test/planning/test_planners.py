@@ -89,7 +89,8 @@ class Fingers:
 
 
 @pytest.mark.parametrize(
-    ("wanted", "expected"), [(0.4, 0.5), (-0.9, -0.75), (0.02, 0.0), (float("nan"), 0.0)]
+    ("wanted", "expected"),
+    [(0.4, 0.5), (0.15, 0.1), (-0.9, -0.75), (0.02, 0.0), (float("nan"), 0.0)],
 )
 def test_the_fingers_go_where_the_energy_is_least(wanted, expected):
     fingers = Fingers(lambda change: 1 + (change - wanted).abs())
@@ -134,7 +135,7 @@ def test_the_arm_rests_where_the_plan_is_no_better_than_staying():
     assert not decision.solution.actions[:, POSITION].any()
 
 
-def test_every_metre_of_a_plan_costs_energy():
+def test_every_metre_along_an_axis_costs_energy():
     world = FingersFirst(Positions(), gain=0.1, effort=0.5)
     here, goal = standing(0.2)
     cost = world.cost(here, goal, L1())
@@ -142,7 +143,7 @@ def test_every_metre_of_a_plan_costs_energy():
     actions[1, 0, :3] = torch.tensor((0.03, 0.0, 0.04))
     actions[1, 1, :3] = torch.tensor((0.0, -0.02, 0.0))
     free = Positions().cost(here, goal, L1())(actions)
-    assert torch.allclose(cost(actions) - free, torch.tensor((0.0, 0.5 * 0.07)))
+    assert torch.allclose(cost(actions) - free, torch.tensor((0.0, 0.5 * 0.09)))
 
 
 def test_the_fingers_are_planned_by_trying_values_in_turn():
@@ -169,7 +170,7 @@ def test_a_sub_goal_asks_for_less_than_it_differs_from_the_one_before():
     mpc = make_mpc(config, Positions(), start, goals, seed=3)
     assert [goal.energy for goal in mpc.goals] == pytest.approx([0.004, 0.004, 0.001], rel=1e-3)
     assert [goal.steps for goal in mpc.goals] == [7, 7, 7]
-    assert mpc.max_steps == 21
+    assert mpc.max_steps == 42  # each may be tried again
     assert mpc.solver.seed == 3
 
 

@@ -27,13 +27,15 @@ class CostModel(Protocol):
 class SubGoal:
     """What the camera should see, and when to go on to the next: once the energy of the
     frame has come down to `energy`, after `steps` steps, after `patience` steps in a row that
-    did not bring it down, or whichever comes first.
+    did not bring it down, or whichever comes first. Left at an energy above `missed`, it is
+    tried again, once, from the sub-goal before it.
     """
 
     latents: Tensor  # [L, D]
     energy: float | None = None
     steps: int | None = None
     patience: int | None = None
+    missed: float | None = None
 
 
 class Status(Enum):
@@ -96,6 +98,7 @@ class MPC:
         self._steps = 0
         self._started: float | None = None
         self._end: Status | None = None
+        self._missed: frozenset[int] = frozenset()  # sub-goals
         self._aim_at(0)
 
     def _aim_at(self, goal: int) -> None:
@@ -117,8 +120,11 @@ class MPC:
             self._started = self.clock()
 
         energy = self._look(context)
-        while (end := self._sub_goal_end(energy)) and self._goal + 1 < len(self.goals):
-            self._aim_at(self._goal + 1)
+        while end := self._sub_goal_end(energy):
+            following = self._goal_after(energy)
+            if following is None:
+                break
+            self._aim_at(following)
             energy = self._look(context)
         if end := end or self._task_end():
             return self._stop(*end, energy)
@@ -189,6 +195,14 @@ class MPC:
                 f"below {self._lowest:.4g}"
             )
         return None
+
+    def _goal_after(self, energy: float) -> int | None:
+        """Where to go from the end of this sub-goal; None: that was the last."""
+        here, missed = self._goal, self.goals[self._goal].missed
+        if missed is not None and energy > missed and here > 0 and here not in self._missed:
+            self._missed |= {here}
+            return here - 1
+        return here + 1 if here + 1 < len(self.goals) else None
 
     def _task_end(self) -> tuple[Status, str] | None:
         if self._steps >= self.max_steps:

@@ -20,7 +20,8 @@ from vjepa_ros.planning.objectives import Objective, make_objective
 from vjepa_ros.planning.solvers import PRESETS, Cost, Solver, make_solver
 from vjepa_ros.planning.world_model import Context
 
-_CHANGES = (-0.75, -0.5, -0.25, 0.0, 0.25, 0.5, 0.75)  # of closedness
+# Of closedness; the smallest is that of fingers closing on what nearly fills the hand.
+_CHANGES = (-0.75, -0.5, -0.25, 0.0, 0.1, 0.25, 0.5, 0.75)
 _MOVED = 0.1  # of closedness, from which on the fingers have moved
 _UNSEARCHED = 1e-6  # as a limit of the gripper, which the solver leaves alone
 
@@ -40,15 +41,17 @@ class PlannerConfig:
     # A sub-goal is reached when the frame differs from it no more than the world model thinks
     # that a move by `tolerance` makes it differ, and no more than this share of what the
     # sub-goal before it does (the fingers alone change little). It is left after goal_steps,
-    # or `patience` steps that brought it no nearer; those are halved down to min_reach.
+    # or `patience` steps that brought it no nearer; those are halved down to min_reach. Left at
+    # more than the energy of `missed` such moves, it is tried again from the one before.
     tolerance: float = 0.01
     share: float = 0.5
     goal_steps: int = 12
     patience: int | None = 4
     min_reach: float | None = 0.004
+    missed: float | None = 6.0
 
     gripper_gain: float = 0.1  # see FingersFirst
-    effort: float = 0.2  # a move must lower the energy by this share of what it can change it
+    effort: float = 0.12  # a move along an axis must gain this share of what one usually changes
 
     # What of a plan is carried out, see restrain().
     gripper_gate: float = 0.03
@@ -81,7 +84,7 @@ class PlannerConfig:
 PLANNERS = {
     "tiny": PlannerConfig(),
     # For models that nobody has tried here: every plan is carried out, goals have their steps.
-    "plain": PlannerConfig(effort=0.0, patience=None, min_reach=None),
+    "plain": PlannerConfig(effort=0.0, patience=None, min_reach=None, missed=None),
 }
 
 
@@ -108,7 +111,7 @@ class FingersFirst:
     def __init__(self, world_model: CostModel, gain: float, effort: float) -> None:
         self.world_model = world_model
         self.gain = gain  # share by which moving the fingers must lower the energy
-        self.effort = effort  # energy that a metre costs
+        self.effort = effort  # energy that a metre along an axis costs
         self.change = 0.0  # of closedness
         self.at_rest = math.inf  # energy of changing that and not moving the arm
         self._goal: Tensor | None = None
@@ -124,7 +127,7 @@ class FingersFirst:
         def energies(actions: Tensor) -> Tensor:
             actions = actions.clone()
             actions[:, 0, GRIPPER] = self.change
-            metres = actions[..., POSITION].norm(dim=-1).sum(-1)
+            metres = actions[..., POSITION].abs().sum((-2, -1))
             return cost(actions) + self.effort * metres
 
         return energies
@@ -179,10 +182,16 @@ def make_mpc(
         solver=config.make_solver(seed),
         objective=objective,
         goals=[
-            SubGoal(latents=goal, energy=energy, steps=config.goal_steps, patience=config.patience)
+            SubGoal(
+                latents=goal,
+                energy=energy,
+                steps=config.goal_steps,
+                patience=config.patience,
+                missed=None if config.missed is None else config.missed * near,
+            )
             for goal, energy in zip(goals, energies, strict=True)
         ],
-        max_steps=config.goal_steps * len(goals),
+        max_steps=config.goal_steps * len(goals) * (1 if config.missed is None else 2),
         min_reach=config.min_reach,
     )
 
