@@ -28,7 +28,7 @@ class SubGoal:
     """What the camera should see, and when to go on to the next: once the energy of the
     frame has come down to `energy`, after `steps` steps, after `patience` steps in a row that
     did not bring it down, or whichever comes first. Left at an energy above `missed`, it is
-    tried again, once, from the sub-goal before it.
+    tried again, once, from the sub-goal before it: those after it build on it.
     """
 
     latents: Tensor  # [L, D]
@@ -198,11 +198,14 @@ class MPC:
 
     def _goal_after(self, energy: float) -> int | None:
         """Where to go from the end of this sub-goal; None: that was the last."""
-        here, missed = self._goal, self.goals[self._goal].missed
+        here, last = self._goal, len(self.goals) - 1
+        if here == last:
+            return None
+        missed = self.goals[here].missed
         if missed is not None and energy > missed and here > 0 and here not in self._missed:
             self._missed |= {here}
             return here - 1
-        return here + 1 if here + 1 < len(self.goals) else None
+        return here + 1
 
     def _task_end(self) -> tuple[Status, str] | None:
         if self._steps >= self.max_steps:

@@ -48,10 +48,10 @@ class PlannerConfig:
     goal_steps: int = 12
     patience: int | None = 4
     min_reach: float | None = 0.004
-    missed: float | None = 6.0
+    missed: float | None = 4.0
 
     gripper_gain: float = 0.1  # see FingersFirst
-    effort: float = 0.12  # a move along an axis must gain this share of what one usually changes
+    effort: float = 0.16  # a move along an axis must gain this share of what one usually changes
 
     # What of a plan is carried out, see restrain().
     gripper_gate: float = 0.03
