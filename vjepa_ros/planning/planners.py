@@ -23,6 +23,7 @@ from vjepa_ros.planning.world_model import Context
 # Of closedness; the smallest is that of fingers closing on what nearly fills the hand.
 _CHANGES = (-0.75, -0.5, -0.25, 0.0, 0.1, 0.25, 0.5, 0.75)
 _MOVED = 0.1  # of closedness, from which on the fingers have moved
+_FREE = 0.01  # metres along an axis that cost no effort
 _UNSEARCHED = 1e-6  # as a limit of the gripper, which the solver leaves alone
 
 
@@ -111,7 +112,7 @@ class FingersFirst:
     def __init__(self, world_model: CostModel, gain: float, effort: float) -> None:
         self.world_model = world_model
         self.gain = gain  # share by which moving the fingers must lower the energy
-        self.effort = effort  # energy that a metre along an axis costs
+        self.effort = effort  # energy that a metre costs along an axis, beyond the first cm
         self.change = 0.0  # of closedness
         self.at_rest = math.inf  # energy of changing that and not moving the arm
         self._goal: Tensor | None = None
@@ -127,8 +128,8 @@ class FingersFirst:
         def energies(actions: Tensor) -> Tensor:
             actions = actions.clone()
             actions[:, 0, GRIPPER] = self.change
-            metres = actions[..., POSITION].abs().sum((-2, -1))
-            return cost(actions) + self.effort * metres
+            metres = (actions[..., POSITION].abs() - _FREE).clamp(min=0)
+            return cost(actions) + self.effort * metres.sum((-2, -1))
 
         return energies
 
