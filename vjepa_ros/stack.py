@@ -30,9 +30,7 @@ class Options:
 
     goal: str = _option("", "picture (PNG or JPEG) of what the camera should see in the end")
     subgoals: str = _option("", "folder of such pictures in the order of names, or a YAML list")
-    max_steps: int = _option(
-        0, "actions of the task at most; 0: the list's, or the planner's"
-    )
+    max_steps: int = _option(0, "actions of the task at most; 0: the list's, or the planner's")
     energy: float = _option(0.0, "at which a goal counts as reached; 0: the list's, or measured")
     robot: str = _option("sim", "robot YAML: a file, or a name in config/")
     sim: bool = _option(False, "start the simulated Franka as the robot")
