@@ -114,15 +114,21 @@ def test_the_fingers_stay_when_moving_them_gains_little(gain, change):
 
 
 @pytest.mark.parametrize(("closedness", "change"), [(0.0, -0.5), (0.05, -0.5), (0.3, 0.0)])
-def test_towards_one_goal_the_fingers_move_one_way(closedness, change):
-    world = FingersFirst(Fingers(lambda change: 1 + (change + 0.5).abs()), gain=0.1, effort=0.0)
-    (context, goal), another = standing(0.2), standing(0.3)[1]
+@pytest.mark.parametrize(("least", "next_change"), [(1.0, 0.0), (0.1, -0.5)])
+def test_fingers_that_moved_turn_round_for_another_goal_and_a_large_gain(
+    closedness, change, least, next_change
+):
+    fingers = Fingers(lambda change: least + (change + 0.5).abs())
+    world = FingersFirst(fingers, gain=0.1, effort=0.0)
+    (context, goal), *others = standing(0.2), standing(0.3)[1], standing(0.4)[1]
     world.cost(context, goal, L1())
     context.states[-1, GRIPPER] = closedness
     world.cost(context, goal, L1())
     assert world.change == change
-    world.cost(context, another, L1())
-    assert world.change == -0.5
+    world.cost(context, others[0], L1())
+    assert world.change == (next_change if change == 0 else -0.5)
+    world.cost(context, others[1], L1())
+    assert world.change == -0.5  # they have rested meanwhile
 
 
 def test_the_arm_rests_where_the_plan_is_no_better_than_staying():

@@ -23,6 +23,7 @@ from vjepa_ros.planning.world_model import Context
 # Of closedness; the smallest is that of fingers closing on what nearly fills the hand.
 _CHANGES = (-0.75, -0.5, -0.25, 0.0, 0.1, 0.25, 0.5, 0.75)
 _MOVED = 0.1  # of closedness, from which on the fingers have moved
+_REVERSAL = 0.5  # share of the energy that fingers must gain which just went the other way
 _FREE = 0.01  # metres along an axis that cost no effort
 _UNSEARCHED = 1e-6  # as a limit of the gripper, which the solver leaves alone
 
@@ -106,7 +107,8 @@ class FingersFirst:
     Populations small enough for a CPU leave noise in that one dimension, and noise drops what
     is held. So a few values are tried in turn, with the arm at rest, for which alone the
     fingers may move; what is then searched is where the arm should go meanwhile. Towards one
-    goal they move one way only: back and forth they push away what they should hold.
+    goal they move one way only: back and forth they push away what they should hold. Towards
+    the next they turn round for a large gain alone: they would drop what they have just grasped.
     """
 
     def __init__(self, world_model: CostModel, gain: float, effort: float) -> None:
@@ -116,14 +118,16 @@ class FingersFirst:
         self.change = 0.0  # of closedness
         self.at_rest = math.inf  # energy of changing that and not moving the arm
         self._goal: Tensor | None = None
-        self._closedness = 0.0  # when the goal was first planned to
+        self._closedness: float | None = None  # when the goal was first planned to
+        self._way_before = 0.0  # of closedness, towards the goal before it
 
     def cost(self, context: Context, goal: Tensor, objective: Objective) -> Cost:
         cost = self.world_model.cost(context, goal, objective)
         closedness = float(context.states[-1, GRIPPER])
         if goal is not self._goal:
+            self._way_before = self._way(closedness)
             self._goal, self._closedness = goal, closedness
-        self._choose_change(cost, closedness - self._closedness)
+        self._choose_change(cost, self._way(closedness))
 
         def energies(actions: Tensor) -> Tensor:
             actions = actions.clone()
@@ -133,17 +137,27 @@ class FingersFirst:
 
         return energies
 
-    def _choose_change(self, cost: Cost, moved: float) -> None:
-        way = 0.0 if abs(moved) < _MOVED else moved
+    def _way(self, closedness: float) -> float:
+        """How the fingers have moved since the goal was first planned to; 0: not really."""
+        moved = 0.0 if self._closedness is None else closedness - self._closedness
+        return moved if abs(moved) >= _MOVED else 0.0
+
+    def _choose_change(self, cost: Cost, way: float) -> None:
         changes = [change for change in _CHANGES if change * way >= 0]
         actions = torch.zeros(len(changes), 1, 7)
         actions[:, 0, GRIPPER] = torch.tensor(changes)
         with torch.no_grad():
-            energies = cost(actions).nan_to_num(torch.inf)
-        best, stay = int(energies.argmin()), changes.index(0.0)
-        if not energies[best] < (1 - self.gain) * energies[stay]:
-            best = stay
-        self.change, self.at_rest = changes[best], float(energies[best])
+            energies = cost(actions).nan_to_num(torch.inf).tolist()
+        stay = energies[changes.index(0.0)]
+        self.at_rest, self.change = min(
+            (energy, change)
+            for energy, change in zip(energies, changes, strict=True)
+            if change == 0 or energy < (1 - self._gain(change)) * stay
+        )
+
+    def _gain(self, change: float) -> float:
+        """The share by which it must lower the energy."""
+        return max(self.gain, _REVERSAL) if change * self._way_before < 0 else self.gain
 
 
 @dataclass(kw_only=True)
