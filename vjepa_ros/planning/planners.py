@@ -23,8 +23,6 @@ from vjepa_ros.planning.world_model import Context
 # Of closedness; the smallest is that of fingers closing on what nearly fills the hand.
 _CHANGES = (-0.75, -0.5, -0.25, 0.0, 0.1, 0.25, 0.5, 0.75)
 _MOVED = 0.1  # of closedness, from which on the fingers have moved
-_REVERSAL = 0.5  # share of the energy that fingers must gain which just went the other way
-_FREE = 0.01  # metres along an axis that cost no effort
 _UNSEARCHED = 1e-6  # as a limit of the gripper, which the solver leaves alone
 
 
@@ -53,7 +51,7 @@ class PlannerConfig:
     missed: float | None = 4.0
 
     gripper_gain: float = 0.1  # see FingersFirst
-    effort: float = 0.16  # a move along an axis must gain this share of what one usually changes
+    effort: float = 0.12  # a move along an axis must gain this share of what one usually changes
 
     # What of a plan is carried out, see restrain().
     gripper_gate: float = 0.03
@@ -107,57 +105,44 @@ class FingersFirst:
     Populations small enough for a CPU leave noise in that one dimension, and noise drops what
     is held. So a few values are tried in turn, with the arm at rest, for which alone the
     fingers may move; what is then searched is where the arm should go meanwhile. Towards one
-    goal they move one way only: back and forth they push away what they should hold. Towards
-    the next they turn round for a large gain alone: they would drop what they have just grasped.
+    goal they move one way only: back and forth they push away what they should hold.
     """
 
     def __init__(self, world_model: CostModel, gain: float, effort: float) -> None:
         self.world_model = world_model
         self.gain = gain  # share by which moving the fingers must lower the energy
-        self.effort = effort  # energy that a metre costs along an axis, beyond the first cm
+        self.effort = effort  # energy that a metre along an axis costs
         self.change = 0.0  # of closedness
         self.at_rest = math.inf  # energy of changing that and not moving the arm
         self._goal: Tensor | None = None
-        self._closedness: float | None = None  # when the goal was first planned to
-        self._way_before = 0.0  # of closedness, towards the goal before it
+        self._closedness = 0.0  # when the goal was first planned to
 
     def cost(self, context: Context, goal: Tensor, objective: Objective) -> Cost:
         cost = self.world_model.cost(context, goal, objective)
         closedness = float(context.states[-1, GRIPPER])
         if goal is not self._goal:
-            self._way_before = self._way(closedness)
             self._goal, self._closedness = goal, closedness
-        self._choose_change(cost, self._way(closedness))
+        self._choose_change(cost, closedness - self._closedness)
 
         def energies(actions: Tensor) -> Tensor:
             actions = actions.clone()
             actions[:, 0, GRIPPER] = self.change
-            metres = (actions[..., POSITION].abs() - _FREE).clamp(min=0)
-            return cost(actions) + self.effort * metres.sum((-2, -1))
+            metres = actions[..., POSITION].abs().sum((-2, -1))
+            return cost(actions) + self.effort * metres
 
         return energies
 
-    def _way(self, closedness: float) -> float:
-        """How the fingers have moved since the goal was first planned to; 0: not really."""
-        moved = 0.0 if self._closedness is None else closedness - self._closedness
-        return moved if abs(moved) >= _MOVED else 0.0
-
-    def _choose_change(self, cost: Cost, way: float) -> None:
+    def _choose_change(self, cost: Cost, moved: float) -> None:
+        way = 0.0 if abs(moved) < _MOVED else moved
         changes = [change for change in _CHANGES if change * way >= 0]
         actions = torch.zeros(len(changes), 1, 7)
         actions[:, 0, GRIPPER] = torch.tensor(changes)
         with torch.no_grad():
-            energies = cost(actions).nan_to_num(torch.inf).tolist()
-        stay = energies[changes.index(0.0)]
-        self.at_rest, self.change = min(
-            (energy, change)
-            for energy, change in zip(energies, changes, strict=True)
-            if change == 0 or energy < (1 - self._gain(change)) * stay
-        )
-
-    def _gain(self, change: float) -> float:
-        """The share by which it must lower the energy."""
-        return max(self.gain, _REVERSAL) if change * self._way_before < 0 else self.gain
+            energies = cost(actions).nan_to_num(torch.inf)
+        best, stay = int(energies.argmin()), changes.index(0.0)
+        if not energies[best] < (1 - self.gain) * energies[stay]:
+            best = stay
+        self.change, self.at_rest = changes[best], float(energies[best])
 
 
 @dataclass(kw_only=True)
