@@ -125,6 +125,14 @@ def test_a_goal_that_was_missed_is_tried_once_more_from_the_one_before():
     assert decisions[-1].status is Status.OUT_OF_STEPS
 
 
+def test_a_second_try_goes_back_by_no_more_than_one_goal():
+    goals = [goal(x, 0.0, 0.3, steps=1, missed=0.01) for x in (0.4, 0.5, 0.6, 0.9)]
+    mpc = make_mpc(PointWorld(), goals)
+    places = (0.4, 0.5, 0.5, 0.9, 0.9)
+    headed_for = [mpc.step(context([x, 0.0, 0.3, 0.0])).goal for x in places]
+    assert headed_for == [0, 1, 2, 1, 2]
+
+
 def test_neither_the_first_nor_the_last_goal_is_tried_again():
     world = PointWorld(obeys=0.0)
     goals = [goal(x, 0.0, 0.3, steps=1, missed=0.01) for x in (0.5, 0.9)]

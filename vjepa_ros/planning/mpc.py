@@ -203,7 +203,7 @@ class MPC:
             return None
         missed = self.goals[here].missed
         if missed is not None and energy > missed and here > 0 and here not in self._missed:
-            self._missed |= {here}
+            self._missed |= {here, here - 1}  # from there it goes forward, whatever is seen
             return here - 1
         return here + 1
 
