@@ -31,7 +31,6 @@ class Watcher:
     def __init__(self, node):
         self.node = node
         self.targets, self.diagnostics, self.clients = [], {}, {}
-        self.heard = []  # names and messages of all diagnostics
         deep = QoSProfile(depth=1000)
         node.create_subscription(PoseStamped, "target_pose", self.on_target, deep)
         node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 100)
@@ -41,7 +40,6 @@ class Watcher:
 
     def _on_diagnostics(self, message):
         self.diagnostics |= {status.name: status for status in message.status}
-        self.heard += [(status.name, status.message) for status in message.status]
 
     def level(self, name):
         return self.diagnostics[name].level if name in self.diagnostics else None
@@ -52,14 +50,6 @@ class Watcher:
 
     def wait_until_told(self, name, text):
         until(lambda: text in self.told(name), text, lambda: self.told(name))
-
-    def wait_until_heard(self, name, text, since):
-        """Though the node may have gone on to say something else; since is len(heard) before."""
-        until(
-            lambda: any(who == name and text in said for who, said in self.heard[since:]),
-            text,
-            lambda: self.told(name),
-        )
 
     def call(self, kind, service, request):
         if service not in self.clients:

@@ -53,8 +53,9 @@ Result = ReachGoal.Result
 class Lab:
     """Has goals and faults; keeps all that is published and told."""
 
-    def __init__(self, node, watcher, pids, limits):
+    def __init__(self, node, watcher, pids, limits, restarts):
         self.node, self.watcher, self.pids, self._limits = node, watcher, pids, limits
+        self._restarts = restarts
         self.deltas, self.feedback = [], []
         self._handles = []
         node.create_subscription(EndEffectorDelta, "ee_delta", self.deltas.append, 100)
@@ -139,8 +140,13 @@ class Lab:
         for transition in ("configure", "activate"):
             assert self.watcher.transit("planner", transition)
 
-    def kill(self, name):
+    @contextlib.contextmanager
+    def killed(self, name):
+        """Not started again before the end: what it leads to may take a moment to be told."""
+        self._restarts.clear()
         os.kill(self.pids()[name], signal.SIGKILL)
+        yield
+        self._restarts.set()
 
     # --- targets ---
 
@@ -181,6 +187,7 @@ class Lab:
         return violations(*self.watcher.stream(), self._limits)
 
     def clear(self):
+        self._restarts.set()
         for handle in list(self._handles):
             self.cancel(handle)
         self.heal()
@@ -215,17 +222,19 @@ def slow_robot(tmp_path_factory):
 
 @contextlib.contextmanager
 def kept_alive(supervisor):
-    """What dies is started again, as `vjepa-ros run` does."""
-    ended = threading.Event()
+    """What dies is started again, as `vjepa-ros run` does, while what it gives is set."""
+    ended, restarts = threading.Event(), threading.Event()
+    restarts.set()
 
     def check():
         while not ended.wait(0.1):
-            supervisor.check()
+            if restarts.is_set():
+                supervisor.check()
 
     thread = threading.Thread(target=check)
     thread.start()
     try:
-        yield
+        yield restarts
     finally:
         ended.set()
         thread.join()
@@ -248,9 +257,10 @@ def running_lab(make_weights, slow_robot, watch, wait_until):
     with (
         spinning_node("lab") as node,
         Supervisor(stack) as supervisor,
-        kept_alive(supervisor),
+        kept_alive(supervisor) as restarts,
     ):
-        lab = Lab(node, watch(node), supervisor.pids, load_robot(slow_robot).limits)
+        limits = load_robot(slow_robot).limits
+        lab = Lab(node, watch(node), supervisor.pids, limits, restarts)
         for name in ("encoder", "predictor", "planner", "arm_gate"):
             wait_until(lambda name=name: lab.watcher.level(name) == DiagnosticStatus.OK, name)
         yield lab

@@ -39,21 +39,21 @@ def goes_on(lab, wait_until):
     ("name", "why"), [("encoder", "no new latents"), ("predictor", "the predictor")]
 )
 def test_a_task_outlives_a_killed_model(lab, on_the_way, goes_on, wait_until, name, why):
-    waits, since = lab.waits_because(why), len(lab.watcher.heard)
-    lab.kill(name)
-    wait_until(lab.stands(), "standing")
-    assert lab.late_targets() < MAX_COMMAND_AGE + 0.3
-    wait_until(waits, "waiting")
-    lab.watcher.wait_until_heard("planner", why, since)
+    waits = lab.waits_because(why)
+    with lab.killed(name):
+        wait_until(lab.stands(), "standing")
+        assert lab.late_targets() < MAX_COMMAND_AGE + 0.3
+        wait_until(waits, "waiting")
+        lab.watcher.wait_until_told("planner", why)
     goes_on(on_the_way)
 
 
 def test_a_killed_planner_is_back_for_the_next_goal(lab, on_the_way, wait_until):
-    lab.kill("planner")
-    wait_until(lab.stands(), "standing")
-    assert lab.late_targets() < MAX_COMMAND_AGE + 0.3
-    lab.watcher.wait_until_told("arm_gate", "holding: no action for")
-    lab.forget(on_the_way)
+    with lab.killed("planner"):
+        wait_until(lab.stands(), "standing")
+        assert lab.late_targets() < MAX_COMMAND_AGE + 0.3
+        lab.watcher.wait_until_told("arm_gate", "holding: no action for")
+        lab.forget(on_the_way)
     lab.watcher.wait_until_told("planner", "waiting for a goal")
     moves = lab.moves()
     lab.head_for()
