@@ -30,7 +30,8 @@ class Positions:
 
     def cost(self, context, goal, objective):
         def energies(actions):
-            state = context.states[-1].expand(len(actions), 7)
+            state = context.states[-1].repeat(len(actions), 1)
+            state[:, self.numbers] = context.latents[-1, :, 0]
             for action in actions.unbind(1):
                 state = apply_action(state, action)
             return objective.distance(state[..., self.numbers, None], goal)
@@ -94,7 +95,7 @@ class Fingers:
 )
 def test_the_fingers_go_where_the_energy_is_least(wanted, expected):
     fingers = Fingers(lambda change: 1 + (change - wanted).abs())
-    world = FingersFirst(fingers, gain=0.03, effort=0.0)
+    world = FingersFirst(fingers, gain=0.03, picture_gain=None, effort=0.0)
     cost = world.cost(*A_TASK)
     assert world.change == expected
     candidates = torch.rand(3, 2, 7)
@@ -108,14 +109,18 @@ def test_the_fingers_go_where_the_energy_is_least(wanted, expected):
 
 @pytest.mark.parametrize(("gain", "change"), [(0.03, 0.0), (0.01, 0.75)])
 def test_the_fingers_stay_when_moving_them_gains_little(gain, change):
-    world = FingersFirst(Fingers(lambda change: 1 - 0.02 * change), gain, effort=0.0)
+    world = FingersFirst(
+        Fingers(lambda change: 1 - 0.02 * change), gain=gain, picture_gain=None, effort=0.0
+    )
     world.cost(*A_TASK)
     assert world.change == change
 
 
 @pytest.mark.parametrize(("closedness", "change"), [(0.0, -0.5), (0.05, -0.5), (0.3, 0.0)])
 def test_towards_one_goal_the_fingers_move_one_way(closedness, change):
-    world = FingersFirst(Fingers(lambda change: 1 + (change + 0.5).abs()), gain=0.1, effort=0.0)
+    world = FingersFirst(
+        Fingers(lambda change: 1 + (change + 0.5).abs()), gain=0.1, picture_gain=None, effort=0.0
+    )
     (context, goal), another = standing(0.2), standing(0.3)[1]
     world.cost(context, goal, L1())
     context.states[-1, GRIPPER] = closedness
@@ -123,6 +128,17 @@ def test_towards_one_goal_the_fingers_move_one_way(closedness, change):
     assert world.change == change
     world.cost(context, another, L1())
     assert world.change == -0.5
+
+
+@pytest.mark.parametrize(("gripper", "change"), [(0.5, 0.0), (0.75, 0.1), (0.1, -0.5)])
+def test_the_fingers_go_the_way_in_which_the_pictures_differ(gripper, change):
+    """Of closedness: 0.5 in the picture before, and what is seen is 0.6."""
+    world = FingersFirst(Positions([6]), gain=0.1, picture_gain=0.03, effort=0.0)
+    seen = torch.tensor([[0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.6]])
+    context = Context(latents=seen[:, [6], None], states=seen)
+    world.cost(context, torch.tensor([[0.5]]), L1())
+    world.cost(context, torch.tensor([[gripper]]), L1())
+    assert world.change == change
 
 
 def test_the_arm_rests_where_the_plan_is_no_better_than_staying():
@@ -136,7 +152,7 @@ def test_the_arm_rests_where_the_plan_is_no_better_than_staying():
 
 
 def test_every_metre_along_an_axis_costs_energy():
-    world = FingersFirst(Positions(), gain=0.1, effort=0.5)
+    world = FingersFirst(Positions(), gain=0.1, picture_gain=None, effort=0.5)
     here, goal = standing(0.2)
     cost = world.cost(here, goal, L1())
     actions = torch.zeros(2, 2, 7)

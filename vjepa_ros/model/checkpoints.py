@@ -240,9 +240,12 @@ def save_weights(
     }
     partial = path.with_name(f".{path.name}.partial")
     try:
+        partial.touch()
+        mode = partial.stat().st_mode  # safetensors lets nobody but the owner read its files
         save_file(tensors, partial, metadata={HEADER: json.dumps(header)})
+        partial.chmod(mode)
         partial.replace(path)
-    except SafetensorError as error:
+    except (SafetensorError, OSError) as error:
         raise OSError(f"{path} cannot be written: {error}") from error
     finally:
         partial.unlink(missing_ok=True)

@@ -43,15 +43,16 @@ class PlannerConfig:
     # sub-goal before it does (the fingers alone change little). It is left after goal_steps,
     # or `patience` steps that brought it no nearer; those are halved down to min_reach. Left at
     # more than the energy of `missed` such moves, it is tried again from the one before.
-    tolerance: float = 0.01
+    tolerance: float = 0.007
     share: float = 0.5
     goal_steps: int = 12
     patience: int | None = 4
     min_reach: float | None = 0.004
-    missed: float | None = 4.0
+    missed: float | None = 6.0
 
     gripper_gain: float = 0.1  # see FingersFirst
-    effort: float = 0.12  # a move along an axis must gain this share of what one usually changes
+    picture_gain: float | None = 0.04  # the same
+    effort: float = 0.08  # a move along an axis must gain this share of what one usually changes
 
     # What of a plan is carried out, see restrain().
     gripper_gate: float = 0.03
@@ -84,7 +85,9 @@ class PlannerConfig:
 PLANNERS = {
     "tiny": PlannerConfig(),
     # For models that nobody has tried here: every plan is carried out, goals have their steps.
-    "plain": PlannerConfig(effort=0.0, patience=None, min_reach=None, missed=None),
+    "plain": PlannerConfig(
+        effort=0.0, patience=None, min_reach=None, missed=None, picture_gain=None
+    ),
 }
 
 
@@ -105,22 +108,29 @@ class FingersFirst:
     Populations small enough for a CPU leave noise in that one dimension, and noise drops what
     is held. So a few values are tried in turn, with the arm at rest, for which alone the
     fingers may move; what is then searched is where the arm should go meanwhile. Towards one
-    goal they move one way only: back and forth they push away what they should hold.
+    goal they move one way only: back and forth they push away what they should hold. Which way
+    that is, if any, the goal's picture tells beside that of the goal before: a hand in motion
+    is read less exactly, and one that seems a little too closed would open and drop its object.
     """
 
-    def __init__(self, world_model: CostModel, gain: float, effort: float) -> None:
+    def __init__(
+        self, world_model: CostModel, *, gain: float, picture_gain: float | None, effort: float
+    ) -> None:
         self.world_model = world_model
         self.gain = gain  # share by which moving the fingers must lower the energy
+        self.picture_gain = picture_gain  # the same from one goal's picture to the next's
         self.effort = effort  # energy that a metre along an axis costs
         self.change = 0.0  # of closedness
         self.at_rest = math.inf  # energy of changing that and not moving the arm
         self._goal: Tensor | None = None
+        self._changes: Sequence[float] = _CHANGES  # that lead to the goal
         self._closedness = 0.0  # when the goal was first planned to
 
     def cost(self, context: Context, goal: Tensor, objective: Objective) -> Cost:
         cost = self.world_model.cost(context, goal, objective)
         closedness = float(context.states[-1, GRIPPER])
         if goal is not self._goal:
+            self._changes = self._changes_to(goal, context, objective)
             self._goal, self._closedness = goal, closedness
         self._choose_change(cost, closedness - self._closedness)
 
@@ -132,17 +142,33 @@ class FingersFirst:
 
         return energies
 
+    def _changes_to(self, goal: Tensor, context: Context, objective: Objective) -> Sequence[float]:
+        """Those that lead from the picture of the goal before towards this one's."""
+        if self._goal is None or self.picture_gain is None:
+            return _CHANGES
+        before = Context(latents=self._goal[None], states=context.states[-1:])
+        cost = self.world_model.cost(before, goal, objective)
+        way, _ = _best_change(cost, _CHANGES, self.picture_gain)
+        return [change for change in _CHANGES if change == 0 or change * way > 0]
+
     def _choose_change(self, cost: Cost, moved: float) -> None:
         way = 0.0 if abs(moved) < _MOVED else moved
-        changes = [change for change in _CHANGES if change * way >= 0]
-        actions = torch.zeros(len(changes), 1, 7)
-        actions[:, 0, GRIPPER] = torch.tensor(changes)
-        with torch.no_grad():
-            energies = cost(actions).nan_to_num(torch.inf)
-        best, stay = int(energies.argmin()), changes.index(0.0)
-        if not energies[best] < (1 - self.gain) * energies[stay]:
-            best = stay
-        self.change, self.at_rest = changes[best], float(energies[best])
+        changes = [change for change in self._changes if change * way >= 0]
+        self.change, self.at_rest = _best_change(cost, changes, self.gain)
+
+
+def _best_change(cost: Cost, changes: Sequence[float], gain: float) -> tuple[float, float]:
+    """What the fingers should do with the arm at rest, and its energy; they stay if it is not
+    lower by a share of `gain`.
+    """
+    actions = torch.zeros(len(changes), 1, 7)
+    actions[:, 0, GRIPPER] = torch.tensor(changes)
+    with torch.no_grad():
+        energies = cost(actions).nan_to_num(torch.inf)
+    best, stay = int(energies.argmin()), changes.index(0.0)
+    if not energies[best] < (1 - gain) * energies[stay]:
+        best = stay
+    return changes[best], float(energies[best])
 
 
 @dataclass(kw_only=True)
@@ -199,7 +225,9 @@ def make_mpc(
 def fingers_first(config: PlannerConfig, world_model: CostModel, near: float) -> FingersFirst:
     """`near` is the energy of a move by config.tolerance."""
     effort = config.effort * near / config.tolerance
-    return FingersFirst(world_model, config.gripper_gain, effort)
+    return FingersFirst(
+        world_model, gain=config.gripper_gain, picture_gain=config.picture_gain, effort=effort
+    )
 
 
 def energy_nearby(

@@ -167,7 +167,10 @@ class Lab:
 
         def stood():
             nonlocal since, place
-            here = self.watcher.stream()[1][-1]
+            _, positions, _ = self.watcher.stream(1)
+            if not len(positions):  # this test began before a target came
+                return False
+            here = positions[-1]
             if place is None or np.abs(here - place).max() > 1e-6:
                 since, place = time.monotonic(), here
             return time.monotonic() - since > seconds
