@@ -7,7 +7,6 @@ import gc
 import numpy as np
 import pytest
 import torch
-from rclpy.context import Context
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
@@ -44,14 +43,17 @@ def picture():
 
 
 @pytest.fixture
-def start_nodes(weights):
-    """Starts nodes that share a process's memory; `up=False` leaves them unconfigured."""
+def start_nodes(weights, bench):
+    """Starts nodes that share a process's memory; `up=False` leaves them unconfigured.
+
+    All in the bench's DDS participant, see start_gate.
+    """
     started = contextlib.ExitStack()
 
     def start(*names, up=True, **parameters):
         values = {"weights": str(weights)} | parameters
         overrides = [Parameter(name, value=value) for name, value in values.items()]
-        nodes = started.enter_context(running(names, overrides))
+        nodes = started.enter_context(running(names, bench.node.context, overrides))
         for node in nodes if up else ():
             bring_up(node)
         return nodes
@@ -66,9 +68,7 @@ def start_nodes(weights):
 
 
 @contextlib.contextmanager
-def running(names, overrides):
-    context = Context()
-    context.init()
+def running(names, context, overrides):
     nodes = make_nodes(names, context=context, parameter_overrides=overrides)
     with spinning(*nodes):
         yield nodes
@@ -76,7 +76,6 @@ def running(names, overrides):
         node.trigger_shutdown()
     for node in nodes:
         node.destroy_node()
-    context.try_shutdown()
 
 
 @dataclasses.dataclass
