@@ -287,10 +287,7 @@ class PlannerNode(ModelNode):
         goals: list[Tensor],
     ) -> MPC:
         model = self._as_seen(world, start)
-        config = self._config
-        if self._local is None:  # the predictor's service starts from camera frames alone
-            config = dataclasses.replace(config, picture_gain=None)
-        mpc = make_mpc(config, model, start, goals, self.value("seed"))
+        mpc = make_mpc(self._config, model, start, goals, self.value("seed"))
         mpc.solver.keep_samples = True  # for the markers
         mpc.time_budget = request.max_seconds or self.value("max_seconds")
         mpc.stall_steps = self.value("stall_steps") or None

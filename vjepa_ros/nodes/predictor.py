@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from builtin_interfaces.msg import Time
 from std_msgs.msg import Float32
 from torch import Tensor
 from vjepa_msgs.msg import EndEffectorDelta, Latent
@@ -150,38 +151,45 @@ class PredictorNode(ModelNode):
         try:
             if not self.active:
                 raise ValueError("the predictor is not active")
-            frame = self._start_frame(request)
+            start, stamp = self._start(request)
             started = time.monotonic()
-            energies = self._energies(request, frame)
+            energies = self._energies(request, start)
             response.seconds = self._seconds = time.monotonic() - started
         except ValueError as error:
             response.message = str(error)
             return response
         self._scored.tick()
         response.energies = array.array("f", energies.cpu().numpy().tobytes())
-        response.image_stamp, response.success = frame.header.stamp, True
+        response.image_stamp, response.success = stamp, True
         return response
 
-    def _start_frame(self, request: ScoreActions.Request) -> Frame:
+    def _start(self, request: ScoreActions.Request) -> tuple[Tensor, Time]:
+        """The latents [L, D] to roll out from, and the stamp of their image."""
+        if request.start_goal:
+            return self._goal(request.start_goal), Time()
         key = stamp_key(request.image_stamp)
         newest = key == (0, 0)
         frame = self._frames.newest() if newest else self._frames.wait(key, _PATIENCE)
         if frame is None:
             which = "no latent yet" if newest else "no latent of that image"
             raise ValueError(self._fault or f"{which}: is the encoder active?")
-        return frame
+        return frame.latents, frame.header.stamp
 
-    def _energies(self, request: ScoreActions.Request, frame: Frame) -> Tensor:
-        goal = self._goals.wait(request.goal, _PATIENCE)
+    def _goal(self, name: str) -> Tensor:
+        goal = self._goals.wait(name, _PATIENCE)
         if goal is None:
-            raise ValueError(f"no goal '{request.goal}': let encode_image keep one of that name")
+            raise ValueError(f"no goal '{name}': let encode_image keep one of that name")
+        return goal
+
+    def _energies(self, request: ScoreActions.Request, start: Tensor) -> Tensor:
+        goal = self._goal(request.goal)
         shape = request.samples, request.horizon, 7
         if len(request.actions) != request.samples * request.horizon * 7:
             expected = " × ".join(map(str, shape))
             raise ValueError(f"actions are {len(request.actions)} numbers, expected {expected}")
         actions = np.frombuffer(request.actions, np.float32).reshape(shape)
         state = torch.tensor(np.asarray(request.state), dtype=torch.float32)
-        context = Context(latents=frame.latents[None], states=state[None])
+        context = Context(latents=start[None], states=state[None])
         objective = make_objective(request.objective or self.value("objective"))
         with torch.no_grad():
             candidates = torch.from_numpy(actions.copy())

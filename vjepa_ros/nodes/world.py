@@ -103,34 +103,33 @@ class RemoteWorld:
         return to_frame(response.latent).latents
 
     def cost(self, context: Context, goal: Tensor, objective: Objective) -> Cost:
-        assert isinstance(context, SeenContext)
-        name = self._name(goal, context.frame)
         kind = next(kind for kind, of in OBJECTIVES.items() if type(objective) is of)
-        stamp, state = context.frame.header.stamp, context.states[-1].double().numpy()
+        state = context.states[-1].double().numpy()
+        about = {"goal": self._name(goal), "objective": kind, "state": state}
+        if isinstance(context, SeenContext):
+            about["image_stamp"] = context.frame.header.stamp
+        else:
+            about["start_goal"] = self._name(context.latents[-1])
 
         def energies(actions: Tensor) -> Tensor:
             numbers = array.array("f", actions.detach().float().cpu().numpy().tobytes())
             samples, horizon = actions.shape[:2]
             request = ScoreActions.Request(
-                goal=name,
-                image_stamp=stamp,
-                state=state,
-                samples=samples,
-                horizon=horizon,
-                actions=numbers,
-                objective=kind,
+                samples=samples, horizon=horizon, actions=numbers, **about
             )
             response = self._call("predictor", self._score_actions, request)
             return torch.frombuffer(response.energies, dtype=torch.float32).clone()
 
         return energies
 
-    def _name(self, goal: Tensor, frame: Frame) -> str:
+    def _name(self, goal: Tensor) -> str:
         """That the predictor knows a goal by; one that it does not know yet is told."""
         for name, latents in self._goals:
-            if latents is goal:
+            if torch.equal(latents, goal):
                 return name
         name = f"{self._node.get_fully_qualified_name()}/{self._started}/{next(self._named)}"
+        frame = self.frames.newest()
+        assert frame is not None  # without one nobody plans
         self._goals.append((name, goal))
         self._latched.publish(to_message(replace(frame, latents=goal, source=name)))
         return name

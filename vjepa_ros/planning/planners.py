@@ -30,7 +30,7 @@ _UNSEARCHED = 1e-6  # as a limit of the gripper, which the solver leaves alone
 class PlannerConfig:
     """Metres, closedness, control steps."""
 
-    solver: str = "cem"  # of solvers.SOLVERS, or a preset, which brings its own limits
+    solver: str = "mppi"  # of solvers.SOLVERS, or a preset, which brings its own limits
     samples: int = 64
     iterations: int = 3
     elites: int = 8
@@ -84,9 +84,10 @@ class PlannerConfig:
 
 PLANNERS = {
     "tiny": PlannerConfig(),
-    # For models that nobody has tried here: every plan is carried out, goals have their steps.
+    # For models that nobody has tried here: V-JEPA 2-AC's solver, every plan is carried out,
+    # goals have their steps.
     "plain": PlannerConfig(
-        effort=0.0, patience=None, min_reach=None, missed=None, picture_gain=None
+        solver="cem", effort=0.0, patience=None, min_reach=None, missed=None, picture_gain=None
     ),
 }
 

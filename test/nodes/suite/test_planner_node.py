@@ -55,10 +55,13 @@ class Client:
         )
         camera.stream(picture(1))
 
-    def ask(self, goal_seed=2, **fields):
-        png = CompressedImage(format="png", data=encode_png(self.picture(goal_seed)))
+    def ask(self, *goal_seeds, **fields):
+        pngs = [
+            CompressedImage(format="png", data=encode_png(self.picture(seed)))
+            for seed in goal_seeds or (2,)
+        ]
         goal = ReachGoal.Goal(
-            **({"images": [png], "max_steps": 2, "energy_threshold": 1e-6} | fields)
+            **({"images": pngs, "max_steps": 2, "energy_threshold": 1e-6} | fields)
         )
         assert self.action.wait_for_server(PATIENCE)
         keep = lambda message: self.feedback.append(message.feedback)  # noqa: E731
@@ -123,17 +126,21 @@ def test_a_task_with_all_that_is_told_of_it(client, start_planner, wait_until):
 
 
 def test_separate_and_composed_plan_alike(client, start_nodes, wait_until):
-    start_nodes("encoder", "predictor", "planner", **SEARCH)
-    client.result(client.ask(max_steps=1))
+    """Two sub-goals, a step each: on the way to the second the goal before it matters, too."""
+    ways = SEARCH | {"planner": "tiny", "goal_steps": 1}
+    start_nodes("encoder", "predictor", "planner", **ways)
+    client.result(client.ask(2, 3))
     start_nodes.stop()
     for name in ("encoder", "predictor", "planner"):
-        start_nodes(name, **SEARCH)
-    client.result(client.ask(max_steps=1))
-    wait_until(lambda: len(client.plans) == 2, "two plans")
-    composed, over_services = client.plans
-    assert composed.seed == over_services.seed
-    assert composed.energy_now == pytest.approx(over_services.energy_now, rel=1e-3)
-    np.testing.assert_allclose(composed.actions, over_services.actions, atol=2e-3)
+        start_nodes(name, **ways)
+    client.result(client.ask(2, 3))
+    wait_until(lambda: len(client.plans) == 4, "four plans")
+    for composed, over_services in zip(client.plans[:2], client.plans[2:], strict=True):
+        assert composed.seed == over_services.seed
+        assert composed.subgoal == over_services.subgoal
+        assert composed.energy_now == pytest.approx(over_services.energy_now, rel=1e-3)
+        np.testing.assert_allclose(composed.actions, over_services.actions, atol=2e-3)
+    assert [plan.subgoal for plan in client.plans] == [0, 1, 0, 1]
 
 
 def test_cancel_ends_the_task_and_holds_the_arm(client, start_planner, bench, wait_until):
@@ -161,7 +168,7 @@ def test_a_new_goal_takes_over(client, start_nodes, wait_until):
     start_nodes("encoder", "predictor", "planner", **SEARCH)
     first = client.ask(max_steps=1000)
     wait_until(lambda: client.deltas, "an action")
-    second = client.ask(goal_seed=3, max_steps=1)
+    second = client.ask(3, max_steps=1)
     assert client.result(first)[1].outcome == Result.PREEMPTED
     assert client.result(second)[1].outcome == Result.OUT_OF_STEPS
     sequence = [delta.sequence for delta in client.deltas]
@@ -170,7 +177,7 @@ def test_a_new_goal_takes_over(client, start_nodes, wait_until):
 
 def test_a_goal_that_is_seen_is_reached(client, start_nodes):
     start_nodes("encoder", "predictor", "planner", **SEARCH)
-    status, result = client.result(client.ask(goal_seed=1, energy_threshold=0.0))
+    status, result = client.result(client.ask(1, energy_threshold=0.0))
     assert (status, result.outcome) == (GoalStatus.STATUS_SUCCEEDED, Result.REACHED)
     assert (result.steps, result.subgoals_reached) == (0, 1)
     assert result.final_energy == pytest.approx(0, abs=1e-3)
@@ -256,7 +263,7 @@ def test_many_goals_leave_nothing_behind(client, start_nodes):
 
     def reach(times):
         for _ in range(times):
-            result = client.result(client.ask(goal_seed=1, energy_threshold=0.0))[1]
+            result = client.result(client.ask(1, energy_threshold=0.0))[1]
             assert result.outcome == Result.REACHED, result.message
 
     reach(10)

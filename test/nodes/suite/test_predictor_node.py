@@ -68,9 +68,21 @@ def test_energies_are_those_of_the_world_model(bench, scene, model, actions, nam
     torch.testing.assert_close(torch.tensor(answer.energies), expected.detach())
 
 
+def test_a_goal_is_a_start_like_an_image(bench, scene, model, actions):
+    _, goal = scene
+    answer = score(bench, actions, goal="home", start_goal="home")
+    assert answer.success, answer.message
+    assert (answer.image_stamp.sec, answer.image_stamp.nanosec) == (0, 0)
+    home = to_frame(goal).latents
+    context = Context(latents=home[None], states=torch.tensor([STATE]))
+    expected = model.energies(context, actions, home, L1())
+    torch.testing.assert_close(torch.tensor(answer.energies), expected.detach())
+
+
 def test_what_cannot_be_scored_is_refused_with_the_reason(bench, scene, actions):
     stamp = scene[0].header.stamp
     assert "no goal 'away'" in score(bench, actions, goal="away", image_stamp=stamp).message
+    assert "no goal 'away'" in score(bench, actions, goal="home", start_goal="away").message
     late = type(stamp)(sec=stamp.sec, nanosec=stamp.nanosec ^ 1)
     assert "no latent of that image" in score(bench, actions, goal="home", image_stamp=late).message
     sizes = score(bench, actions, goal="home", samples=21)
