@@ -32,7 +32,12 @@ from vjepa_sim.scene import Scene
 from vjepa_sim.tasks import make_task
 
 SOLVERS = ("cem", "icem", "mppi")
-TASKS = (("reach", "single"), ("grasp", "dense"), ("pick_place", "dense"))
+TASKS = (  # task, sub-goals, condition
+    ("reach", "single", "plain"),
+    ("reach", "single", "light"),
+    ("grasp", "dense", "plain"),
+    ("pick_place", "dense", "plain"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +63,7 @@ def main() -> None:
     world_model = load_world_model(args.weights).world_model
     costs = demonstrated_costs(world_model, base, args.scenes, args.seed)
 
-    columns = {f"{task} {goals}": (task, goals) for task, goals in TASKS} if args.episodes else {}
+    columns = {" ".join(about): about for about in TASKS} if args.episodes else {}
     print(f"{'solver':7} {'budget':8} s/plan  energy+  off, mm  " + "  ".join(columns))
     for budget in args.budgets:
         samples, iterations = (int(number) for number in budget.split("x"))
@@ -66,8 +71,8 @@ def main() -> None:
             config = at_budget(base, solver, samples, iterations)
             score = score_plans(config, costs, args.seed)
             cells = [
-                closed_loop(config, task, goals, args).ljust(len(title))
-                for title, (task, goals) in columns.items()
+                closed_loop(config, *about, args).ljust(len(title))
+                for title, about in columns.items()
             ]
             print(
                 f"{solver:7} {budget:8} {score.seconds:6.3f} {score.excess:8.1%} "
@@ -121,16 +126,22 @@ def score_plans(config: PlannerConfig, costs: list[Cost], seed: int) -> Score:
     )
 
 
-def closed_loop(config: PlannerConfig, task: str, goals: str, args: argparse.Namespace) -> str:
+def closed_loop(
+    config: PlannerConfig, task: str, goals: str, condition: str, args: argparse.Namespace
+) -> str:
+    """Successes, and how far off the median trial ended."""
     evaluation = Evaluation(
         task=task,
         goals=goals,
+        condition=condition,
         episodes=args.episodes,
         seed=args.seed,
         weights=args.weights,
         planner=config,
     )
-    return f"{evaluate(evaluation).successes} of {args.episodes}"
+    report = evaluate(evaluation)
+    off = np.median([trial.distance for trial in report.trials])
+    return f"{report.successes} of {args.episodes}, {100 * off:.1f} cm"
 
 
 if __name__ == "__main__":

@@ -118,11 +118,18 @@ def test_a_goal_is_left_when_steps_bring_it_no_nearer():
 
 def test_a_goal_that_was_missed_is_tried_once_more_from_the_one_before():
     world = PointWorld(obeys=0.0)
-    nearby, far = {"steps": 1, "missed": 0.2}, {"steps": 1, "missed": 0.1}
+    nearby, far = {"steps": 1, "missed": 0.2}, {"steps": 1, "missed": 0.08}
     goals = [goal(0.5, 0.0, 0.3, **nearby), goal(0.9, 0.0, 0.3, **far), goal(0.5, 0, 0.3, **nearby)]
     decisions = run(world, make_mpc(world, goals))
     assert [decision.goal for decision in decisions] == [0, 1, 0, 1, 2, 2]
     assert decisions[-1].status is Status.OUT_OF_STEPS
+
+
+def test_no_goal_is_missed_for_what_sets_all_goals_apart():
+    """Here closedness, as another light would."""
+    goals = [SubGoal(latents=latents([x, 0, 0.3, 1]), steps=1, missed=0.1) for x in (0.4, 0.5, 0.6)]
+    decisions = run(PointWorld(obeys=0.0), make_mpc(PointWorld(), goals))
+    assert [decision.goal for decision in decisions] == [0, 1, 2, 2]
 
 
 def test_a_second_try_goes_back_by_no_more_than_one_goal():

@@ -27,8 +27,9 @@ class CostModel(Protocol):
 class SubGoal:
     """What the camera should see, and when to go on to the next: once the energy of the
     frame has come down to `energy`, after `steps` steps, after `patience` steps in a row that
-    did not bring it down, or whichever comes first. Left at an energy above `missed`, it is
-    tried again, once, from the sub-goal before it: those after it build on it.
+    did not bring it down, or whichever comes first. Left at an energy more than `missed` above
+    the lowest that a sub-goal before was left at, it is tried again, once, from the one before
+    it: those after it build on it. (Under a light that is not the pictures', no energy is low.)
     """
 
     latents: Tensor  # [L, D]
@@ -99,6 +100,7 @@ class MPC:
         self._started: float | None = None
         self._end: Status | None = None
         self._missed: frozenset[int] = frozenset()  # sub-goals
+        self._lowest_left = math.inf  # energy at the end of a sub-goal
         self._aim_at(0)
 
     def _aim_at(self, goal: int) -> None:
@@ -201,8 +203,9 @@ class MPC:
         here, last = self._goal, len(self.goals) - 1
         if here == last:
             return None
-        missed = self.goals[here].missed
-        if missed is not None and energy > missed and here > 0 and here not in self._missed:
+        missed, lowest = self.goals[here].missed, self._lowest_left
+        self._lowest_left = min(lowest, energy)
+        if missed is not None and energy > lowest + missed and here not in self._missed:
             self._missed |= {here, here - 1}  # from there it goes forward, whatever is seen
             return here - 1
         return here + 1
