@@ -56,7 +56,8 @@ class PlannerConfig:
 
     # What of a plan is carried out, see restrain().
     gripper_gate: float = 0.03
-    descent_gate: float | None = 0.03
+    descent_gate: float = 0.03
+    descent_drift: float = 0.015
     squeeze: float = 0.2  # of closedness
 
     def with_solver(self, name: str) -> "PlannerConfig":
@@ -247,7 +248,8 @@ def restrain(action: Tensor, config: PlannerConfig) -> Tensor:
 
     A planner that looks a step or two ahead takes every short cut: it shuts the fingers on
     the way and sweeps the object off its place. So a step that goes far leaves the fingers
-    alone, and one that goes far sideways does not go down. Fingers that shut on an object
+    alone, one that goes far sideways does not go down, and one that does go down hardly goes
+    sideways, where it would land on what it should enclose. Fingers that shut on an object
     stop at its sides, where the goal picture shows them: they are told to go further, and so
     hold it.
     """
@@ -257,6 +259,9 @@ def restrain(action: Tensor, config: PlannerConfig) -> Tensor:
         action[GRIPPER] = 0.0
     elif action[GRIPPER] > 0:
         action[GRIPPER] = min(1.0, float(action[GRIPPER]) + config.squeeze)
-    if config.descent_gate is not None and max(abs(x), abs(y)) > config.descent_gate:
+    sideways = max(abs(x), abs(y))
+    if sideways > config.descent_gate:
         action[2] = max(0.0, z)
+    elif sideways > config.descent_drift and -z > config.descent_drift:
+        action[:2] *= config.descent_drift / sideways
     return action
