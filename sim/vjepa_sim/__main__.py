@@ -1,4 +1,4 @@
-"""Look at the simulation from a shell: python -m vjepa_sim --help."""
+"""Look at the simulation from a shell: vjepa-sim --help."""
 
 import argparse
 import sys
@@ -29,9 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m vjepa_sim", description="A simulated Franka at a table."
-    )
+    parser = argparse.ArgumentParser(prog="vjepa-sim", description="A simulated Franka at a table.")
     commands = parser.add_subparsers(required=True, metavar="command")
 
     tasks = commands.add_parser("tasks", help="list the tasks and what counts as success")

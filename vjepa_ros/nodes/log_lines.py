@@ -12,4 +12,4 @@ def _text(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     text = str(value)
-    return text if text and not set(text) & set(' ="') else json.dumps(text)
+    return text if text and not set(text) & set(' ="') else json.dumps(text, ensure_ascii=False)
