@@ -26,6 +26,7 @@ from vjepa_ros.supervisor import signals_noted
 
 _POLL = 0.1  # seconds
 _PATIENCE = 10.0  # seconds for an answer of a planner that is there
+_SETTLE = 1.0  # seconds for that planner to find this client: its answer would be lost before
 
 
 class Progress:
@@ -119,10 +120,10 @@ def _accepted(
     while not stopped():
         if not client.wait_for_server(timeout_sec=_POLL):
             continue
+        time.sleep(_SETTLE)
         handle = ask(node, client.send_goal_async, goal, show, timeout=_PATIENCE)
         if handle.accepted:
             return handle
-        time.sleep(_POLL)
     return None
 
 
