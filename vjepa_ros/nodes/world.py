@@ -125,7 +125,7 @@ class RemoteWorld:
     def _name(self, goal: Tensor) -> str:
         """That the predictor knows a goal by; one that it does not know yet is told."""
         for name, latents in self._goals:
-            if torch.equal(latents, goal):
+            if latents.is_set_to(goal):  # the same memory, seen through another tensor as well
                 return name
         name = f"{self._node.get_fully_qualified_name()}/{self._started}/{next(self._named)}"
         frame = self.frames.newest()
