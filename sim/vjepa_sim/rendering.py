@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pybullet
 
+from vjepa_sim.appearance import Light
 from vjepa_sim.bullet import Bullet
 from vjepa_sim.cameras import FAR, NEAR, Camera
 from vjepa_sim.geometry import quaternion_to_matrix
@@ -34,6 +35,10 @@ class Renderer:
         self._room = room
         self._casters = casters
         self._backdrops: dict[tuple[str, int, int], Backdrop] = {}
+
+    def set_light(self, light: Light) -> None:
+        self._room.light = light
+        self._backdrops.clear()
 
     def render(self, camera: Camera) -> np.ndarray:
         """A picture, uint8 RGB [H, W, 3]."""

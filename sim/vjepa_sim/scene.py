@@ -176,6 +176,11 @@ class Scene:
             self._bullet.stepSimulation()
             self._substeps += 1
 
+    def change_light(self, rng: np.random.Generator) -> None:
+        """Another light from now until the next reset, drawn as a reset draws it."""
+        self.light = appearance.draw_light(rng)
+        self._renderer.set_light(self.light)
+
     @property
     def placed(self) -> list[Placed]:
         """What the reset put on the table, and where."""

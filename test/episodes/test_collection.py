@@ -165,8 +165,25 @@ def test_random_motion_covers_the_table_and_moves_the_hand(scene):
     assert np.ptp(states[:, 6]) > 0.8
 
 
+def test_the_light_changes_as_often_as_asked_and_nothing_else_does(scene):
+    steady, changing = (
+        collection.make_episode(replace(SMALL, steps=40, relight=chance), 2, scene)
+        for chance in (0.0, 0.5)
+    )
+    np.testing.assert_array_equal(changing.states, steady.states)
+    for name, values in steady.truth.items():
+        np.testing.assert_array_equal(changing.truth[name], values)
+    # The far corner shows nothing that moves: it changes with the light alone.
+    corners = [episode.frames[:, :3, -3:].astype(int) for episode in (steady, changing)]
+    changes = [np.abs(np.diff(corner, axis=0)).max((1, 2, 3)) > 0 for corner in corners]
+    assert not changes[0].any()
+    assert 0.25 < changes[1].mean() < 0.75
+
+
 def test_what_cannot_be_collected_is_refused():
     with pytest.raises(ValueError, match="no task 'dance', expected one of mix"):
         collection.CollectionConfig(task="dance")
     with pytest.raises(ValueError, match="1 steps an episode"):
         collection.CollectionConfig(steps=1)
+    with pytest.raises(ValueError, match=r"relight 1\.5, expected a chance from 0 to 1"):
+        collection.CollectionConfig(relight=1.5)

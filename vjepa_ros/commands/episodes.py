@@ -33,6 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     collect.add_argument(
         "--encoding", choices=("png", "jpeg"), default="png", help="of the frames (png)"
     )
+    collect.add_argument(
+        "--relight",
+        type=float,
+        default=0.0,
+        metavar="CHANCE",
+        help="at each step, that the light becomes another one: latents that know no light (0)",
+    )
     _add_workers(collect)
 
     summary = "figures, a sheet of frames and histograms of the actions"
@@ -109,6 +116,7 @@ def _collect(args: argparse.Namespace) -> int:
             size=args.size,
             camera=args.camera,
             encoding=args.encoding,
+            relight=args.relight,
         )
     except ValueError as error:
         raise UserError(str(error)) from error

@@ -162,8 +162,9 @@ def _weights(args: argparse.Namespace, settings: Settings, device: torch.device)
     from vjepa_ros.episodes.collection import CollectionConfig, collect
 
     out, data = args.out, args.out / "episodes"
-    collection = CollectionConfig(seed=settings.data.seed, steps=settings.data.steps)
-    collect(collection, settings.data.episodes, data)
+    wanted = settings.data
+    config = CollectionConfig(seed=wanted.seed, steps=wanted.steps, relight=wanted.relight)
+    collect(config, wanted.episodes, data)
     common = ["--preset", args.preset, "--device", device.type, "--data", str(data)]
     common += [word for change in args.set or [] for word in ("--set", change)]
     todo: list[tuple[str, tuple[str, ...]]] = [("pretrain", ())]

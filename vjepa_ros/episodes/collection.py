@@ -46,12 +46,15 @@ class CollectionConfig:
     size: int = 128  # pixels, square
     camera: str = "exterior"
     encoding: Literal["png", "jpeg"] = "png"
+    relight: float = 0.0  # chance, at each step, that the light is another one from there on
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:
             raise ValueError(f"no task {self.task!r}, expected one of {', '.join(TASKS)}")
         if self.steps < 2:
             raise ValueError(f"{self.steps} steps an episode, expected at least 2")
+        if not 0 <= self.relight <= 1:
+            raise ValueError(f"relight {self.relight:g}, expected a chance from 0 to 1")
 
 
 def collect(
@@ -71,7 +74,7 @@ def collect(
 
 def make_episode(config: CollectionConfig, index: int, scene: Scene) -> Episode:
     """One episode of a collection, in a scene that may have been used before."""
-    rng = _rng(config.seed, index)
+    rng = np.random.default_rng((config.seed, index))
     kind = _draw_kind(config.task, rng)
     seed = int(rng.integers(FIRST_SCENE, 2**62))
     scene.config = SceneConfig(
@@ -85,14 +88,13 @@ def make_episode(config: CollectionConfig, index: int, scene: Scene) -> Episode:
     steps = motion.steps
     if config.task == "mix":  # all episodes of one length: what is done early goes on wandering
         steps = chain(steps, waypoint_motion(scene, rng))
+    lights = np.random.default_rng((config.seed, index, 1))  # motions are the same without them
     for _ in islice(steps, config.steps - 1):
+        if lights.random() < config.relight:
+            scene.change_light(lights)
         recording.add()
     about = {"motion": kind, **motion.about, "index": index, "scene_seed": seed}
     return recording.episode(task=about["task"], provenance={**_origin(config, scene), **about})
-
-
-def _rng(seed: int, index: int) -> np.random.Generator:
-    return np.random.default_rng((seed, index))
 
 
 def _draw_kind(task: str, rng: np.random.Generator) -> str:

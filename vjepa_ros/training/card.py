@@ -39,7 +39,8 @@ One step is {config.step_period:g} s; it was trained to look {config.trained_hor
     vjepa-ros train weights --preset {preset} --out FOLDER
 
 which runs `episodes collect --task mix --episodes {data.episodes} --steps {data.steps} \
---seed {data.seed}`, `train {"`, `train ".join(stages)}` and `train report` with the numbers of \
+--seed {data.seed} --relight {data.relight:g}`, \
+`train {"`, `train ".join(stages)}` and `train report` with the numbers of \
 `config/training_{preset}.yaml`, all seeds included.
 
 Minutes of training: {", ".join(minutes)}, in {settings.processes} processes of one thread on two \
@@ -48,7 +49,8 @@ cores that were busy with other work as well.
 ## Data
 
 {data.episodes} episodes of {data.steps} frames from vjepa_sim (palette `train`; light, textures, \
-sizes, camera and places drawn anew for each), the mixture of noisy expert, waypoints and random \
+sizes, camera and places drawn anew for each; at {data.relight:.0%} of the steps the light is \
+changed), the mixture of noisy expert, waypoints and random \
 motion that `episodes collect` makes. {data.held_out:.0%} of them were held out, and all figures \
 below are from those.
 

@@ -27,6 +27,7 @@ class DataConfig:
     episodes: int = 0
     steps: int = 64  # frames of each
     seed: int = 0
+    relight: float = 0.0  # chance, at each step, of another light
     held_out: float = 0.04  # share of the episodes
 
 

@@ -7,6 +7,7 @@ import gc
 import numpy as np
 import pytest
 import torch
+from rclpy.duration import Duration
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
@@ -84,6 +85,7 @@ class Camera:
 
     bench: object
     wait_until: object
+    delay: float = 0.0  # seconds from the stamp to the message
 
     def __post_init__(self):
         self.bench.alive.discard("camera")
@@ -94,7 +96,8 @@ class Camera:
     def show(self, rgb, **fields):
         """The stamp."""
         image = Image(**(rgb_to_fields(rgb) | fields))
-        image.header.stamp = self.bench.node.get_clock().now().to_msg()
+        taken = self.bench.node.get_clock().now() - Duration(seconds=self.delay)
+        image.header.stamp = taken.to_msg()
         image.header.frame_id = "camera_optical_frame"
         self.bench.images.publish(image)
         return image.header.stamp
