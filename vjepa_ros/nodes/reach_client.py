@@ -121,7 +121,12 @@ def _accepted(
         if not client.wait_for_server(timeout_sec=_POLL):
             continue
         time.sleep(_SETTLE)
-        handle = ask(node, client.send_goal_async, goal, show, timeout=_PATIENCE)
+        try:
+            handle = ask(node, client.send_goal_async, goal, show, timeout=_PATIENCE)
+        except TimeoutError as error:
+            # If only the answer was lost, the same goal takes over from itself.
+            progress.end(f"the planner is there, but {error}: asking again")
+            continue
         if handle.accepted:
             return handle
     return None
