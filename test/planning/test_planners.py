@@ -84,13 +84,17 @@ class Fingers:
         return lambda actions: self.energy(actions[:, 0, GRIPPER]) + actions[:, 0, 0].abs()
 
 
+def fingers_first(world, **changes):
+    numbers = {"gain": 0.1, "floor": 0.0, "picture_gain": None, "effort": 0.0}
+    return FingersFirst(world, **numbers | changes)
+
+
 @pytest.mark.parametrize(
     ("wanted", "expected"),
     [(0.4, 0.5), (0.15, 0.1), (-0.9, -0.75), (0.02, 0.0), (float("nan"), 0.0)],
 )
 def test_the_fingers_go_where_the_energy_is_least(wanted, expected):
-    fingers = Fingers(lambda change: 1 + (change - wanted).abs())
-    world = FingersFirst(fingers, gain=0.03, picture_gain=None, effort=0.0)
+    world = fingers_first(Fingers(lambda change: 1 + (change - wanted).abs()), gain=0.03)
     cost = world.cost(*A_TASK)
     assert world.change == expected
     candidates = torch.rand(3, 2, 7)
@@ -102,20 +106,20 @@ def test_the_fingers_go_where_the_energy_is_least(wanted, expected):
         assert torch.allclose(energies, expected_energies)
 
 
-@pytest.mark.parametrize(("gain", "change"), [(0.03, 0.0), (0.01, 0.75)])
-def test_the_fingers_stay_when_moving_them_gains_little(gain, change):
-    world = FingersFirst(
-        Fingers(lambda change: 1 - 0.02 * change), gain=gain, picture_gain=None, effort=0.0
-    )
+@pytest.mark.parametrize(
+    ("gain", "floor", "change"),
+    [(0.03, 0.0, 0.0), (0.01, 0.0, 0.75), (0.01, 0.02, 0.0), (0.01, 0.01, 0.75)],
+)
+def test_the_fingers_stay_when_moving_them_gains_little(gain, floor, change):
+    """By as much as they can, they lower an energy of 1 by 0.015."""
+    world = fingers_first(Fingers(lambda change: 1 - 0.02 * change), gain=gain, floor=floor)
     world.cost(*A_TASK)
     assert world.change == change
 
 
 @pytest.mark.parametrize(("closedness", "change"), [(0.0, -0.5), (0.05, -0.5), (0.3, 0.0)])
 def test_towards_one_goal_the_fingers_move_one_way(closedness, change):
-    world = FingersFirst(
-        Fingers(lambda change: 1 + (change + 0.5).abs()), gain=0.1, picture_gain=None, effort=0.0
-    )
+    world = fingers_first(Fingers(lambda change: 1 + (change + 0.5).abs()))
     (context, goal), another = standing(0.2), standing(0.3)[1]
     world.cost(context, goal, L1())
     context.states[-1, GRIPPER] = closedness
@@ -128,7 +132,7 @@ def test_towards_one_goal_the_fingers_move_one_way(closedness, change):
 @pytest.mark.parametrize(("gripper", "change"), [(0.5, 0.0), (0.75, 0.1), (0.1, -0.5)])
 def test_the_fingers_go_the_way_in_which_the_pictures_differ(gripper, change):
     """Of closedness: 0.5 in the picture before, and what is seen is 0.6."""
-    world = FingersFirst(Positions([6]), gain=0.1, picture_gain=0.03, effort=0.0)
+    world = fingers_first(Positions([6]), picture_gain=0.03)
     seen = torch.tensor([[0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.6]])
     context = Context(latents=seen[:, [6], None], states=seen)
     world.cost(context, torch.tensor([[0.5]]), L1())
@@ -136,18 +140,68 @@ def test_the_fingers_go_the_way_in_which_the_pictures_differ(gripper, change):
     assert world.change == change
 
 
+@pytest.mark.parametrize(("last", "change"), [(False, 0.0), (True, 0.5)])
+def test_towards_the_last_goal_the_fingers_are_free(last, change):
+    """By the pictures they stay as they are; what is seen is 0.5 more open."""
+    before, goal = torch.tensor([[0.5]]), torch.tensor([[0.5]])
+    world = fingers_first(Positions([6]), picture_gain=0.03, last=goal if last else None)
+    context = Context(latents=torch.zeros(1, 1, 1), states=torch.zeros(1, 7))
+    world.cost(context, before, L1())
+    world.cost(context, goal, L1())
+    assert world.change == change
+
+
 def test_the_arm_rests_where_the_plan_is_no_better_than_staying():
     """The mean of good candidates need not be good itself."""
     here, goal = standing(0.2)
-    mpc = make_mpc(PLANNERS["tiny"], Positions(), here, [goal], seed=0)
+    mpc = make_mpc(replace(PLANNERS["tiny"], feel=0.0), Positions(), here, [goal], seed=0)
     mpc.goals = [replace(mpc.goals[0], energy=None)]
     decision = mpc.step(here)
     assert not decision.action[POSITION].any()
     assert not decision.solution.actions[:, POSITION].any()
 
 
+class Blind(Positions):
+    """A world in which every move leads away from the goal, as the planner is told."""
+
+    def cost(self, context, goal, objective):
+        energy = objective.distance(context.latents[-1:], goal)
+        return lambda actions: energy + 0.1 * actions[..., POSITION].norm(dim=-1).sum(-1)
+
+
+def carry_out(mpc, place):
+    """The places [N, 3] from this one on, to the task's end."""
+    places = [place]
+    while True:
+        state = torch.zeros(1, 7)
+        state[0, POSITION] = places[-1]
+        decision = mpc.step(Context(latents=state[:, POSITION, None], states=state))
+        if decision.action is None:
+            return torch.stack(places)
+        places.append(places[-1] + decision.action[POSITION])
+
+
+def test_where_no_plan_helps_the_arm_feels_its_way_and_ends_at_the_best_place():
+    here, _ = standing(0.2)
+    goal = torch.tensor((0.21, 0.01, 0.01))
+    mpc = make_mpc(replace(PLANNERS["tiny"], feel=0.01), Blind(), here, [goal[:, None]], seed=0)
+    places = carry_out(mpc, torch.tensor((0.2, 0.0, 0.0)))
+    errors = (places - goal).abs().mean(-1)  # as L1 measures them
+    assert errors.max() > errors[0]  # the wrong way was tried
+    assert errors[-1] == pytest.approx(float(errors.min()), rel=0.02)
+    assert errors[-1] < 0.5 * errors[0]
+
+
+def test_towards_several_goals_the_arm_does_not_feel_about():
+    here, goal = standing(0.2)
+    goals = [goal + 0.05, goal + 0.06]
+    places = carry_out(make_mpc(PLANNERS["tiny"], Blind(), here, goals, seed=0), goal[:, 0])
+    assert len(places) > 2
+    assert torch.equal(places, places[:1].expand(len(places), 3))
+
+
 def test_every_metre_along_an_axis_costs_energy():
-    world = FingersFirst(Positions(), gain=0.1, picture_gain=None, effort=0.5)
+    world = fingers_first(Positions(), effort=0.5)
     here, goal = standing(0.2)
     cost = world.cost(here, goal, L1())
     actions = torch.zeros(2, 2, 7)

@@ -7,7 +7,7 @@ no figure is reported for. `plain` is for all others.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any
 
 import torch
@@ -23,6 +23,9 @@ from vjepa_ros.planning.world_model import Context
 # Of closedness; the smallest is that of fingers closing on what nearly fills the hand.
 _CHANGES = (-0.75, -0.5, -0.25, 0.0, 0.1, 0.25, 0.5, 0.75)
 _MOVED = 0.1  # of closedness, from which on the fingers have moved
+_STANDING = 0.003  # metres; no more of a move means to stay
+_WAYS = torch.tensor([way for way in product((-1.0, 0.0, 1.0), repeat=3) if any(way)])
+_WAYS /= _WAYS.norm(dim=-1, keepdim=True)
 _UNSEARCHED = 1e-6  # as a limit of the gripper, which the solver leaves alone
 
 
@@ -50,9 +53,12 @@ class PlannerConfig:
     min_reach: float | None = 0.004
     missed: float | None = 6.0
 
-    gripper_gain: float = 0.1  # see FingersFirst
-    picture_gain: float | None = 0.04  # the same
+    # See FingersFirst.
+    gripper_gain: float = 0.1
+    gripper_floor: float = 1.25  # in energies of moves by `tolerance`
+    picture_gain: float | None = 0.03
     effort: float = 0.08  # a move along an axis must gain this share of what one usually changes
+    feel: float = 0.012  # of a move that is tried where no plan helps, see FingersFirstMPC
 
     # What of a plan is carried out, see restrain().
     gripper_gate: float = 0.03
@@ -88,7 +94,13 @@ PLANNERS = {
     # For models that nobody has tried here: V-JEPA 2-AC's solver, every plan is carried out,
     # goals have their steps.
     "plain": PlannerConfig(
-        solver="cem", effort=0.0, patience=None, min_reach=None, missed=None, picture_gain=None
+        solver="cem",
+        effort=0.0,
+        feel=0.0,
+        patience=None,
+        min_reach=None,
+        missed=None,
+        picture_gain=None,
     ),
 }
 
@@ -113,15 +125,26 @@ class FingersFirst:
     goal they move one way only: back and forth they push away what they should hold. Which way
     that is, if any, the goal's picture tells beside that of the goal before: a hand in motion
     is read less exactly, and one that seems a little too closed would open and drop its object.
+    Towards the last goal they may go either way: fingers that open there, far from where they
+    were in the picture before, do not stand out in it.
     """
 
     def __init__(
-        self, world_model: CostModel, *, gain: float, picture_gain: float | None, effort: float
+        self,
+        world_model: CostModel,
+        *,
+        gain: float,
+        floor: float,
+        picture_gain: float | None,
+        effort: float,
+        last: Tensor | None = None,
     ) -> None:
         self.world_model = world_model
         self.gain = gain  # share by which moving the fingers must lower the energy
+        self.floor = floor  # energy by which it must, too
         self.picture_gain = picture_gain  # the same from one goal's picture to the next's
         self.effort = effort  # energy that a metre along an axis costs
+        self.last = last  # goal, of several
         self.change = 0.0  # of closedness
         self.at_rest = math.inf  # energy of changing that and not moving the arm
         self._goal: Tensor | None = None
@@ -146,36 +169,52 @@ class FingersFirst:
 
     def _changes_to(self, goal: Tensor, context: Context, objective: Objective) -> Sequence[float]:
         """Those that lead from the picture of the goal before towards this one's."""
-        if self._goal is None or self.picture_gain is None:
+        if self._goal is None or self.picture_gain is None or goal is self.last:
             return _CHANGES
         before = Context(latents=self._goal[None], states=context.states[-1:])
         cost = self.world_model.cost(before, goal, objective)
-        way, _ = _best_change(cost, _CHANGES, self.picture_gain)
+        way, _ = _best_change(cost, _CHANGES, self.picture_gain, floor=0.0)
         return [change for change in _CHANGES if change == 0 or change * way > 0]
 
     def _choose_change(self, cost: Cost, moved: float) -> None:
         way = 0.0 if abs(moved) < _MOVED else moved
         changes = [change for change in self._changes if change * way >= 0]
-        self.change, self.at_rest = _best_change(cost, changes, self.gain)
+        self.change, self.at_rest = _best_change(cost, changes, self.gain, self.floor)
 
 
-def _best_change(cost: Cost, changes: Sequence[float], gain: float) -> tuple[float, float]:
+def _best_change(
+    cost: Cost, changes: Sequence[float], gain: float, floor: float
+) -> tuple[float, float]:
     """What the fingers should do with the arm at rest, and its energy; they stay if it is not
-    lower by a share of `gain`.
+    lower by a share of `gain` and by `floor`.
     """
     actions = torch.zeros(len(changes), 1, 7)
     actions[:, 0, GRIPPER] = torch.tensor(changes)
     with torch.no_grad():
         energies = cost(actions).nan_to_num(torch.inf)
     best, stay = int(energies.argmin()), changes.index(0.0)
-    if not energies[best] < (1 - gain) * energies[stay]:
+    if not energies[best] < min((1 - gain) * energies[stay], energies[stay] - floor):
         best = stay
     return changes[best], float(energies[best])
 
 
 @dataclass(kw_only=True)
 class FingersFirstMPC(MPC):
+    """MPC that stays where no plan is better than staying, or feels its way from there.
+
+    Along the camera's line of sight pictures hardly change, and the predictor may see no way
+    down where there is one. So from the best place so far the arm goes `feel` metres along the
+    line on which the energy is said to change least, one way, the other way, and back; what the
+    camera sees there decides. Not with objects about: it would push them.
+    """
+
     world_model: FingersFirst
+    feel: float = 0.0
+
+    def _aim_at(self, goal: int) -> None:
+        super()._aim_at(goal)
+        self._felt: list[Tensor] = []  # ways [3] that were tried from the best place
+        self._felt_from = math.inf  # the energy there
 
     def step(self, context: Context, proposals: Tensor | None = None) -> Decision:
         decision = super().step(context, proposals)
@@ -185,9 +224,34 @@ class FingersFirstMPC(MPC):
         # The mean of good candidates may be a bad one.
         if self.world_model.effort and decision.solution.energy >= self.world_model.at_rest:
             plan[:, POSITION] = action[POSITION] = 0.0
+        if self.feel and action[POSITION].norm() < _STANDING:
+            plan[0, POSITION] = action[POSITION] = self._feel_about(context)
+            self._stride = float(action[POSITION].norm())
         plan[0, GRIPPER] = action[GRIPPER] = self.world_model.change
         solution = replace(decision.solution, actions=plan)
         return replace(decision, action=action, solution=solution)
+
+    def _feel_about(self, context: Context) -> Tensor:
+        """A move [3] to the next place that is tried, or back to the best one."""
+        if self._lowest < self._felt_from:
+            self._felt, self._felt_from = [], self._lowest
+        back = self._lowest_place - context.states[-1, POSITION]
+        goal = self.goals[self._goal]
+        last = self._goal_steps >= (goal.steps or math.inf) or self._steps_above_lowest >= (
+            goal.patience or math.inf
+        )
+        if last or len(self._felt) == 2:
+            return back
+        self._felt.append(-self._felt[0] if self._felt else self._flattest_way(context))
+        return back + self.feel * self._felt[-1]
+
+    def _flattest_way(self, context: Context) -> Tensor:
+        moves = torch.zeros(len(_WAYS), 1, 7)
+        moves[:, 0, POSITION] = self.feel * _WAYS
+        goal = self.goals[self._goal].latents
+        with torch.no_grad():
+            energies = self.world_model.world_model.cost(context, goal, self.objective)(moves)
+        return _WAYS[int(energies.argmin())]
 
 
 def make_mpc(
@@ -206,7 +270,8 @@ def make_mpc(
     changes = [float(objective.distance(b[None], a)) for a, b in pairwise(goals)]
     energies = [near, *(min(near, config.share * change) for change in changes)]
     return FingersFirstMPC(
-        world_model=fingers_first(config, world_model, near),
+        world_model=fingers_first(config, world_model, near, goals[-1]),
+        feel=config.feel if len(goals) == 1 else 0.0,
         solver=config.make_solver(seed),
         objective=objective,
         goals=[
@@ -224,11 +289,18 @@ def make_mpc(
     )
 
 
-def fingers_first(config: PlannerConfig, world_model: CostModel, near: float) -> FingersFirst:
-    """`near` is the energy of a move by config.tolerance."""
+def fingers_first(
+    config: PlannerConfig, world_model: CostModel, near: float, last: Tensor | None = None
+) -> FingersFirst:
+    """`near` is the energy of a move by config.tolerance, `last` the goal that none follows."""
     effort = config.effort * near / config.tolerance
     return FingersFirst(
-        world_model, gain=config.gripper_gain, picture_gain=config.picture_gain, effort=effort
+        world_model,
+        gain=config.gripper_gain,
+        floor=config.gripper_floor * near,
+        picture_gain=config.picture_gain,
+        effort=effort,
+        last=last,
     )
 
 
