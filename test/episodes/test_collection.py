@@ -151,7 +151,9 @@ def test_commands_lead_where_the_arm_then_goes(scene):
 
 
 def test_the_mixture_is_that_of_the_study():
-    drawn = [collection._draw_kind("mix", collection._rng(5, index)) for index in range(2000)]
+    drawn = [
+        collection._draw_kind("mix", np.random.default_rng((5, index))) for index in range(2000)
+    ]
     for kind, share in motions.MIXTURE.items():
         assert drawn.count(kind) / 2000 == pytest.approx(share, abs=0.04)
 
