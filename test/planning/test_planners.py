@@ -192,6 +192,17 @@ def test_where_no_plan_helps_the_arm_feels_its_way_and_ends_at_the_best_place():
     assert errors[-1] < 0.5 * errors[0]
 
 
+@pytest.mark.parametrize("moves", [1, 2, 3, 4])
+def test_however_few_moves_there_are_the_last_one_does_not_feel_about(moves):
+    here, goal = standing(0.2)
+    mpc = make_mpc(PLANNERS["tiny"], Blind(), here, [goal + 0.01], seed=0)
+    mpc.max_steps = moves
+    places = carry_out(mpc, goal[:, 0])
+    errors = (places - goal[:, 0] - 0.01).abs().mean(-1)
+    assert len(places) == moves + 1
+    assert errors[-1] == pytest.approx(float(errors[:-1].min()), rel=0.02)
+
+
 def test_towards_several_goals_the_arm_does_not_feel_about():
     here, goal = standing(0.2)
     goals = [goal + 0.05, goal + 0.06]

@@ -58,7 +58,7 @@ class PlannerConfig:
     gripper_floor: float = 1.25  # in energies of moves by `tolerance`
     picture_gain: float | None = 0.03
     effort: float = 0.08  # a move along an axis must gain this share of what one usually changes
-    feel: float = 0.012  # of a move that is tried where no plan helps, see FingersFirstMPC
+    feel: float = 0.012  # towards a single goal, where no plan helps; see FingersFirstMPC
 
     # What of a plan is carried out, see restrain().
     gripper_gate: float = 0.03
@@ -95,6 +95,7 @@ PLANNERS = {
     # goals have their steps.
     "plain": PlannerConfig(
         solver="cem",
+        gripper_floor=0.0,
         effort=0.0,
         feel=0.0,
         patience=None,
@@ -205,11 +206,11 @@ class FingersFirstMPC(MPC):
     Along the camera's line of sight pictures hardly change, and the predictor may see no way
     down where there is one. So from the best place so far the arm goes `feel` metres along the
     line on which the energy is said to change least, one way, the other way, and back; what the
-    camera sees there decides. Not with objects about: it would push them.
+    camera sees there decides. Not towards sub-goals: it would push what they are about.
     """
 
     world_model: FingersFirst
-    feel: float = 0.0
+    feel: float = 0.0  # 0: it stays
 
     def _aim_at(self, goal: int) -> None:
         super()._aim_at(goal)
@@ -236,11 +237,8 @@ class FingersFirstMPC(MPC):
         if self._lowest < self._felt_from:
             self._felt, self._felt_from = [], self._lowest
         back = self._lowest_place - context.states[-1, POSITION]
-        goal = self.goals[self._goal]
-        last = self._goal_steps >= (goal.steps or math.inf) or self._steps_above_lowest >= (
-            goal.patience or math.inf
-        )
-        if last or len(self._felt) == 2:
+        is_last_move = self._sub_goal_end(math.inf) or self._task_end()
+        if is_last_move or len(self._felt) == 2:
             return back
         self._felt.append(-self._felt[0] if self._felt else self._flattest_way(context))
         return back + self.feel * self._felt[-1]
