@@ -45,6 +45,19 @@ def test_an_object_is_found_where_it_projects_to_in_the_wrist_picture():
         assert np.linalg.norm(found - expected) < 6, (found, expected)
 
 
+@pytest.mark.parametrize("name", ["exterior", "wrist"])
+def test_edges_in_a_small_picture_are_smooth(name):
+    """It is a picture of twice the size, averaged; jagged edges are some 100 levels off."""
+    with (
+        Scene(SceneConfig(width=128, height=128)) as small,
+        Scene(SceneConfig(width=256, height=256)) as large,
+    ):
+        small.reset(1)
+        large.reset(1)
+        averaged = large.render(name).reshape(128, 2, 128, 2, 3).mean((1, 3))
+        assert np.abs(small.render(name) - averaged).max() < 50
+
+
 def test_rays_and_projection_mean_the_same_camera():
     """The room is drawn along rays, the robot by PyBullet."""
     with Scene(PLAIN) as scene:
