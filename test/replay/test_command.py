@@ -49,13 +49,13 @@ def cut_off(tmp_path):
 def test_everything_is_measured_and_written(result):
     found = read_replay(result)
     (episode,) = found.episodes
-    assert (episode.name, episode.task, episode.steps) == ("episode_000000", "reach", 12)
-    assert episode.frames == list(range(12))
-    assert [len(row) for row in episode.prediction.model] == [11, 10, 9, 8]
+    assert (episode.name, episode.task, episode.steps) == ("episode_000000", "reach", 11)
+    assert episode.frames == list(range(11))
+    assert [len(row) for row in episode.prediction.model] == [10, 9, 8, 7]
     assert episode.plan.steps == [0, 4, 8]
     assert episode.clocks.frame_period == pytest.approx(0.25, abs=1e-6)
     assert episode.clocks.stamped == episode.clocks.nominal
-    assert len(episode.tracking.turn_deg) == 11
+    assert len(episode.tracking.turn_deg) == 10
     assert found.settings.planner["samples"] == 8
     assert found.figures == pytest.approx(episode.figures)
     assert found.figures["prediction.1.ratio_to_copy_last"] < 1
@@ -119,11 +119,11 @@ def test_another_step_period_takes_other_frames(tmp_path):
     assert run(*words) == 0
     (episode,) = read_replay(out).episodes
     assert episode.frames == [0, 2, 4, 6, 8, 10]
-    assert (episode.clocks.stamped.steps, episode.clocks.nominal.steps) == (5, 11)
+    assert (episode.clocks.stamped.steps, episode.clocks.nominal.steps) == (5, 10)
     assert episode.clocks.stamped.step_cm > episode.clocks.nominal.step_cm
 
     assert run(*words, "--clock", "nominal") == 0
-    assert read_replay(out).episodes[0].frames == list(range(12))
+    assert read_replay(out).episodes[0].frames == list(range(11))
 
 
 def test_two_runs_are_told_apart(result, tmp_path, capsys):
@@ -216,7 +216,7 @@ def test_no_ros_is_needed():
         [sys.executable, "-c", code, *words], capture_output=True, text=True, env=os.environ
     )
     assert found.returncode == 0, found.stderr
-    assert "1 episodes, 12 steps" in found.stdout
+    assert "1 episodes, 11 steps" in found.stdout
 
 
 @pytest.mark.skipif(not REAL_PAIR.exists(), reason=f"{REAL_PAIR} is not here")

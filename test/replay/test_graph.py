@@ -25,7 +25,7 @@ from vjepa_ros.stack import Options
 from vjepa_ros.supervisor import Supervisor
 
 BAG = Path(__file__).parents[1] / "data/bags/reach/episode_000000"
-FRAMES = 12
+FRAMES = 11
 PATIENCE = 60  # seconds
 
 
