@@ -7,7 +7,7 @@ no figure is reported for. `plain` is for all others.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise, product
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -23,9 +23,6 @@ from vjepa_ros.planning.world_model import Context
 # Of closedness; the smallest is that of fingers closing on what nearly fills the hand.
 _CHANGES = (-0.75, -0.5, -0.25, 0.0, 0.1, 0.25, 0.5, 0.75)
 _MOVED = 0.1  # of closedness, from which on the fingers have moved
-_STANDING = 0.003  # metres; no more of a move means to stay
-_WAYS = torch.tensor([way for way in product((-1.0, 0.0, 1.0), repeat=3) if any(way)])
-_WAYS /= _WAYS.norm(dim=-1, keepdim=True)
 _UNSEARCHED = 1e-6  # as a limit of the gripper, which the solver leaves alone
 
 
@@ -58,7 +55,6 @@ class PlannerConfig:
     gripper_floor: float = 1.25  # in energies of moves by `tolerance`
     picture_gain: float | None = 0.03
     effort: float = 0.08  # a move along an axis must gain this share of what one usually changes
-    feel: float = 0.012  # towards a single goal, where no plan helps; see FingersFirstMPC
 
     # What of a plan is carried out, see restrain().
     gripper_gate: float = 0.03
@@ -97,7 +93,6 @@ PLANNERS = {
         solver="cem",
         gripper_floor=0.0,
         effort=0.0,
-        feel=0.0,
         patience=None,
         min_reach=None,
         missed=None,
@@ -201,21 +196,9 @@ def _best_change(
 
 @dataclass(kw_only=True)
 class FingersFirstMPC(MPC):
-    """MPC that stays where no plan is better than staying, or feels its way from there.
-
-    Along the camera's line of sight pictures hardly change, and the predictor may see no way
-    down where there is one. So from the best place so far the arm goes `feel` metres along the
-    line on which the energy is said to change least, one way, the other way, and back; what the
-    camera sees there decides. Not towards sub-goals: it would push what they are about.
-    """
+    """MPC that stays where no plan is better than staying."""
 
     world_model: FingersFirst
-    feel: float = 0.0  # 0: it stays
-
-    def _aim_at(self, goal: int) -> None:
-        super()._aim_at(goal)
-        self._felt: list[Tensor] = []  # ways [3] that were tried from the best place
-        self._felt_from = math.inf  # the energy there
 
     def step(self, context: Context, proposals: Tensor | None = None) -> Decision:
         decision = super().step(context, proposals)
@@ -225,31 +208,9 @@ class FingersFirstMPC(MPC):
         # The mean of good candidates may be a bad one.
         if self.world_model.effort and decision.solution.energy >= self.world_model.at_rest:
             plan[:, POSITION] = action[POSITION] = 0.0
-        if self.feel and action[POSITION].norm() < _STANDING:
-            plan[0, POSITION] = action[POSITION] = self._feel_about(context)
-            self._stride = float(action[POSITION].norm())
         plan[0, GRIPPER] = action[GRIPPER] = self.world_model.change
         solution = replace(decision.solution, actions=plan)
         return replace(decision, action=action, solution=solution)
-
-    def _feel_about(self, context: Context) -> Tensor:
-        """A move [3] to the next place that is tried, or back to the best one."""
-        if self._lowest < self._felt_from:
-            self._felt, self._felt_from = [], self._lowest
-        back = self._lowest_place - context.states[-1, POSITION]
-        is_last_move = self._sub_goal_end(math.inf) or self._task_end()
-        if is_last_move or len(self._felt) == 2:
-            return back
-        self._felt.append(-self._felt[0] if self._felt else self._flattest_way(context))
-        return back + self.feel * self._felt[-1]
-
-    def _flattest_way(self, context: Context) -> Tensor:
-        moves = torch.zeros(len(_WAYS), 1, 7)
-        moves[:, 0, POSITION] = self.feel * _WAYS
-        goal = self.goals[self._goal].latents
-        with torch.no_grad():
-            energies = self.world_model.world_model.cost(context, goal, self.objective)(moves)
-        return _WAYS[int(energies.argmin())]
 
 
 def make_mpc(
@@ -269,7 +230,6 @@ def make_mpc(
     energies = [near, *(min(near, config.share * change) for change in changes)]
     return FingersFirstMPC(
         world_model=fingers_first(config, world_model, near, goals[-1]),
-        feel=config.feel if len(goals) == 1 else 0.0,
         solver=config.make_solver(seed),
         objective=objective,
         goals=[
