@@ -18,8 +18,8 @@ from vjepa_sim.geometry import quaternion_to_matrix
 from vjepa_sim.room import Backdrop, Room
 
 _PENUMBRA = 0.012  # blur of a shadow, as a share of the picture's height
-# Rows that are drawn at least; a smaller picture is averaged from them. Jagged edges make the
-# latents of places 2 mm apart differ as much as those of places 2 cm apart.
+# Rows that are drawn at least; a smaller picture is averaged from them. Jagged edges can make the
+# latents of places 4 mm apart differ as much as those of places 2 cm apart.
 _ROWS = 256
 _FRACTION_BITS = 4  # of the pixel coordinates given to OpenCV
 

@@ -14,7 +14,7 @@ _LIMITS = """\
   place of the 16×16 patch projection. And it was not trained on video alone: the tool's pose,
   the fingers and the nearest object, which the simulation knows, were read from every token.
 - Edges in its pictures are smooth, as a camera's are. Jagged ones, as of one sample a pixel or
-  of shrinking without averaging, make energies rough: reaches then end 1 to 2 cm off.
+  of shrinking without averaging, make energies rough: more reaches then end 1 to 2 cm off.
 - The hand points down. Its turn about the vertical was in the data; no other turn was.
 - Energies mix arm, hand and objects. From afar the arm dominates, so goals that differ from now
   in an object alone need sub-goals.
