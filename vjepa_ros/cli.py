@@ -17,6 +17,7 @@ COMMANDS = {
     "demo": "the simulated arm picks and places to a goal: film, report and recording",
     "calibrate": "find how motions look turned to the model from where the camera stands",
     "evaluate": "count how often the simulated arm reaches its goal, closed loop",
+    "memory": "build a memory of recorded episodes, where sub-goals to a picture are looked up",
     "replay": "score a model on recordings, hold it to a gate, compare two runs; no robot, no ROS",
     "landscape": "map the energies of actions around a recorded step, as a picture",
 }

@@ -1,10 +1,12 @@
 """What a scene looks like: colours, surfaces and light, drawn from a seed.
 
 There are two palettes without a common colour or surface. `train` is for collecting data,
-`held_out` for asking what a model does with colours and tables that it has never seen.
+`held_out` for asking what a model does with colours and tables that it has never seen. `broad`
+is `train` with objects of any colour, that of a table too, but those of `held_out`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 
@@ -74,6 +76,21 @@ PALETTES = {
         floors=(Surface("concrete", (0.36, 0.38, 0.36)),),
     ),
 }
+
+
+def _broad() -> Palette:
+    """Colours all over, and low contrasts; none within reach of a held-out one's."""
+    train, held_out = PALETTES["train"], PALETTES["held_out"]
+    tables = [table.tint for table in train.tables]
+    colours = (*train.objects, *tables, *product((0.12, 0.36, 0.60, 0.84), repeat=3))
+    unseen = np.array(held_out.objects)
+    apart = [np.linalg.norm(unseen - colour, axis=1).min() for colour in np.array(colours)]
+    far = tuple(colour for colour, gap in zip(colours, apart, strict=True) if gap > _APART)
+    return replace(train, objects=far)
+
+
+_APART = 0.2  # between a colour and every held-out one; both are drawn up to 0.06 a channel off
+PALETTES["broad"] = _broad()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from vjepa_sim.expert import PERIOD, Waypoint, Wobble, follow
+from vjepa_sim.expert import PERIOD, Waypoint, Wobble, follow, grasp_path
 from vjepa_sim.geometry import pointing_down
 from vjepa_sim.robot import MAX_WIDTH
 from vjepa_sim.scene import Scene
@@ -22,6 +22,7 @@ _AIM_ERROR = 0.004  # metres that the noisy expert is off its object
 _MISS = 0.12  # share of its paths that miss: fingers that shut on nothing, or on an edge
 _MISS_ERROR = 0.015  # metres
 _NEAR_OBJECT = 0.5  # share of the waypoints that lie around an object
+_ALOFT = (0.17, 0.34)  # metres: clear of what stands on the table, and in the picture
 _SPEED = 0.15  # m/s, deviation of the drift
 _TURN = 0.25  # radians, largest yaw of a waypoint or a drift
 _TURNING = 0.15  # rad/s, deviation of the drift's yaw
@@ -39,14 +40,27 @@ def expert_motion(
         yield from follow(scene, replace(waypoint, position=waypoint.position + aim), wobble)
 
 
-def waypoint_motion(scene: Scene, rng: np.random.Generator) -> Iterator[None]:
-    """From one random pose to the next, half of them around an object; never ends."""
+def carry_motion(scene: Scene, task: Task, rng: np.random.Generator) -> Iterator[None]:
+    """Grasp what the task is about, then carry it from one random pose to the next; never ends."""
+    for waypoint in grasp_path(scene.truth()[task.objects[0]]):
+        yield from follow(scene, waypoint)
+    low, high = (np.array((*corner[:2], z)) for corner, z in zip(WORKSPACE, _ALOFT, strict=True))
+    grip = replace(waypoint, name="random")
+    wobble = Wobble(rng)
+    while True:
+        yield from follow(scene, replace(grip, position=rng.uniform(low, high)), wobble)
+
+
+def waypoint_motion(
+    scene: Scene, rng: np.random.Generator, near_object: float = _NEAR_OBJECT
+) -> Iterator[None]:
+    """From one random pose to the next, a share of them around an object; never ends."""
     wobble = Wobble(rng)
     low, high = WORKSPACE
     while True:
         position = rng.uniform(low, high)
         things = scene.truth()
-        if things and rng.random() < _NEAR_OBJECT:
+        if things and rng.random() < near_object:
             thing = things[sorted(things)[rng.integers(len(things))]]
             height = rng.uniform(0.0, 0.15)
             position = thing.position + np.array((*rng.normal(0, 0.03, 2), height))

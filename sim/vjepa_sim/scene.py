@@ -57,7 +57,7 @@ class SceneConfig:
     distractor_seed: int | None = None  # other distractors without changing the rest
     randomise: frozenset[str] = frozenset(ASPECTS)
     yaw: float = 12.0  # degrees either way that objects are turned
-    palette: str = "train"  # or "held_out"
+    palette: str = "train"  # of appearance.PALETTES
     width: int = 128  # pixels
     height: int = 128
     displacement: Displacement = field(default_factory=Displacement)  # of the fixed cameras
@@ -180,6 +180,15 @@ class Scene:
         """Another light from now until the next reset, drawn as a reset draws it."""
         self.light = appearance.draw_light(rng)
         self._renderer.set_light(self.light)
+
+    def move_object(self, name: str, spot: tuple[float, float]) -> None:
+        """Put an object elsewhere on the table, upright and at rest, as a person would."""
+        _check_names("object", (name,), self._objects)
+        unique, placed = self._objects[name]
+        _, quaternion = self._bullet.getBasePositionAndOrientation(unique)
+        place = (*spot, placed.body.height / 2)
+        self._bullet.resetBasePositionAndOrientation(unique, place, quaternion)
+        self._bullet.resetBaseVelocity(unique, (0, 0, 0), (0, 0, 0))
 
     @property
     def placed(self) -> list[Placed]:

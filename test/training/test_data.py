@@ -8,6 +8,7 @@ import torch
 from vjepa_ros.episodes.files import EpisodeError
 from vjepa_ros.episodes.npz import read_npz
 from vjepa_ros.model.preprocessing import Preprocessor
+from vjepa_ros.training import data
 from vjepa_ros.training.data import EpisodeSet, Share, View, split_episodes, unpack
 
 
@@ -19,7 +20,9 @@ def test_a_window_is_what_the_episode_holds(folder: Path, episodes: EpisodeSet):
     assert batch.states[0].numpy() == pytest.approx(episode.states[3:7], abs=1e-6)
     assert batch.actions[0].numpy() == pytest.approx(episode.actions[3:6], abs=1e-6)
     assert batch.commanded[0].numpy() == pytest.approx(episode.commanded[3:6], abs=1e-6)
-    assert batch.objects[0].numpy() == pytest.approx(episode.truth["cube/position"][3:7], abs=1e-6)
+    place = episode.truth["cube/position"][3:7]
+    assert batch.objects[0, :, :3].numpy() == pytest.approx(place, abs=1e-6)
+    assert batch.objects[0, :, 3].isnan().all()  # nobody recorded whether it was held
 
 
 def test_pixels_are_those_of_the_preprocessor(folder: Path, episodes: EpisodeSet):
@@ -33,6 +36,20 @@ def test_windows_never_cross_from_one_episode_into_the_next(episodes: EpisodeSet
     within = starts - episodes.first_steps[starts // 12]
     assert set(within) == set(range(12 - 5 + 1))
     assert len(set(starts)) == 6 * 8  # and each of them is drawn
+
+
+def test_windows_far_from_the_object_can_be_drawn_more_often(
+    episodes: EpisodeSet, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(data, "FAR", 0.18)  # of which there are some here, and not all are
+
+    def odds(far: int) -> float:
+        batch = episodes.load(episodes.draw(4000, 2, np.random.default_rng(0), far), 1)
+        apart = (batch.objects[:, 0, :3] - batch.states[:, 0, :3]).norm(dim=1)
+        share = float((apart > data.FAR).float().mean())
+        return share / (1 - share)
+
+    assert odds(3) / odds(1) == pytest.approx(3, rel=0.2)
 
 
 def test_a_window_longer_than_any_episode_is_refused(episodes: EpisodeSet):

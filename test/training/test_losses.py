@@ -100,18 +100,38 @@ def test_unknown_objects_do_not_count():
     torch.manual_seed(0)
     readout = Readout(32, 16, gripper_weight=3.0, object_weight=1.0)
     latents, states = torch.randn(2, 3, 16, 32), torch.rand(2, 3, 7)
-    objects = torch.rand(2, 3, 3)
+    objects = torch.rand(2, 3, 4)
     without = torch.full_like(objects, torch.nan)
     known, unknown = readout(latents, states, objects), readout(latents, states, without)
     assert unknown.isfinite()
     assert unknown < known
 
 
+def test_all_tokens_together_tell_where_the_object_is_from_the_tool():
+    """So a camera that is moved, which shifts both alike, is no matter to them."""
+    torch.manual_seed(0)
+    readout = Readout(32, 16, gripper_weight=0.0, object_weight=1.0)
+    readout.weights[:3] = 0
+    latents, states, objects = torch.randn(1, 1, 16, 32), torch.rand(1, 1, 7), torch.rand(1, 1, 4)
+    torch.nn.init.zeros_(readout.each.weight)
+    torch.nn.init.zeros_(readout.each.bias)
+    shifted = torch.tensor([0.1, -0.2, 0.05])
+    before = readout._error(
+        readout.together(latents), readout._truth(states, objects, states[..., :3])
+    )
+    states[..., :3] += shifted
+    objects[..., :3] += shifted
+    after = readout._error(
+        readout.together(latents), readout._truth(states, objects, states[..., :3])
+    )
+    assert torch.allclose(before, after, atol=1e-6)
+
+
 @pytest.mark.parametrize("head", ["inverse", "readout"])
 def test_what_latents_tell_is_learnt_from_them(head: str):
     torch.manual_seed(0)
     states = torch.rand(64, 2, 7) * 0.2
-    actions, objects = actions_of(states), torch.full((64, 2, 3), torch.nan)
+    actions, objects = actions_of(states), torch.full((64, 2, 4), torch.nan)
     latents = torch.randn(7, 32).expand(16, -1, -1) * 5
     latents = torch.einsum("btc,pcd->btpd", states, latents)
     module = InverseDynamics(32, 16) if head == "inverse" else Readout(32, 16, 3.0, 0.0)

@@ -13,7 +13,7 @@ from vjepa_ros.episodes.library import LAYOUTS, find_episodes, open_episode
 from vjepa_ros.episodes.workers import good_ones, run_all
 from vjepa_ros.errors import UserError
 
-TASKS = ("mix", "expert", "waypoints", "random", "reach", "grasp", "pick_place")
+TASKS = ("mix", "expert", "waypoints", "random", "far", "carry", "reach", "grasp", "pick_place")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +39,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=0.0,
         metavar="CHANCE",
         help="at each step, that the light becomes another one: latents that know no light (0)",
+    )
+    collect.add_argument(
+        "--broad",
+        action="store_true",
+        help="displace cameras by up to 5 cm and 5°, and paint objects in any colour",
     )
     _add_workers(collect)
 
@@ -117,6 +122,7 @@ def _collect(args: argparse.Namespace) -> int:
             camera=args.camera,
             encoding=args.encoding,
             relight=args.relight,
+            broad=args.broad,
         )
     except ValueError as error:
         raise UserError(str(error)) from error

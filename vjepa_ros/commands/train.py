@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -13,10 +13,14 @@ import torch
 from vjepa_ros.errors import UserError
 from vjepa_ros.model.checkpoints import load_weights, save_weights
 from vjepa_ros.model.presets import PRESETS
+from vjepa_ros.planning.loading import load_world_model
+from vjepa_ros.planning.subgoals.bank import build_bank, demonstrations, load_bank
+from vjepa_ros.planning.subgoals.proposer import save_proposer
 from vjepa_ros.training import stages
 from vjepa_ros.training.card import model_card
 from vjepa_ros.training.report import examine, page
 from vjepa_ros.training.settings import Settings, load_settings
+from vjepa_ros.training.subgoals import Learning, SubGoalConfig
 from vjepa_ros.training.trainer import process_group
 
 # --- arguments ---------------------------------------------------------------------------
@@ -53,7 +57,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     verb("pretrain", "train an encoder on episodes, from nothing")
     joint = verb("joint", "go on from `pretrain`, with a predictor that grows up with the encoder")
     joint.add_argument(
-        "--from", dest="start", type=Path, required=True, help="the --out of `pretrain`"
+        "--from",
+        dest="start",
+        type=Path,
+        nargs="+",
+        required=True,
+        help="the --out of `pretrain`, or weights; of several, the later ones count for what "
+        "they hold",
     )
     posttrain = verb("posttrain", "train an action-conditioned predictor; the encoder stays as is")
     posttrain.add_argument("--weights", type=Path, required=True, help="what `pretrain` wrote")
@@ -62,6 +72,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     finetune.add_argument(
         "--step-period", type=float, help="seconds between frames (default: as in the weights)"
     )
+    subgoals = verbs.add_parser("subgoals", help=_SUBGOALS, description=_SUBGOALS)
+    subgoals.add_argument("--out", type=Path, required=True, help="the file to write")
+    subgoals.add_argument("--data", type=Path, required=True, help="folder of demonstrations")
+    subgoals.add_argument("--weights", type=Path, required=True, help="those that will plan")
+    subgoals.add_argument(
+        "--bank", type=Path, help="where latents are kept (default: a folder beside --out)"
+    )
+    subgoals.add_argument(
+        "--readings",
+        type=Path,
+        metavar="DIR",
+        help="the --out of `joint`: read latents as it has learnt to (default: learnt here)",
+    )
+    subgoals.add_argument("--steps", type=int, default=SubGoalConfig.steps, help="(%(default)s)")
     report = verb("report", "one HTML page: probes, prediction errors and energies of weights")
     report.add_argument("--weights", type=Path, required=True)
     report.add_argument("--metrics", type=Path, nargs="*", default=[], help="metrics.csv to plot")
@@ -69,7 +93,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     report.add_argument("--windows", type=int, default=192, help="to predict in (%(default)s)")
 
 
+_SUBGOALS = "train a net that proposes the key frames of the way to one goal picture"
+
+
 def run(args: argparse.Namespace) -> int:
+    if args.verb == "subgoals":
+        return _subgoals(args)
     settings = load_settings(args.preset, args.set)
     device = _device(args.device)
     with process_group(device) as share:
@@ -151,6 +180,33 @@ def _report(args: argparse.Namespace, settings: Settings, device: torch.device) 
     if findings.predictions:
         print(findings.predictions.table())
     return args.out
+
+
+def _subgoals(args: argparse.Namespace) -> int:
+    loaded = load_world_model(args.weights)
+    folder = args.bank or args.out.with_suffix(".bank")
+    if folder.exists():
+        bank = load_bank(folder)
+        if bank.weights != loaded.identity:
+            raise UserError(
+                f"{folder} holds latents of {bank.weights}, not of {loaded.identity}: remove it, "
+                "or choose another --bank"
+            )
+    else:
+        episodes = demonstrations(args.data, loaded.config.step_period)
+        bank = build_bank(episodes, folder, loaded.world_model.encode, weights=loaded.identity)
+    try:
+        learning = Learning(bank, SubGoalConfig(steps=args.steps), args.readings)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    learning.run()
+    errors = learning.errors()
+    for name, value in errors.items():
+        print(f"{name:18} {value:.3g}")
+    about = {"episodes": len(learning.known), "errors": errors, **asdict(learning.config)}
+    save_proposer(args.out, learning.net, loaded.identity, about)
+    print(args.out)
+    return 0
 
 
 # --- all of it ---------------------------------------------------------------------------

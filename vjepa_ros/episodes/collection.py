@@ -8,7 +8,7 @@ import fcntl
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Literal
@@ -26,12 +26,14 @@ from vjepa_ros.episodes.npz import write_npz
 from vjepa_ros.episodes.sensing import state_of
 from vjepa_ros.episodes.workers import run_all
 from vjepa_ros.errors import UserError
+from vjepa_sim.cameras import Displacement
 from vjepa_sim.motion import waypoint_motion
 from vjepa_sim.scene import Scene, SceneConfig
 
 TASKS = ("mix", *motions.BEGIN, "reach", "grasp", "pick_place")
 # Scenes of collected episodes are numbered from here on: no evaluation ever asks for one.
 FIRST_SCENE = 2**32
+_CAMERA_MOVE, _CAMERA_TURN = 0.05, 5.0  # metres and degrees, at most
 _SETTINGS = "collection.json"
 _scene: Scene | None = None  # one per worker: building a scene takes longer than resetting it
 
@@ -47,6 +49,7 @@ class CollectionConfig:
     camera: str = "exterior"
     encoding: Literal["png", "jpeg"] = "png"
     relight: float = 0.0  # chance, at each step, that the light is another one from there on
+    broad: bool = False  # cameras displaced in half of the episodes, and objects of any colour
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:
@@ -80,6 +83,9 @@ def make_episode(config: CollectionConfig, index: int, scene: Scene) -> Episode:
     scene.config = SceneConfig(
         distractors=int(rng.integers(0, 3)), yaw=20.0, width=config.size, height=config.size
     )
+    if config.broad:
+        displacement = _draw_displacement(np.random.default_rng((config.seed, index, 2)))
+        scene.config = replace(scene.config, palette="broad", displacement=displacement)
     if kind in motions.BEGIN:
         motion = motions.BEGIN[kind](scene, seed, rng)
     else:
@@ -95,6 +101,17 @@ def make_episode(config: CollectionConfig, index: int, scene: Scene) -> Episode:
         recording.add()
     about = {"motion": kind, **motion.about, "index": index, "scene_seed": seed}
     return recording.episode(task=about["task"], provenance={**_origin(config, scene), **about})
+
+
+def _draw_displacement(rng: np.random.Generator) -> Displacement:
+    """None for half of the cameras, else any up to the largest in any direction."""
+    if rng.random() < 0.5:
+        return Displacement()
+    move, turn = (vector / np.linalg.norm(vector) for vector in rng.standard_normal((2, 3)))
+    return Displacement(
+        translation=tuple((rng.uniform(0, _CAMERA_MOVE) * move).tolist()),
+        rotation=tuple((rng.uniform(0, _CAMERA_TURN) * turn).tolist()),
+    )
 
 
 def _draw_kind(task: str, rng: np.random.Generator) -> str:

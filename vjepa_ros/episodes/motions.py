@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from vjepa_sim.motion import expert_motion, random_motion, waypoint_motion
+from vjepa_sim.motion import carry_motion, expert_motion, random_motion, waypoint_motion
 from vjepa_sim.objects import KINDS
 from vjepa_sim.scene import Scene
-from vjepa_sim.tasks import GRASPABLE, PLACES, make_task
+from vjepa_sim.tasks import GRASPABLE, PLACES, Task, make_task
 
 # By episodes: the mixture of the study that first trained a world model on this arm.
 MIXTURE = {"expert": 0.42, "waypoints": 0.35, "random": 0.23}
+_FAR = 0.15  # share of the waypoints around an object where it is to be seen from afar
 _EXPERT_TASKS = {"pick_place": 0.5, "grasp": 0.3, "reach_object": 0.1, "reach": 0.1}
 
 
@@ -30,7 +31,7 @@ class Motion:
 def begin_expert(scene: Scene, seed: int, rng: np.random.Generator, name: str = "") -> Motion:
     """A task (any, unless named) done with noise; the motion ends when it is done."""
     name = name or str(rng.choice(list(_EXPERT_TASKS), p=list(_EXPERT_TASKS.values())))
-    task = make_task(name, str(rng.choice(GRASPABLE)), str(rng.choice(PLACES)))
+    task = _draw_task(name, rng)
     target = task.start(scene, seed)
     about: dict[str, Any] = {"task": task.title, "object": task.objects[0]}
 
@@ -47,6 +48,22 @@ def begin_waypoints(scene: Scene, seed: int, rng: np.random.Generator) -> Motion
     return Motion(steps=waypoint_motion(scene, rng), about={"task": "waypoints", **about})
 
 
+def begin_far(scene: Scene, seed: int, rng: np.random.Generator) -> Motion:
+    """Wandering about, mostly far from the object of a task that nobody does."""
+    task = _draw_task("pick_place", rng)
+    task.start(scene, seed)
+    about = {"task": "far", "object": task.objects[0]}
+    return Motion(steps=waypoint_motion(scene, rng, _FAR), about=about)
+
+
+def begin_carry(scene: Scene, seed: int, rng: np.random.Generator) -> Motion:
+    """Carrying an object about."""
+    task = _draw_task("grasp", rng)
+    task.start(scene, seed)
+    about = {"task": "carry", "object": task.objects[0]}
+    return Motion(steps=carry_motion(scene, task, rng), about=about)
+
+
 def begin_random(scene: Scene, seed: int, rng: np.random.Generator) -> Motion:
     """Drifting about."""
     about = _reset_with_some_objects(scene, seed, rng)
@@ -57,7 +74,13 @@ BEGIN: dict[str, Callable[[Scene, int, np.random.Generator], Motion]] = {
     "expert": begin_expert,
     "waypoints": begin_waypoints,
     "random": begin_random,
+    "far": begin_far,
+    "carry": begin_carry,
 }
+
+
+def _draw_task(name: str, rng: np.random.Generator) -> Task:
+    return make_task(name, str(rng.choice(GRASPABLE)), str(rng.choice(PLACES)))
 
 
 def _reset_with_some_objects(scene: Scene, seed: int, rng: np.random.Generator) -> dict[str, str]:

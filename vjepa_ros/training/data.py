@@ -6,6 +6,7 @@ Which windows make up the batch of a step depends on the seed and the step alone
 that was killed goes on with the very batches that it would have seen.
 """
 
+import functools
 import hashlib
 import json
 from collections import deque
@@ -26,11 +27,12 @@ from vjepa_ros.episodes.episode import Trajectory
 from vjepa_ros.episodes.files import EpisodeError, written_whole
 from vjepa_ros.episodes.library import find_episodes, open_episode
 from vjepa_ros.model.preprocessing import MEAN, STD, Preprocessor
+from vjepa_ros.training.labels import object_of_the_task
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_NEAR = 0.03  # metres by which a thing must be nearer to count for e times as much
+FAR = 0.06  # metres from the tool from which on an object counts as far
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Batch:
     states: Tensor  # [B, T, 7]
     actions: Tensor  # [B, T - 1, 7] what the arm did: the difference of the states
     commanded: Tensor  # [B, T - 1, 7] what it was told to do; NaN where that is not recorded
-    objects: Tensor  # [B, T, 3] where things near the tool are, metres; NaN if not recorded
+    objects: Tensor  # [B, T, 4] where the object of a task is, metres, and 1 where it is held
 
     def to(self, device: torch.device) -> Self:
         moved = (getattr(self, field.name).to(device, non_blocking=True) for field in fields(self))
@@ -143,23 +145,9 @@ def _columns(trajectory: Trajectory) -> dict[str, NDArray[np.float32]]:
         "states": trajectory.states,
         "actions": actions,
         "commanded": commanded,
-        "objects": _near_the_tool(trajectory),
+        "objects": object_of_the_task(trajectory),
     }
     return {name: values.astype(np.float32) for name, values in columns.items()}
-
-
-def _near_the_tool(trajectory: Trajectory) -> NDArray[np.float64]:
-    """Where the thing next to the tool is [T, 3], going smoothly from one thing to another.
-
-    Which of several a task is about cannot be seen; which is the closest can.
-    """
-    names = [name for name in trajectory.truth if name.endswith("/position")]
-    if not names:
-        return np.full((len(trajectory), 3), np.nan)
-    things = np.stack([trajectory.truth[name] for name in names])  # [N, T, 3]
-    distances = np.linalg.norm(things - trajectory.states[:, POSITION], axis=-1)
-    closeness = np.exp((distances.min(0) - distances) / _NEAR)[..., None]
-    return (things * closeness).sum(0) / closeness.sum(0)
 
 
 # --- reading windows ---------------------------------------------------------------------
@@ -180,18 +168,28 @@ class EpisodeSet:
         """Frames of all episodes."""
         return int(self.lengths.sum())
 
-    def draw(self, count: int, frames: int, rng: np.random.Generator) -> NDArray[np.int64]:
-        """The first steps [count] of windows, each of the set as likely as any other."""
-        ends = np.cumsum(np.maximum(self.lengths - frames + 1, 0))
-        if not ends[-1]:
+    def draw(
+        self, count: int, frames: int, rng: np.random.Generator, far: int = 1
+    ) -> NDArray[np.int64]:
+        """The first steps [count] of windows, each of the set as likely as any other; those with
+        the hand far from the object `far` times as likely.
+        """
+        starts = self._starts(frames, far)
+        if not len(starts):
             raise ValueError(
                 f"the longest episode has {self.lengths.max()} steps, "
                 f"a training window needs {frames}"
             )
-        chosen = rng.integers(ends[-1], size=count)
-        episodes = np.searchsorted(ends, chosen, side="right")
-        before = np.concatenate(([0], ends))[episodes]
-        return self.first_steps[episodes] + chosen - before
+        return starts[rng.integers(len(starts), size=count)]
+
+    @functools.lru_cache(maxsize=4)  # noqa: B019 - a set lives as long as its run
+    def _starts(self, frames: int, far: int) -> NDArray[np.int64]:
+        """The first steps of all windows, in order, as often as each is to be drawn."""
+        left = np.repeat(self.first_steps + self.lengths, self.lengths) - np.arange(len(self))
+        starts = np.flatnonzero(left >= frames)
+        away = self.columns["objects"][:, POSITION] - self.columns["states"][:, POSITION]
+        is_far = away.norm(dim=1).numpy()[starts] > FAR  # false where no object is known
+        return np.repeat(starts, np.where(is_far, far, 1))
 
     def load(self, starts: Sequence[int] | NDArray[np.int64], frames: int) -> Batch:
         """The windows that begin at these steps."""
@@ -220,12 +218,13 @@ class EpisodeSet:
         steps: range,
         share: Share | None = None,
         workers: int = 2,
+        far: int = 1,
     ) -> Iterator[Batch]:
         """The batch of each step, read ahead by a few threads."""
         mine = (share or Share()).of(batch)
 
         def load(step: int) -> Batch:
-            starts = self.draw(batch, frames, np.random.default_rng((seed, step)))
+            starts = self.draw(batch, frames, np.random.default_rng((seed, step)), far)
             return self.load(starts[mine], frames)
 
         yield from _ahead(load, steps, workers)

@@ -5,14 +5,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vjepa_ros.conventions import GRIPPER, POSITION, apply_action
+from vjepa_ros.model.overview import Overview
 from vjepa_ros.model.predictor import Past, Predictor
 
 # What counts as one unit of error when positions, angles and closedness share a loss.
 _POSITION_CENTRE = (0.5, 0.0, 0.2)  # metres, the middle of a table-top workspace
-_POSITION_UNIT = 0.1  # metres
+POSITION_UNIT = 0.1  # metres
 _ACTION_UNITS = (0.05, 0.05, 0.05, 0.1, 0.1, 0.1, 0.5)
 _SHARP = 0.1  # units above which an error counts by its size: the last centimetre matters
-_NARROW, _HIDDEN = 16, 256  # channels of a head that looks at all tokens at once
+READINGS = 8  # tool x, y, z, closedness, object x, y, z, held
 
 
 # --- prediction --------------------------------------------------------------------------
@@ -52,21 +53,6 @@ def rolled_out(predictor: Predictor, first: Tensor, actions: Tensor, state: Tens
 # --- auxiliary terms that small data needs -----------------------------------------------
 
 
-class Overview(nn.Module):
-    """A few numbers from all tokens of some frames at once."""
-
-    def __init__(self, width: int, tokens: int, outputs: int) -> None:
-        super().__init__()
-        self.squeeze = nn.Linear(width, _NARROW)
-        self.mlp = nn.Sequential(
-            nn.Linear(_NARROW * tokens, _HIDDEN), nn.GELU(), nn.Linear(_HIDDEN, outputs)
-        )
-
-    def forward(self, latents: Tensor) -> Tensor:
-        """From latents [B, T, tokens, width] to [B, T, outputs] in float32."""
-        return self.mlp(self.squeeze(latents).flatten(2)).float()
-
-
 class InverseDynamics(nn.Module):
     """Which action lies between two latents."""
 
@@ -84,10 +70,12 @@ class InverseDynamics(nn.Module):
 
 
 class Readout(nn.Module):
-    """Tool position, closedness and object position, read off every token and off all together.
+    """Tool position, closedness, object position and whether it is held, off every token and off
+    all together.
 
     That every single token knows where the tool is gives energies that fall evenly towards a
     goal. All together tell a young encoder what to look for: it learns in a third of the steps.
+    They tell where the object is from the tool: what a moved camera does to both is no matter.
     """
 
     weights: Tensor
@@ -97,20 +85,27 @@ class Readout(nn.Module):
         self, width: int, patches: int, gripper_weight: float, object_weight: float
     ) -> None:
         super().__init__()
-        self.each = nn.Linear(width, 7)
-        self.together = Overview(width, patches, 7)
-        weights = [1.0, 1.0, 1.0, gripper_weight, *(object_weight,) * 3]
+        self.each = nn.Linear(width, READINGS)
+        self.together = Overview(width, patches, READINGS)
+        weights = [1.0, 1.0, 1.0, gripper_weight, *(object_weight,) * 4]
         self.register_buffer("weights", torch.tensor(weights), persistent=False)
         self.register_buffer("centre", torch.tensor(_POSITION_CENTRE), persistent=False)
 
     def forward(self, latents: Tensor, states: Tensor, objects: Tensor) -> Tensor:
-        """The error for latents [B, T, patches, width]; unknown objects (NaN) do not count."""
-        tool = (states[..., POSITION] - self.centre) / _POSITION_UNIT
-        thing = (objects - self.centre) / _POSITION_UNIT
-        gripper = 2 * states[..., GRIPPER:] - 1
-        truth = torch.cat((tool, gripper, thing), -1)  # [B, T, 7]
-        each = self._error(self.each(latents).float(), truth.unsqueeze(-2))
-        return each + self._error(self.together(latents), truth)
+        """The error for latents [B, T, patches, width], states [B, T, 7] and objects [B, T, 4],
+        of which unknown ones (NaN) do not count.
+        """
+        each = self._truth(states, objects, self.centre).unsqueeze(-2)
+        together = self._truth(states, objects, states[..., POSITION])
+        error = self._error(self.each(latents).float(), each)
+        return error + self._error(self.together(latents), together)
+
+    def _truth(self, states: Tensor, objects: Tensor, origin: Tensor) -> Tensor:
+        """What is to be read [B, T, 8]; the object's position from an origin."""
+        tool = (states[..., POSITION] - self.centre) / POSITION_UNIT
+        thing = (objects[..., POSITION] - origin) / POSITION_UNIT
+        bits = torch.stack((states[..., GRIPPER], objects[..., 3]), -1) * 2 - 1
+        return torch.cat((tool, bits[..., :1], thing, bits[..., 1:]), -1)
 
     def _error(self, read: Tensor, truth: Tensor) -> Tensor:
         error = F.smooth_l1_loss(

@@ -35,7 +35,7 @@ class PretrainConfig:
     inverse: float = 0.0  # of inverse dynamics
     readout: float = 0.0  # of tool and object positions, from each token and from all
     gripper_weight: float = 3.0  # of closedness among what is read out
-    object_weight: float = 1.0  # of the object's position
+    object_weight: float = 1.0  # of the object's position, and of whether it is held
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vjepa_ros.conventions import GRIPPER, POSITION
 from vjepa_ros.model.encoder import Encoder
+from vjepa_ros.training.data import FAR as OBJECT_FAR
 from vjepa_ros.training.data import EpisodeSet
 
 _RIDGES = (1e-2, 1e-1, 1.0)  # to choose from; shares of the features' mean square
@@ -25,7 +26,7 @@ FAR = 0.08  # metres from which on a goal counts as far
 class Readings:
     """Truth, and what a linear probe makes of held-out frames: [N, 7] each.
 
-    Tool x, y, z in metres, closedness, and x, y, z of what is next to the tool.
+    Tool x, y, z in metres, closedness, and x, y, z of the object: NaN where that is not known.
     """
 
     truth: Tensor
@@ -33,8 +34,7 @@ class Readings:
 
     def error_cm(self, columns: slice) -> list[float]:
         """Root mean square error along each axis."""
-        error = (self.read - self.truth)[:, columns]
-        return (100 * error.square().mean(0).sqrt()).tolist()
+        return _root_mean_square(100 * (self.read - self.truth)[:, columns])
 
     @property
     def tool_cm(self) -> list[float]:
@@ -44,10 +44,20 @@ class Readings:
     def object_cm(self) -> list[float]:
         return self.error_cm(slice(4, 6))
 
+    def object_cm_where(self, far: bool) -> list[float]:
+        """The same, of the frames alone whose hand is far from the object, or near it."""
+        apart = (self.truth[:, 4:7] - self.truth[:, :3]).norm(dim=1)
+        chosen = apart > OBJECT_FAR if far else apart <= OBJECT_FAR
+        return _root_mean_square(100 * (self.read - self.truth)[chosen, 4:6])
+
     @property
     def gripper_r2(self) -> float:
         truth, read = self.truth[:, 3], self.read[:, 3]
         return float(1 - (read - truth).square().mean() / truth.var(correction=0))
+
+
+def _root_mean_square(errors: Tensor) -> list[float]:
+    return errors.square().nanmean(0).sqrt().tolist()
 
 
 @torch.no_grad()
@@ -80,6 +90,14 @@ def probe(
 
 def _regress(known: Tensor, truth: Tensor, asked: Tensor, ridge: float) -> Tensor:
     """What is to be read from the features `asked`, after those that are known."""
+    tool = _solve(known, truth[:, :4], asked, ridge)
+    told = truth.isfinite().all(1)
+    if not told.any():
+        return torch.cat((tool, truth.new_full((len(asked), 3), torch.nan)), 1)
+    return torch.cat((tool, _solve(known[told], truth[told, 4:], asked, ridge)), 1)
+
+
+def _solve(known: Tensor, truth: Tensor, asked: Tensor, ridge: float) -> Tensor:
     # The dual form: there are more features than frames.
     kernel = known @ known.T
     kernel.diagonal().add_(ridge * float(kernel.diagonal().mean()))
@@ -102,7 +120,7 @@ def _features(
             seen = encoder.encode(pixels.to(device)).cpu()
         features.append(seen.flatten(1))
         states, objects = batch.states[:, 0], batch.objects[:, 0]
-        truths.append(torch.cat((states[:, POSITION], states[:, GRIPPER:], objects), 1))
+        truths.append(torch.cat((states[:, POSITION], states[:, GRIPPER:], objects[:, :3]), 1))
     return torch.cat(features), torch.cat(truths)
 
 

@@ -36,6 +36,8 @@ class Findings:
                 "tool_cm": reading.tool_cm,
                 "gripper_r2": reading.gripper_r2,
                 "object_cm": reading.object_cm,
+                "object_far_cm": reading.object_cm_where(far=True),
+                "object_near_cm": reading.object_cm_where(far=False),
             }
             for name, reading in self.readings.items()
         }

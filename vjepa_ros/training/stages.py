@@ -3,6 +3,7 @@
 A stage that was interrupted goes on where its last checkpoint was written.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import torch
 import torch.distributed as dist
 
-from vjepa_ros.model.checkpoints import Weights, save_weights
+from vjepa_ros.model.checkpoints import Weights, load_weights, save_weights
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.predictor import Predictor
 from vjepa_ros.model.presets import ModelConfig
@@ -52,14 +53,15 @@ class Run:
         return unpack(paths, view, self.unpacked)
 
 
-def pretrain(settings: Pretrain, model: ModelConfig, run: Run, start: Path | None = None) -> Path:
-    """An encoder from nothing, or from what an earlier pretraining left in the folder `start`.
+def pretrain(settings: Pretrain, model: ModelConfig, run: Run, starts: Sequence[Path] = ()) -> Path:
+    """An encoder from nothing, or from `starts`: weights, or folders that earlier stages left;
+    what two of them hold comes from the later.
 
     With `dynamics` a predictor grows up with it.
     """
     torch.manual_seed(settings.trainer.seed)
     stage = Pretraining(model, settings.losses)
-    if start is not None:
+    for start in starts:
         _start_from(stage, start)
     train(stage, run.episodes(model), settings.trainer, run.out, run.device)
     predictor = stage.predictor if settings.losses.dynamics else None
@@ -67,13 +69,29 @@ def pretrain(settings: Pretrain, model: ModelConfig, run: Run, start: Path | Non
     return _save(run, config, stage.target, predictor, settings)
 
 
-def _start_from(stage: Pretraining, folder: Path) -> None:
-    """Take over the encoder, and of the other parts those that both have."""
-    checkpoint = load_checkpoint(folder)
-    if checkpoint is None:
-        raise ValueError(f"{folder} holds no checkpoint: `train pretrain --out` writes one there")
-    learnt, own = checkpoint["stage"], stage.state_dict()
+def _start_from(stage: Pretraining, start: Path) -> None:
+    """Take over, from weights or from the folder of a stage, those parts that both have."""
+    own = stage.state_dict()
+    learnt = _parts_of(start)
     stage.load_state_dict({name: learnt.get(name, value) for name, value in own.items()})
+
+
+def _parts_of(start: Path) -> dict[str, torch.Tensor]:
+    if start.is_file():
+        weights = load_weights(start)
+        parts = {"encoder": weights.encoder, "target": weights.encoder}
+        parts["predictor"] = weights.predictor
+        return {
+            f"{part}.{name}": value
+            for part, module in parts.items()
+            if module is not None
+            for name, value in module.state_dict().items()
+        }
+    checkpoint = load_checkpoint(start)
+    if checkpoint is None:
+        raise ValueError(f"{start} holds no checkpoint: `train pretrain --out` writes one there")
+    learnt: dict[str, torch.Tensor] = checkpoint["stage"]
+    return learnt
 
 
 def posttrain(settings: Posttrain, model: ModelConfig, weights: Weights, run: Run) -> Path:

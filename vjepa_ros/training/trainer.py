@@ -27,6 +27,7 @@ class TrainerConfig:
     steps: int
     batch: int = 12  # windows, over all processes
     seed: int = 0
+    far: int = 1  # times as often that frames are drawn whose hand is far from the object
     learning_rate: float = 1e-3  # at its highest
     warmup: int = 100  # steps
     final_share: float = 0.02  # of the learning rate, that is left at the end
@@ -74,7 +75,7 @@ def train(
     module = DistributedDataParallel(stage) if share.world > 1 else stage
     batches = episodes.stream(
         batch=config.batch, frames=stage.frames, seed=config.seed,
-        steps=range(first, config.steps), share=share, workers=config.workers,
+        steps=range(first, config.steps), share=share, workers=config.workers, far=config.far,
     )  # fmt: skip
     with Metrics(folder / "metrics.csv", first, active=share.rank == 0) as metrics:
         for step, batch in enumerate(batches, start=first):

@@ -1,0 +1,107 @@
+"""Banks of latents on disk, and the segments that are found in them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from table_world import HIGH, LOW, latent
+
+from vjepa_ros.episodes.episode import Trajectory
+from vjepa_ros.episodes.files import EpisodeError
+from vjepa_ros.episodes.npz import read_npz, write_npz
+from vjepa_ros.planning.subgoals.bank import Bank, build_bank, demonstrations, load_bank
+from vjepa_ros.planning.subgoals.memory import Memory
+
+
+def demonstration(thing: float, place: float) -> tuple[np.ndarray, np.ndarray]:
+    """States [T, 7] and latents [T, 1, 8] of picking at y = thing and placing at y = place."""
+    start = (0.40, 0.0, 0.30, 0.0)
+    poses = [start]
+    for y, before, after in ((thing, 0.0, 0.5), (place, 0.5, 0.2)):
+        poses += [
+            (0.5, y, z, c) for z, c in ((HIGH, before), (LOW, before), (LOW, after), (HIGH, after))
+        ]
+    states, latents = [], []
+    for pose in [pose for pose in poses for _ in range(2)]:
+        state = np.zeros(7)
+        state[[0, 1, 2, 6]] = pose
+        states.append(state)
+        held = len(states) > 6 and pose[3] == 0.5
+        y = thing if len(states) <= 6 else pose[1] if held else place
+        tool = torch.tensor(pose[:3])
+        at = tool if held else torch.tensor((0.5, y, LOW))
+        latents.append(latent(tool, pose[3], at, held).numpy())
+    return np.stack(states), np.stack(latents)
+
+
+@pytest.fixture
+def bank() -> Bank:
+    demonstrations = [demonstration(thing, 0.2) for thing in (-0.2, -0.1, 0.0, 0.1)]
+    return Bank(
+        latents=np.concatenate([latents for _, latents in demonstrations]).astype(np.float16),
+        states=np.concatenate([states for states, _ in demonstrations]),
+        lengths=np.array([len(states) for states, _ in demonstrations]),
+        weights="table",
+    )
+
+
+def test_the_segment_that_begins_and_ends_alike_is_found(bank: Bank):
+    _, latents = demonstration(-0.09, 0.2)
+    now, goal = (torch.from_numpy(latents[step]) for step in (0, -1))
+    best, *others = Memory(bank=bank).search(now, goal)
+    assert best.episode == 1
+    assert best.begin <= bank.first_steps[1] + 1
+    assert best.end == bank.first_steps[1] + bank.lengths[1] - 2  # the first of two alike
+    assert all(best.distance <= other.distance for other in others)
+
+
+def test_what_is_proposed_is_what_was_done_then(bank: Bank):
+    _, latents = demonstration(-0.1, 0.2)
+    goal = torch.from_numpy(latents[-1])
+    first, *_ = Memory(bank=bank).propose(torch.from_numpy(latents[0]), goal, torch.zeros(7))
+    assert (first.phase, len(first)) == (0, 8)
+    assert first.positions[1].tolist() == pytest.approx([0.5, -0.1, LOW])
+    assert first.closedness[2] == 0.5
+    midway, *_ = Memory(bank=bank).propose(torch.from_numpy(latents[9]), goal, torch.zeros(7))
+    assert midway.phase == 4  # it is held, and up
+    assert midway.positions[-1].tolist() == pytest.approx([0.5, 0.2, HIGH])
+
+
+def test_a_goal_on_the_way_ends_the_way_there(bank: Bank):
+    _, latents = demonstration(-0.1, 0.2)
+    lifted = torch.from_numpy(latents[8])
+    first, *_ = Memory(bank=bank).propose(torch.from_numpy(latents[0]), lifted, torch.zeros(7))
+    assert len(first) == 4
+
+
+def test_a_bank_is_built_from_demonstrations_that_succeeded(tmp_path: Path):
+    for index, success in enumerate((True, False, None)):
+        states, _ = demonstration(-0.1, 0.2)
+        provenance = {} if success is None else {"success": success}
+        trajectory = Trajectory(
+            states=states, stamps=0.25 * np.arange(len(states)), provenance=provenance
+        )
+        frames = np.full((len(states), 8, 8, 3), index, np.uint8)
+        write_npz(tmp_path / "data" / f"{index}.npz", trajectory, frames)
+    episodes = demonstrations(tmp_path / "data", 0.25)
+    assert [one.path.stem for one in episodes] == ["0", "2"]
+
+    def encode(rgb: torch.Tensor) -> torch.Tensor:
+        return rgb.float().mean((1, 2))[:, None]
+
+    bank = build_bank(episodes, tmp_path / "bank", encode, weights="mean")
+    again = load_bank(tmp_path / "bank")
+    assert again.weights == "mean"
+    assert isinstance(again.latents, np.memmap)
+    assert again.latents.shape == (2 * bank.lengths[0], 1, 3)
+    assert again.latents[bank.lengths[0] :].min() == 2
+    assert again.states == pytest.approx(
+        np.tile(read_npz(tmp_path / "data/0.npz").trajectory.states, (2, 1))
+    )
+    assert [len(steps) for steps in again.key_steps] == [8, 8]
+
+
+def test_a_folder_without_a_bank_is_named(tmp_path: Path):
+    with pytest.raises(EpisodeError, match="memory build"):
+        load_bank(tmp_path)

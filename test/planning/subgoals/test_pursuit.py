@@ -1,0 +1,111 @@
+"""The way to a picture: followed, looked at again, begun anew, and given up."""
+
+import pytest
+import torch
+from table_world import HIGH, LOW, PLACE, KnowsTheWay, Straight, TableWorld, goal_picture
+
+from vjepa_ros.planning.subgoals.driver import hold_fingers
+from vjepa_ros.planning.subgoals.pursuit import Aim, Pursuit, PursuitConfig, Step
+
+
+def pursue(world: TableWorld, disturb=lambda step, world: None, **options) -> list[Step]:
+    pursuit = Pursuit(
+        source=KnowsTheWay(),
+        world_model=world,
+        driver=Straight(),
+        goal=goal_picture(),
+        config=PursuitConfig(**options),
+    )
+    steps: list[Step] = []
+    while not steps or steps[-1].action is not None:
+        steps.append(pursuit.step(world.context()))
+        if steps[-1].action is not None:
+            world.act(steps[-1].action)
+            disturb(len(steps), world)
+    return steps
+
+
+def assert_placed(world: TableWorld) -> None:
+    assert not world.held
+    assert world.thing[:2].tolist() == pytest.approx(PLACE.tolist(), abs=0.02)
+
+
+def test_the_object_gets_to_where_the_picture_has_it():
+    world = TableWorld()
+    steps = pursue(world)
+    assert_placed(world)
+    assert world.tool.tolist() == pytest.approx([*PLACE.tolist(), HIGH], abs=0.02)
+    assert len(steps) < 30
+    assert steps[-1].reason == "the last key frame is reached"
+    frames = [step.key_frame for step in steps if step.action is not None]
+    assert frames[: len(frames) - frames.count(-1)] == sorted(frames)[frames.count(-1) :]
+
+
+def test_what_is_aimed_at_is_what_the_world_model_imagines():
+    world = TableWorld()
+    held_up = [step.imagined for step in pursue(world) if step.key_frame == 3]
+    tool, thing = held_up[0][0, :3], held_up[0][0, 4:7]
+    assert thing.tolist() == pytest.approx(tool.tolist())  # it is imagined in the hand
+    assert float(tool[2]) == pytest.approx(HIGH)
+
+
+def test_an_object_moved_during_the_approach_is_followed():
+    def push(step: int, world: TableWorld) -> None:
+        if step == 3:
+            world.thing = torch.tensor((0.44, -0.02, LOW))
+
+    world = TableWorld()
+    pursue(world, push)
+    assert_placed(world)
+
+
+def test_an_object_dropped_while_carried_is_picked_up_again():
+    def drop(step: int, world: TableWorld) -> None:
+        if world.held and world.tool[2] > 0.15 and not hasattr(world, "dropped"):
+            world.held, world.dropped = False, True
+            world.thing = torch.tensor((0.52, 0.02, LOW))
+
+    world = TableWorld()
+    pursue(world, drop)
+    assert_placed(world)
+
+
+@pytest.mark.parametrize(("fails", "placed"), [(1, True), (2, True), (3, False)])
+def test_a_grasp_that_failed_is_tried_again_but_not_for_ever(fails: int, placed: bool):
+    world = TableWorld()
+    world.slippery = fails
+    pursue(world, tries=2)
+    assert (float((world.thing[:2] - PLACE).norm()) < 0.02) is placed
+
+
+def test_steps_are_limited():
+    steps = pursue(TableWorld(), max_steps=5)
+    assert [step.action is None for step in steps] == [False] * 5 + [True]
+    assert steps[-1].reason == "max_steps, 5, are used up"
+
+
+def test_a_goal_without_a_way_is_refused():
+    class Ignorant(KnowsTheWay):
+        def propose(self, now, goal, state):
+            return []
+
+    world = TableWorld()
+    pursuit = Pursuit(source=Ignorant(), world_model=world, driver=Straight(), goal=goal_picture())
+    step = pursuit.step(world.context())
+    assert step.action is None
+    assert step.reason == "no way to this goal is known"
+
+
+def test_fingers_stay_where_no_key_frame_moves_them():
+    aim = Aim(
+        latents=goal_picture(),
+        position=torch.zeros(3),
+        closedness=0.5,
+        moves_fingers=False,
+        last=False,
+    )
+    opening = torch.tensor((0.01, 0, 0, 0, 0, 0, -0.5))
+    assert hold_fingers(opening, aim, torch.zeros(7))[6] == 0
+    moving = Aim(**{**vars(aim), "moves_fingers": True})
+    assert hold_fingers(opening, moving, torch.zeros(7))[6] == 0  # away from the key frame
+    assert hold_fingers(-opening, moving, torch.zeros(7))[6] == 0.5

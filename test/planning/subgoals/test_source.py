@@ -1,0 +1,47 @@
+"""Key frames as actions and as imagined latents, and the choice between proposals."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from table_world import HIGH, KnowsTheWay, TableWorld, goal_picture
+
+from vjepa_ros.planning.subgoals.choice import choose
+from vjepa_ros.planning.subgoals.source import Proposal, imagine, key_frame_actions
+
+
+def test_a_key_frame_is_reached_in_equal_strides_and_the_fingers_move_last():
+    actions = key_frame_actions(torch.zeros(7), torch.tensor((0.2, 0.0, -0.1)), 0.6, 0.075, most=4)
+    assert actions.shape == (3, 7)
+    assert actions[:, :3].sum(0).tolist() == pytest.approx([0.2, 0.0, -0.1])
+    assert actions[:, 6].tolist() == pytest.approx([0, 0, 0.6])
+    assert actions[:, :3].abs().max() <= 0.075
+
+
+def test_a_far_key_frame_takes_no_more_steps_than_the_model_was_trained_for():
+    actions = key_frame_actions(torch.zeros(7), torch.tensor((0.6, 0.0, 0.0)), 0.0, 0.075, most=4)
+    assert len(actions) == 4
+
+
+def test_each_key_frame_is_imagined_from_the_one_before():
+    world = TableWorld()
+    context = world.context()
+    [proposal] = KnowsTheWay().propose(context.latents[-1], goal_picture(), context.states[-1])
+    imagined = imagine(world, context, proposal, 0.075, count=4)
+    assert imagined.shape == (4, 1, 8)
+    assert imagined[3, 0, 6] == pytest.approx(HIGH)  # the thing went up with the hand
+    assert imagined[3, 0, 7] == 1
+
+
+def test_a_proposal_has_a_position_for_each_closedness():
+    with pytest.raises(ValueError, match=r"positions \[2, 3\], closedness \[3\]"):
+        Proposal(phase=0, positions=torch.zeros(2, 3), closedness=torch.zeros(3), confidence=1.0)
+
+
+def test_the_proposal_that_imagination_bears_out_is_taken():
+    world, source = TableWorld(), KnowsTheWay()
+    context, goal = world.context(), goal_picture()
+    [right] = source.propose(context.latents[-1], goal, context.states[-1])
+    aside = replace(right, positions=right.positions + torch.tensor((0.05, 0.0, 0.0)))
+    for proposals in ([aside, right], [right, aside]):
+        assert choose(proposals, source, world, context, goal, 0.075) is right

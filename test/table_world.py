@@ -1,0 +1,119 @@
+"""A table with one thing on it, whose only latent token is all there is to know about it."""
+
+import torch
+from torch import Tensor
+
+from vjepa_ros.conventions import GRIPPER, POSITION
+from vjepa_ros.planning.subgoals.driver import towards
+from vjepa_ros.planning.subgoals.pursuit import Aim
+from vjepa_ros.planning.subgoals.source import Proposal
+from vjepa_ros.planning.world_model import Context
+
+LOW, HIGH = 0.02, 0.17
+PLACE = torch.tensor((0.55, 0.15))
+
+
+def latent(tool: Tensor, closedness: float, thing: Tensor, held: bool) -> Tensor:
+    """[L = 1, D = 8]: tool, closedness, thing, held."""
+    bits = torch.tensor((closedness, float(held)))
+    return torch.cat((tool, bits[:1], thing, bits[1:]))[None]
+
+
+class TableWorld:
+    """Does what it is told. Fingers that shut around the thing hold it; it can be moved."""
+
+    reach = 4
+
+    def __init__(self) -> None:
+        self.tool, self.closedness = torch.tensor((0.40, 0.0, 0.30)), 0.0
+        self.thing, self.held = torch.tensor((0.50, -0.10, LOW)), False
+        self.slippery = 0  # grasps that fail
+
+    def context(self) -> Context:
+        seen = latent(self.tool, self.closedness, self.thing, self.held)
+        return Context(latents=seen[None], states=self._state()[None])
+
+    def act(self, action: Tensor) -> None:
+        self.tool = self.tool + action[POSITION]
+        before = self.closedness
+        self.closedness = min(1.0, max(0.0, self.closedness + float(action[GRIPPER])))
+        around = float((self.tool - self.thing).norm()) < 0.015
+        if self.closedness > 0.4 > before and around:
+            self.held = not self.slippery
+            self.slippery = max(0, self.slippery - 1)
+        if self.held and self.closedness < 0.4:
+            self.held = False
+            self.thing = torch.tensor((*self.thing[:2].tolist(), LOW))
+        if self.held:
+            self.thing = self.tool.clone()
+
+    def rollout(self, context: Context, actions: Tensor) -> Tensor:
+        """What this world imagines: grasps never fail."""
+        assert len(actions) == 1
+        imagined = TableWorld()
+        _, _, thing, held = context.latents[-1, 0].split((3, 1, 3, 1))
+        state = context.states[-1]
+        imagined.tool, imagined.closedness = state[POSITION].clone(), float(state[GRIPPER])
+        imagined.thing, imagined.held = thing.clone(), bool(held > 0.5)
+        frames = []
+        for action in actions[0]:
+            imagined.act(action)
+            frames.append(imagined.context().latents[-1])
+        return torch.stack(frames)[None]
+
+    def _state(self) -> Tensor:
+        state = torch.zeros(7)
+        state[POSITION], state[GRIPPER] = self.tool, self.closedness
+        return state
+
+
+def goal_picture() -> Tensor:
+    """The thing at its place, the hand above it."""
+    place = torch.tensor((*PLACE.tolist(), LOW))
+    return latent(place + torch.tensor((0.0, 0.0, HIGH - LOW)), 0.2, place, held=False)
+
+
+class KnowsTheWay:
+    """A source that reads latents without error."""
+
+    def propose(self, now: Tensor, goal: Tensor, state: Tensor) -> list[Proposal]:
+        thing, held = now[0, 4:7], bool(now[0, 7] > 0.5)
+        place = goal[0, 4:7]
+        if float((thing[:2] - place[:2]).norm()) < 0.01 and not held:
+            return [way(8, torch.empty(0, 3), torch.empty(0))]
+        phase = 4 if held else 0
+        frames = [*work(thing, 0.0, 0.5), *work(place, 0.5, 0.2)]
+        positions = torch.stack([position for position, _ in frames])
+        closedness = torch.tensor([value for _, value in frames])
+        return [way(phase, positions[phase:], closedness[phase:])]
+
+    def disagreement(self, seen: Tensor, imagined: Tensor) -> float:
+        return float((seen - imagined)[0, 4:].abs().max()) / 0.06
+
+
+def way(phase: int, positions: Tensor, closedness: Tensor) -> Proposal:
+    return Proposal(phase=phase, positions=positions, closedness=closedness, confidence=1.0)
+
+
+def work(place: Tensor, before: float, after: float) -> list[tuple[Tensor, float]]:
+    """The four key frames of one move of the fingers."""
+    low, high = place.clone(), place.clone()
+    low[2], high[2] = LOW, HIGH
+    return [(high, before), (low, before), (low, after), (high, after)]
+
+
+class Straight:
+    """A driver that goes where it is told to, and remembers what it was."""
+
+    def __init__(self) -> None:
+        self.aims: list[Aim] = []
+
+    def aim(self, aim: Aim, context: Context) -> None:
+        self.aims.append(aim)
+        self.steps = 0
+
+    def step(self, context: Context) -> Tensor | None:
+        self.steps += 1
+        if self.aims[-1].last and self.steps > 5:
+            return None
+        return towards(self.aims[-1], context.states[-1], 0.075)

@@ -1,0 +1,84 @@
+"""A proposer learns the way from recordings alone."""
+
+import numpy as np
+import pytest
+import torch
+
+from vjepa_ros.planning.subgoals.bank import Bank
+from vjepa_ros.planning.subgoals.proposer import ProposerConfig
+from vjepa_ros.training.subgoals import Learning, SubGoalConfig, draw_pairs, usable_episodes
+from vjepa_ros.training.trainer import CHECKPOINT
+
+
+@pytest.fixture(scope="module")
+def bank() -> Bank:
+    """Picking at one place and placing at another; latents are the state and the thing's place."""
+    rng = np.random.default_rng(0)
+    states, latents, lengths = [], [], []
+    for _ in range(60):
+        (x, y), (u, v) = rng.uniform((0.4, -0.2), (0.6, 0.2), (2, 2))
+        poses = [(*rng.uniform((0.4, -0.1, 0.25), (0.5, 0.1, 0.35)), 0.0)]
+        for place, before, after in (((x, y), 0.0, 0.5), ((u, v), 0.5, 0.2)):
+            heights = ((0.17, before), (0.02, before), (0.02, after), (0.17, after))
+            poses += [(*place, z, c) for z, c in heights]
+        way = np.repeat(np.array(poses), 2, axis=0)
+        lengths.append(len(way))
+        state = np.zeros((len(way), 7))
+        state[:, [0, 1, 2, 6]] = way
+        held = state[:, 6] == 0.5
+        thing = np.where(held[:, None], way[:, :2], (x, y))
+        thing[len(way) - 3 :] = u, v
+        states.append(state)
+        numbers = (way[:, :3] * 5, 2 * way[:, 3:] - 1, thing * 5, held[:, None])
+        latents.append(np.concatenate(numbers, 1))
+    return Bank(
+        latents=np.concatenate(latents).astype(np.float16)[:, None],
+        states=np.concatenate(states),
+        lengths=np.array(lengths),
+        weights="known",
+    )
+
+
+def test_pairs_are_ordered_and_know_their_way(bank: Bank):
+    config = ProposerConfig(width=7, tokens=1)
+    pairs = draw_pairs(
+        bank, usable_episodes(bank, 2), config, 500, np.random.default_rng(0), last=0.5
+    )
+    assert (pairs.now < pairs.goal).all()
+    assert set(pairs.moves) == {0, 1, 2}
+    assert not pairs.counted[pairs.moves == 0].any()
+    assert not pairs.counted[pairs.moves == 1][:, 4:].any()
+    ahead = np.take_along_axis(pairs.frames, np.minimum(pairs.phase, 7)[:, None], 1)[:, 0]
+    on_the_way = pairs.phase < 4 * pairs.moves
+    assert (ahead > pairs.now)[on_the_way].all()
+
+
+def test_the_way_is_learnt(bank: Bank):
+    learning = Learning(bank, SubGoalConfig(steps=300, batch=128, noise=0.0))
+    before = learning.errors()
+    learning.run()
+    after = learning.errors()
+    assert after["key frame 1, cm"] < 0.4 * before["key frame 1, cm"]
+    assert after["phase"] > 0.6  # of two frames alike, one is before its key frame, one is it
+    assert after["moves"] > 0.9
+
+
+def test_too_few_demonstrations_are_refused(bank: Bank):
+    one = Bank(
+        latents=bank.latents[:18], states=bank.states[:18], lengths=bank.lengths[:1], weights=""
+    )
+    with pytest.raises(ValueError, match="found 1 episodes whose fingers move once or twice"):
+        Learning(one, SubGoalConfig())
+
+
+def test_readings_of_a_stage_are_taken_over_as_they_are(bank: Bank, tmp_path):
+    with pytest.raises(ValueError, match="holds no readout"):
+        Learning(bank, SubGoalConfig(), tmp_path)
+    learning = Learning(bank, SubGoalConfig())
+    look = learning.net.look
+    stage = {f"readout.together.{name}": value + 1 for name, value in look.state_dict().items()}
+    torch.save({"stage": stage, "step": 1, "settings": {}}, tmp_path / CHECKPOINT)
+    taken = Learning(bank, SubGoalConfig(steps=3), tmp_path)
+    assert torch.equal(taken.net.look.squeeze.bias, stage["readout.together.squeeze.bias"])
+    taken.run()
+    assert torch.equal(taken.net.look.squeeze.bias, stage["readout.together.squeeze.bias"])

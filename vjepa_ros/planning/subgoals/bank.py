@@ -1,0 +1,103 @@
+"""Recorded episodes as latents on disk: what proposers are trained on and a memory looks up.
+
+A folder with `latents.npy` (float16, mapped and never read as a whole) and `index.npz`.
+"""
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from vjepa_ros.episodes.episode import EpisodeReader
+from vjepa_ros.episodes.files import EpisodeError, reading, written_whole
+from vjepa_ros.episodes.library import find_episodes, open_episode
+from vjepa_ros.planning.subgoals.keyframes import key_steps
+
+_AT_ONCE = 32  # frames that are encoded together
+_LATENTS, _INDEX = "latents.npy", "index.npz"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Bank:
+    """N frames of E episodes, one after another."""
+
+    latents: NDArray[np.float16]  # [N, L, D], on disk
+    states: NDArray[np.float64]  # [N, 7]
+    lengths: NDArray[np.int64]  # [E]
+    weights: str  # identity of those that encoded it
+
+    @cached_property
+    def first_steps(self) -> NDArray[np.int64]:
+        """Where each episode begins [E]."""
+        return np.cumsum(self.lengths) - self.lengths
+
+    @cached_property
+    def key_steps(self) -> list[NDArray[np.int64]]:
+        """The key frames of each episode, as numbers of frames of the bank."""
+        parts = np.split(self.states, self.first_steps[1:])
+        return [
+            first + key_steps(states) for first, states in zip(self.first_steps, parts, strict=True)
+        ]
+
+
+def demonstrations(root: Path, step_period: float) -> list[EpisodeReader]:
+    """The episodes under a path, but those that are marked as failed."""
+    readers = [open_episode(path, step_period=step_period) for path in find_episodes(root)]
+    good = [one for one in readers if one.trajectory.provenance.get("success") is not False]
+    if not good:
+        raise EpisodeError(
+            root, "path", f"found {len(readers)} episodes, none that succeeded; record some first"
+        )
+    return good
+
+
+def build_bank(
+    episodes: Iterable[EpisodeReader],
+    out: Path,
+    encode: Callable[[Tensor], Tensor],
+    *,
+    weights: str,
+) -> Bank:
+    """Encode episodes into a folder; `encode` makes latents [B, L, D] of uint8 [B, H, W, 3]."""
+    episodes = list(episodes)
+    lengths = [len(one) for one in episodes]
+    firsts = np.cumsum(lengths) - lengths
+    with written_whole(out) as scratch:
+        scratch.mkdir()
+        latents = None
+        for first, one in tqdm(list(zip(firsts, episodes, strict=True)), "encode", unit="episode"):
+            pictures = torch.from_numpy(np.stack(list(one.frames())))
+            encoded = torch.cat([encode(some).cpu() for some in pictures.split(_AT_ONCE)])
+            if latents is None:
+                latents = np.lib.format.open_memmap(
+                    scratch / _LATENTS, "w+", np.float16, (sum(lengths), *encoded.shape[1:])
+                )
+            latents[first : first + len(encoded)] = encoded.numpy()
+        del latents  # flushed
+        np.savez(
+            scratch / _INDEX,
+            states=np.concatenate([one.trajectory.states for one in episodes]),
+            lengths=np.array(lengths, np.int64),
+            about=np.array(json.dumps({"weights": weights})),
+        )
+    return load_bank(out)
+
+
+def load_bank(folder: Path) -> Bank:
+    with reading(folder, "bank", "a folder that `vjepa-ros memory build` wrote"):
+        with np.load(folder / _INDEX) as index:
+            states, lengths = index["states"], index["lengths"]
+            about = json.loads(str(index["about"]))
+        return Bank(
+            latents=np.load(folder / _LATENTS, mmap_mode="r"),
+            states=states,
+            lengths=lengths,
+            weights=about["weights"],
+        )

@@ -1,0 +1,162 @@
+"""A small net that knows the way: from now and a goal picture to all key frames at once.
+
+A net that gives the next key frame alone stops at the first: there its answer changes with the
+very frame that it has led to.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from vjepa_ros.conventions import GRIPPER, POSITION
+from vjepa_ros.errors import UserError
+from vjepa_ros.model.overview import Overview
+from vjepa_ros.planning.subgoals.keyframes import SLOTS
+from vjepa_ros.planning.subgoals.source import Proposal
+
+UNIT = 0.1  # metres that count as one
+HEADER = "vjepa_ros_subgoals"  # in the file's metadata
+FORMAT = 1
+_DEPARTED = 0.6  # units by which readings of the seen and the imagined differ that do not agree
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProposerConfig:
+    width: int  # of a token
+    tokens: int
+    readings: int = 8  # numbers read off a latent
+    moves: int = 2  # of the fingers, at most, on the way
+    hidden: int = 256
+
+    @property
+    def slots(self) -> int:
+        return SLOTS * self.moves
+
+
+@dataclass(frozen=True)
+class Ways:
+    """What the net says about B pairs of now and goal."""
+
+    positions: Tensor  # [B, slots, 3] from the tool, units
+    closedness: Tensor  # [B, slots]
+    phase: Tensor  # [B, slots + 1] logits: which key frame is next; the last is the goal itself
+    moves: Tensor  # [B, moves + 1] logits: how many moves of the fingers the whole way has
+
+
+class Proposer(nn.Module):
+    """Readings off both latents and the hand's state in; every key frame of the way out."""
+
+    def __init__(self, config: ProposerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.look = Overview(config.width, config.tokens, config.readings)
+        inputs, slots = 3 * config.readings + 4, config.slots
+        self.mlp = nn.Sequential(
+            nn.Linear(inputs, config.hidden),
+            nn.GELU(),
+            nn.Linear(config.hidden, config.hidden),
+            nn.GELU(),
+            nn.Linear(config.hidden, slots * 4 + slots + 1 + config.moves + 1),
+        )
+
+    def forward(self, now: Tensor, goal: Tensor, states: Tensor) -> Ways:
+        """From latents [B, L, D] of both and states [B, 7]."""
+        return self.ways(self.look(now[:, None])[:, 0], self.look(goal[:, None])[:, 0], states)
+
+    def ways(self, now: Tensor, goal: Tensor, states: Tensor) -> Ways:
+        """From readings [B, readings] of both."""
+        hand = torch.cat((states[:, POSITION] / UNIT, 2 * states[:, GRIPPER:] - 1), 1)
+        outputs = self.mlp(torch.cat((now, goal, goal - now, hand), 1))
+        slots = self.config.slots
+        frames, phase, moves = outputs.split((slots * 4, slots + 1, self.config.moves + 1), dim=1)
+        frames = frames.unflatten(1, (slots, 4))
+        return Ways(frames[..., :3], frames[..., 3], phase, moves)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProposerSource:
+    """Proposals of a trained net: its own, and with `variants` those of readings a little off."""
+
+    net: Proposer
+    variants: int = 0
+    deviation: float = 0.05  # of a reading's noise, units
+    seed: int = 0
+
+    @torch.no_grad()
+    def propose(self, now: Tensor, goal: Tensor, state: Tensor) -> list[Proposal]:
+        seen, wanted = (self.net.look(latents[None, None])[0] for latents in (now, goal))
+        generator = torch.Generator().manual_seed(self.seed)
+        noise = torch.randn(2, self.variants + 1, seen.shape[-1], generator=generator)
+        noise[:, 0] = 0
+        ways = self.net.ways(
+            seen + self.deviation * noise[0],
+            wanted + self.deviation * noise[1],
+            state.float().expand(self.variants + 1, -1),
+        )
+        return [self._proposal(ways, index, state) for index in range(self.variants + 1)]
+
+    def _proposal(self, ways: Ways, index: int, state: Tensor) -> Proposal:
+        moves, phase = ways.moves[index].softmax(-1), ways.phase[index].softmax(-1)
+        end = SLOTS * int(moves.argmax())
+        begin = min(int(phase.argmax()), end)
+        ahead = slice(begin, end)
+        tool = state[POSITION].float()
+        return Proposal(
+            phase=begin,
+            positions=tool + UNIT * ways.positions[index, ahead],
+            closedness=ways.closedness[index, ahead].clamp(0, 1),
+            confidence=float(moves.max() * phase.max()),
+        )
+
+    @torch.no_grad()
+    def disagreement(self, seen: Tensor, imagined: Tensor) -> float:
+        readings = self.net.look(torch.stack((seen, imagined))[None])[0]
+        return float((readings[0] - readings[1]).abs().max()) / _DEPARTED
+
+
+# --- files -------------------------------------------------------------------------------
+
+
+def save_proposer(path: Path, net: Proposer, weights: str, metadata: dict[str, Any]) -> None:
+    """As safetensors, with the identity of the weights whose latents it was trained on."""
+    header = {
+        "format": FORMAT,
+        "weights": weights,
+        "config": asdict(net.config),
+        "metadata": metadata,
+    }
+    partial = path.with_name(f".{path.name}.partial")
+    save_file(net.state_dict(), partial, metadata={HEADER: json.dumps(header)})
+    partial.chmod(0o644)
+    partial.replace(path)
+
+
+def load_proposer(path: Path, weights: str) -> Proposer:
+    """The net of a file, for latents of the weights of this identity."""
+    try:
+        with safe_open(path, "pt") as file:
+            about = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path}: found {error}; expected what `train subgoals` writes") from error
+    if HEADER not in about:
+        raise UserError(f"{path} holds no proposer of sub-goals; `train subgoals` makes one")
+    header = json.loads(about[HEADER])
+    if header["format"] != FORMAT:
+        raise UserError(
+            f"{path} is of format {header['format']}, expected {FORMAT}: train it again"
+        )
+    if header["weights"] != weights:
+        raise UserError(
+            f"{path} was trained on latents of {header['weights']}, not of {weights}: run "
+            "`vjepa-ros train subgoals` with the weights that you plan with"
+        )
+    net = Proposer(ProposerConfig(**header["config"]))
+    net.load_state_dict(tensors)
+    return net.eval().requires_grad_(False)

@@ -1,0 +1,270 @@
+"""From one picture to its end: propose the way, go from key frame to key frame, look again.
+
+    pursuit = Pursuit(source=…, world_model=…, driver=…, goal=latents_of_the_picture)
+    while (step := pursuit.step(context)).action is not None:
+        carry_out(step.action)
+
+Nothing here knows how an action is found: that is the driver's, which aims at one imagined
+latent at a time.
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from vjepa_ros.conventions import GRIPPER, POSITION
+from vjepa_ros.planning.subgoals.choice import choose
+from vjepa_ros.planning.subgoals.keyframes import SLOTS
+from vjepa_ros.planning.subgoals.source import Imagination, Proposal, SubGoalSource, imagine
+from vjepa_ros.planning.world_model import Context
+
+_BEGIN, _END = 1, 2  # of a move of the fingers: places among its four key frames
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aim:
+    """One sub-goal: what the camera should see, and what the hand should be like there."""
+
+    latents: Tensor  # [L, D] imagined, or the goal picture's
+    position: Tensor  # [3] of the tool, metres
+    closedness: float
+    moves_fingers: bool  # they stay as they are on the way to all others
+    last: bool  # the goal picture itself
+
+
+class Driver(Protocol):
+    """What finds actions towards one aim at a time."""
+
+    def aim(self, aim: Aim, context: Context) -> None: ...
+
+    def step(self, context: Context) -> Tensor | None:
+        """An action [7], or None where the aim is reached or given up."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PursuitConfig:
+    """Metres, closedness, control steps."""
+
+    arrived: float = 0.012  # from a key frame where the fingers work
+    passed: float = 0.03  # from one that is only passed
+    patience: int = 8  # steps for one key frame
+    moved: float = 0.04  # a place proposed this far from before, twice: the object was moved
+    tries: int = 2  # times that the way is begun anew
+    max_steps: int = 80
+    stride: float = 0.075  # along an axis in one imagined step
+    at_rest: float = 0.03  # of closedness in a step: fingers that move less have come to rest
+    agape: float = 0.3  # fingers this far from how they should come to an object have to move first
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """What to do now; without an action it is over."""
+
+    reason: str
+    key_frame: int  # of the whole way; -1: the goal picture itself
+    action: Tensor | None = None
+    imagined: Tensor | None = None  # [L, D] that is aimed at
+
+
+@dataclass(kw_only=True)
+class Pursuit:
+    """One picture, from the first frame to the end."""
+
+    source: SubGoalSource
+    world_model: Imagination
+    driver: Driver
+    goal: Tensor  # [L, D]
+    config: PursuitConfig = field(default_factory=PursuitConfig)
+
+    def __post_init__(self) -> None:
+        self._steps, self._begun = 0, 0
+        self._way: _Way | None = None
+        self._last_closedness = math.nan
+
+    def step(self, context: Context) -> Step:
+        """The next action from what is seen."""
+        if self._steps >= self.config.max_steps:
+            return self._end(f"max_steps, {self.config.max_steps}, are used up")
+        seen, state = context.latents[-1], context.states[-1]
+        proposals = self.source.propose(seen, self.goal, state)
+        if not proposals:
+            return self._end("no way to this goal is known")
+        if self._way is None:
+            self._begin(proposals, context)
+        elif self._way.take(proposals[0], self.config) and not self._begin_anew(proposals, context):
+            return self._end("what is seen departs from what was imagined, again")
+        way = self._way
+        assert way is not None
+        while self._arrived(way, state):
+            if not self._agrees(way, seen) and self._begin_anew(proposals, context):
+                way = self._way
+                break
+            if way.at_goal:
+                return self._end("the last key frame is reached")
+            way.advance()
+        self._last_closedness = float(state[GRIPPER])
+        action = self._drive(way, context)
+        if action is None and not way.at_goal:
+            way.advance()
+            action = self._drive(way, context)
+        if action is None:
+            return self._end("the planner has ended at the goal picture")
+        self._steps += 1
+        way.steps += 1
+        return Step(
+            reason=f"key frame {way.slot + 1} of {way.end}, step {self._steps}",
+            key_frame=-1 if way.at_goal else way.slot,
+            action=action,
+            imagined=way.aim.latents if way.aim else None,
+        )
+
+    def _end(self, reason: str) -> Step:
+        return Step(reason=reason, key_frame=self._way.slot if self._way else -1)
+
+    # --- the way -------------------------------------------------------------------------
+
+    def _begin(self, proposals: list[Proposal], context: Context) -> None:
+        """Take the proposal that the world model bears out."""
+        best = choose(
+            proposals, self.source, self.world_model, context, self.goal, self.config.stride
+        )
+        self._way = _Way(best)
+
+    def _begin_anew(self, proposals: list[Proposal], context: Context) -> bool:
+        """False: it was begun anew often enough."""
+        if self._begun >= self.config.tries:
+            return False
+        self._begun += 1
+        self._begin(proposals, context)
+        return True
+
+    def _arrived(self, way: "_Way", state: Tensor) -> bool:
+        """Is the hand where the key frame has it, or has it been tried long enough?"""
+        if way.slot >= way.end:
+            return False  # towards the goal picture of a reach: the driver ends it
+        if way.steps >= self.config.patience:
+            return True
+        position, closedness = way.key_frame
+        if way.slot % SLOTS == _END:
+            still = abs(float(state[GRIPPER]) - self._last_closedness) < self.config.at_rest
+            return still and way.steps > 1
+        gap = abs(float(closedness - state[GRIPPER]))
+        if way.aim is not None and way.aim.moves_fingers and gap > self.config.agape:
+            return False
+        works = way.slot % SLOTS == _BEGIN or way.at_goal
+        near = self.config.arrived if works else self.config.passed
+        return float((position.to(state) - state[POSITION]).norm()) < near
+
+    def _agrees(self, way: "_Way", seen: Tensor) -> bool:
+        """Is what is seen after a move of the fingers what was imagined?"""
+        if way.slot % SLOTS != SLOTS - 1 or way.aim is None:
+            return True
+        return self.source.disagreement(seen, way.aim.latents) < 1
+
+    def _drive(self, way: "_Way", context: Context) -> Tensor | None:
+        if way.stale:
+            way.aim = self._aim(way, context)
+            way.stale = False
+            self.driver.aim(way.aim, context)
+        return self.driver.step(context)
+
+    def _aim(self, way: "_Way", context: Context) -> Aim:
+        if way.slot >= way.end:
+            state = context.states[-1]
+            return Aim(
+                latents=self.goal, position=state[POSITION], closedness=float(state[GRIPPER]),
+                moves_fingers=True, last=True,
+            )  # fmt: skip
+        position, closedness = way.key_frame
+        now = context.states[-1, GRIPPER]
+        comes = way.slot % SLOTS == 0 and abs(float(closedness - now)) > self.config.agape
+        works = way.slot % SLOTS == _END or comes
+        fingers = closedness if works else now
+        latents = self.goal
+        if not way.at_goal:
+            ahead = Proposal(
+                phase=way.slot,
+                positions=position[None],
+                closedness=fingers.reshape(1).float(),
+                confidence=1.0,
+            )
+            latents = imagine(self.world_model, context, ahead, self.config.stride)[0]
+        return Aim(
+            latents=latents,
+            position=position,
+            closedness=float(fingers),
+            moves_fingers=works,
+            last=way.at_goal,
+        )
+
+
+class _Way:
+    """A proposal that is followed: its key frames as averages of all that was proposed since."""
+
+    def __init__(self, proposal: Proposal) -> None:
+        self.end = proposal.phase + len(proposal)
+        self.slot = proposal.phase
+        self.sums: dict[int, Tensor] = {}  # position and closedness [4], by key frame
+        self.counts: dict[int, int] = {}
+        self.steps = 0  # on this key frame
+        self.stale = True  # the driver aims at something else
+        self.aim: Aim | None = None
+        self._odd: Proposal | None = None  # the last one, if it was at odds with the way
+        self._add(proposal)
+
+    @property
+    def at_goal(self) -> bool:
+        return self.slot >= self.end - 1
+
+    @property
+    def key_frame(self) -> tuple[Tensor, Tensor]:
+        mean = self.sums[self.slot] / self.counts[self.slot]
+        return mean[:3], mean[3]
+
+    def advance(self) -> None:
+        self.slot += 1
+        self.steps, self.stale = 0, True
+
+    def take(self, proposal: Proposal, config: PursuitConfig) -> bool:
+        """Average it in; true where it is at odds with the way, as the one before it was."""
+        if not self._at_odds(proposal, config.moved):
+            self._odd = None
+            self._add(proposal)
+            self.stale |= self.slot < self.end and self._aimed_off(config.arrived / 2)
+            return False
+        confirmed = self._odd is not None
+        self._odd = proposal
+        return confirmed
+
+    def _aimed_off(self, metres: float) -> bool:
+        """Has the average gone away from what the driver aims at?"""
+        if self.aim is None:
+            return True
+        return float((self.aim.position - self.key_frame[0]).norm()) > metres
+
+    def _at_odds(self, proposal: Proposal, moved: float) -> bool:
+        """Does it begin with an earlier move of the fingers, or have the next one elsewhere?"""
+        if self.slot >= self.end:
+            return False
+        move = self.slot // SLOTS
+        if proposal.phase // SLOTS < move and self.slot % SLOTS < _END:
+            return True
+        if proposal.phase > self.slot or self.slot % SLOTS > _BEGIN:
+            return False
+        there = move * SLOTS + _BEGIN - proposal.phase
+        if not 0 <= there < len(proposal):
+            return False
+        known = self.sums[move * SLOTS + _BEGIN] / self.counts[move * SLOTS + _BEGIN]
+        return float((proposal.positions[there, :2] - known[:2]).norm()) > moved
+
+    def _add(self, proposal: Proposal) -> None:
+        """Once the fingers are at work, what is under the hand is seen less well than before."""
+        frames = torch.cat((proposal.positions, proposal.closedness[:, None]), 1)
+        for slot, frame in enumerate(frames, proposal.phase):
+            frozen = slot // SLOTS == self.slot // SLOTS and self.slot % SLOTS >= _BEGIN
+            if slot >= self.slot and not (frozen and slot in self.sums):
+                self.sums[slot] = self.sums.get(slot, torch.zeros(4)) + frame
+                self.counts[slot] = self.counts.get(slot, 0) + 1

@@ -1,0 +1,90 @@
+"""What a source of sub-goals gives, and how the world model imagines it."""
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from vjepa_ros.conventions import GRIPPER, POSITION
+from vjepa_ros.planning.world_model import Context
+
+
+@dataclass(frozen=True, kw_only=True)
+class Proposal:
+    """One way from now to the goal: its key frames ahead, in order. None ahead: go straight."""
+
+    phase: int  # of the first key frame ahead; they are numbered as the whole way has them
+    positions: Tensor  # [K, 3] of the tool, metres in the base frame
+    closedness: Tensor  # [K]
+    confidence: float  # 0 … 1
+
+    def __post_init__(self) -> None:
+        count = len(self.closedness)
+        if self.positions.shape != (count, 3) or self.closedness.shape != (count,):
+            raise ValueError(
+                f"positions {list(self.positions.shape)}, closedness "
+                f"{list(self.closedness.shape)}: expected [K, 3] and [K]"
+            )
+
+    def __len__(self) -> int:
+        return len(self.closedness)
+
+
+class SubGoalSource(Protocol):
+    """Where sub-goals come from: a net, a memory, whatever knows ways from now to a goal."""
+
+    def propose(self, now: Tensor, goal: Tensor, state: Tensor) -> list[Proposal]:
+        """Ways from the latents now [L, D] and the hand's state [7] to the goal's [L, D], the
+        most trusted first; none, where it knows of none.
+        """
+
+    def disagreement(self, seen: Tensor, imagined: Tensor) -> float:
+        """How much what is seen [L, D] departs from what was imagined [L, D] in what the way
+        depends on: from 1 on it has to be proposed anew.
+        """
+
+
+class Imagination(Protocol):
+    """All that imagining key frames asks of a world model."""
+
+    @property
+    def reach(self) -> int: ...
+    def rollout(self, context: Context, actions: Tensor) -> Tensor: ...
+
+
+def key_frame_actions(
+    state: Tensor, position: Tensor, closedness: float, stride: float, most: int
+) -> Tensor:
+    """The fewest equal steps [H, 7] that lead the tool there, at most `most`, none longer than
+    `stride` along an axis where that suffices; the fingers move in the last one.
+    """
+    way = position.to(state) - state[POSITION]
+    steps = min(most, max(1, math.ceil(float(way.abs().max()) / stride - 1e-6)))
+    actions = torch.zeros(steps, 7, dtype=state.dtype)
+    actions[:, POSITION] = way / steps
+    actions[-1, GRIPPER] = closedness - state[GRIPPER]
+    return actions
+
+
+def imagine(
+    model: Imagination, context: Context, proposal: Proposal, stride: float, count: int = 1
+) -> Tensor:
+    """The latents [count, L, D] of a proposal's first key frames, each imagined from the one
+    before it.
+    """
+    imagined = []
+    now = Context(latents=context.latents[-1:], states=context.states[-1:])
+    for position, closedness in zip(
+        proposal.positions[:count], proposal.closedness[:count], strict=True
+    ):
+        state = now.states[-1]
+        actions = key_frame_actions(state, position, float(closedness), stride, model.reach)
+        with torch.no_grad():
+            latents = model.rollout(now, actions[None])[0, -1:]
+        there = state.clone()
+        there[POSITION], there[GRIPPER] = position.to(state), closedness.to(state)
+        now = Context(latents=latents.to(context.latents), states=there[None])
+        imagined.append(latents[0])
+    return torch.stack(imagined)
