@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vjepa_sim.appearance import PALETTES
 from vjepa_sim.geometry import pointing_down
 from vjepa_sim.layout import ASPECTS
 from vjepa_sim.motion import WORKSPACE
@@ -199,3 +200,22 @@ def test_config_names_what_is_wrong(change, message):
 def test_a_full_table_is_an_error():
     with pytest.raises(ValueError, match="ask for fewer objects"):
         Scene(SceneConfig(distractors=40))
+
+
+def test_an_object_can_be_put_elsewhere():
+    with Scene() as scene:
+        scene.reset(3)
+        scene.move_object("cube", (0.45, 0.12))
+        scene.step(0.25)
+        cube = scene.truth()["cube"]
+        assert cube.position == pytest.approx((0.45, 0.12, cube.body.height / 2), abs=0.002)
+        with pytest.raises(ValueError, match="object: no 'spoon', expected one of cube"):
+            scene.move_object("spoon", (0.5, 0.0))
+
+
+def test_the_broad_palette_keeps_away_from_colours_that_are_held_out():
+    broad, train, unseen = (np.array(PALETTES[n].objects) for n in ("broad", "train", "held_out"))
+    assert len(broad) > 40
+    assert np.linalg.norm(broad[:, None] - unseen, axis=-1).min() > 0.2
+    assert {tuple(colour) for colour in train} <= {tuple(colour) for colour in broad}
+    assert PALETTES["broad"].tables == PALETTES["train"].tables

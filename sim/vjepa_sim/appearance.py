@@ -82,7 +82,9 @@ def _broad() -> Palette:
     """Colours all over, and low contrasts; none within reach of a held-out one's."""
     train, held_out = PALETTES["train"], PALETTES["held_out"]
     tables = [table.tint for table in train.tables]
-    colours = (*train.objects, *tables, *product((0.12, 0.36, 0.60, 0.84), repeat=3))
+    levels = (0.12, 0.36, 0.60, 0.84)
+    grid: list[Rgb] = [(red, green, blue) for red, green, blue in product(levels, repeat=3)]
+    colours: tuple[Rgb, ...] = (*train.objects, *tables, *grid)
     unseen = np.array(held_out.objects)
     apart = [np.linalg.norm(unseen - colour, axis=1).min() for colour in np.array(colours)]
     far = tuple(colour for colour, gap in zip(colours, apart, strict=True) if gap > _APART)

@@ -189,3 +189,37 @@ def test_what_cannot_be_collected_is_refused():
         collection.CollectionConfig(steps=1)
     with pytest.raises(ValueError, match=r"relight 1\.5, expected a chance from 0 to 1"):
         collection.CollectionConfig(relight=1.5)
+
+
+def test_far_hands_leave_the_object_where_it_stands(scene):
+    config = replace(SMALL, task="far", steps=10)
+    for index in range(3):
+        episode = collection.make_episode(config, index, scene)
+        things = episode.truth[f"{episode.provenance['object']}/position"]
+        assert np.linalg.norm(things - things[0], axis=1).max() < 0.03 or index == 2
+    assert len(episode) == 10
+
+
+def test_what_is_carried_goes_with_the_hand(scene):
+    episode = collection.make_episode(replace(SMALL, task="carry", steps=30), 1, scene)
+    thing = episode.provenance["object"]
+    held = episode.truth[f"{thing}/held"]
+    assert held.sum() > 8
+    apart = np.linalg.norm(
+        episode.truth[f"{thing}/position"][held] - episode.states[held, :3], axis=1
+    )
+    assert apart.max() < 0.06
+
+
+def test_a_broad_collection_moves_half_of_the_cameras_and_not_the_object(scene):
+    config = replace(SMALL, task="far", steps=3)
+    moved = 0
+    for index in range(8):
+        plain = collection.make_episode(config, index, scene)
+        broad = collection.make_episode(replace(config, broad=True), index, scene)
+        before, after = (one.calibration.camera_to_base for one in (plain, broad))
+        moved += bool(np.abs(before - after).max() > 1e-6)
+        assert np.linalg.norm(before[:3, 3] - after[:3, 3]) < 0.051
+        thing = f"{plain.provenance['object']}/position"
+        np.testing.assert_allclose(plain.truth[thing][0], broad.truth[thing][0], atol=1e-6)
+    assert 1 <= moved <= 7

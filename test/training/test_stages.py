@@ -1,20 +1,24 @@
 """What the two stages minimise, and that it falls."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from vjepa_ros.model.checkpoints import save_weights
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.predictor import Predictor
 from vjepa_ros.model.presets import ModelConfig
+from vjepa_ros.training import stages
 from vjepa_ros.training.data import EpisodeSet, Share
 from vjepa_ros.training.losses import prediction_error, rolled_out
 from vjepa_ros.training.masks import LARGE_BLOCKS, draw_mask
 from vjepa_ros.training.posttrain import PosttrainConfig, Posttraining
 from vjepa_ros.training.pretrain import PretrainConfig, Pretraining
+from vjepa_ros.training.trainer import CHECKPOINT
 
 EVERYTHING = PretrainConfig(frames=4, masked=1.0, dynamics=1.0, inverse=1.0, readout=1.0)
 
@@ -125,3 +129,24 @@ def test_the_encoder_stays_as_it_is(posttraining, episodes: EpisodeSet):
     fall(posttraining, episodes, 4, steps=3)
     after = list(posttraining.encoder.parameters())
     assert all(torch.equal(*pair) for pair in zip(before, after, strict=True))
+
+
+def test_a_stage_goes_on_from_weights_and_from_a_stage_of_which_the_later_counts(
+    small: ModelConfig, tmp_path: Path
+):
+    """So objects are taught to an encoder alone, and it comes back to its predictor."""
+    weights = tmp_path / "weights.safetensors"
+    encoder, predictor = Encoder(small.encoder), Predictor(small.predictor)
+    save_weights(weights, small, encoder, predictor)
+    earlier = Pretraining(small, PretrainConfig(masked=0.0, readout=1.0))
+    torch.save({"stage": earlier.state_dict()}, tmp_path / CHECKPOINT)
+    stage = Pretraining(small, EVERYTHING)
+    for start in (weights, tmp_path):
+        stages._start_from(stage, start)
+    learnt = stage.state_dict()
+    assert torch.equal(learnt["predictor.predictor_embed.bias"], predictor.predictor_embed.bias)
+    assert torch.equal(learnt["encoder.norm.weight"], earlier.encoder.norm.weight)
+    assert torch.equal(learnt["readout.each.weight"], earlier.readout.each.weight)
+    stages._start_from(stage, weights)
+    proj = "encoder.patch_embed.proj.weight"
+    assert torch.equal(stage.state_dict()[proj], encoder.patch_embed.proj.weight)

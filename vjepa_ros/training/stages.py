@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from torch import nn
 
 from vjepa_ros.model.checkpoints import Weights, load_weights, save_weights
 from vjepa_ros.model.encoder import Encoder
@@ -79,11 +80,14 @@ def _start_from(stage: Pretraining, start: Path) -> None:
 def _parts_of(start: Path) -> dict[str, torch.Tensor]:
     if start.is_file():
         weights = load_weights(start)
-        parts = {"encoder": weights.encoder, "target": weights.encoder}
-        parts["predictor"] = weights.predictor
+        held: list[tuple[str, nn.Module | None]] = [
+            ("encoder", weights.encoder),
+            ("target", weights.encoder),
+            ("predictor", weights.predictor),
+        ]
         return {
             f"{part}.{name}": value
-            for part, module in parts.items()
+            for part, module in held
             if module is not None
             for name, value in module.state_dict().items()
         }

@@ -92,15 +92,13 @@ class Pursuit:
         proposals = self.source.propose(seen, self.goal, state)
         if not proposals:
             return self._end("no way to this goal is known")
-        if self._way is None:
-            self._begin(proposals, context)
-        elif self._way.take(proposals[0], self.config) and not self._begin_anew(proposals, context):
+        way = self._look(proposals, context)
+        if way is None:
             return self._end("what is seen departs from what was imagined, again")
-        way = self._way
-        assert way is not None
         while self._arrived(way, state):
-            if not self._agrees(way, seen) and self._begin_anew(proposals, context):
-                way = self._way
+            anew = None if self._agrees(way, seen) else self._begin_anew(proposals, context)
+            if anew is not None:
+                way = anew
                 break
             if way.at_goal:
                 return self._end("the last key frame is reached")
@@ -111,14 +109,14 @@ class Pursuit:
             way.advance()
             action = self._drive(way, context)
         if action is None:
-            return self._end("the planner has ended at the goal picture")
+            return self._end("the driver has ended at the goal picture")
         self._steps += 1
         way.steps += 1
         return Step(
             reason=f"key frame {way.slot + 1} of {way.end}, step {self._steps}",
             key_frame=-1 if way.at_goal else way.slot,
             action=action,
-            imagined=way.aim.latents if way.aim else None,
+            imagined=None if way.aim is None else way.aim.latents,
         )
 
     def _end(self, reason: str) -> Step:
@@ -126,20 +124,27 @@ class Pursuit:
 
     # --- the way -------------------------------------------------------------------------
 
-    def _begin(self, proposals: list[Proposal], context: Context) -> None:
+    def _look(self, proposals: list[Proposal], context: Context) -> "_Way | None":
+        """The way as what is seen has it now; None where it was begun anew often enough."""
+        if self._way is None:
+            return self._begin(proposals, context)
+        if self._way.take(proposals[0], self.config):
+            return self._begin_anew(proposals, context)
+        return self._way
+
+    def _begin(self, proposals: list[Proposal], context: Context) -> "_Way":
         """Take the proposal that the world model bears out."""
         best = choose(
             proposals, self.source, self.world_model, context, self.goal, self.config.stride
         )
         self._way = _Way(best)
+        return self._way
 
-    def _begin_anew(self, proposals: list[Proposal], context: Context) -> bool:
-        """False: it was begun anew often enough."""
+    def _begin_anew(self, proposals: list[Proposal], context: Context) -> "_Way | None":
         if self._begun >= self.config.tries:
-            return False
+            return None
         self._begun += 1
-        self._begin(proposals, context)
-        return True
+        return self._begin(proposals, context)
 
     def _arrived(self, way: "_Way", state: Tensor) -> bool:
         """Is the hand where the key frame has it, or has it been tried long enough?"""
