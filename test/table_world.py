@@ -1,9 +1,15 @@
 """A table with one thing on it, whose only latent token is all there is to know about it."""
 
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
 import torch
 from torch import Tensor
 
 from vjepa_ros.conventions import GRIPPER, POSITION
+from vjepa_ros.episodes.episode import Trajectory
+from vjepa_ros.episodes.npz import write_npz
 from vjepa_ros.planning.subgoals.driver import towards
 from vjepa_ros.planning.subgoals.pursuit import Aim
 from vjepa_ros.planning.subgoals.source import Proposal
@@ -117,3 +123,40 @@ class Straight:
         if self.aims[-1].last and self.steps > 5:
             return None
         return towards(self.aims[-1], context.states[-1], 0.075)
+
+
+# --- recordings --------------------------------------------------------------------------
+
+
+def demonstration(thing: float, place: float) -> tuple[np.ndarray, np.ndarray]:
+    """States [T, 7] and latents [T, 1, 8] of picking at y = thing and placing at y = place."""
+    start = (0.40, 0.0, 0.30, 0.0)
+    poses = [start]
+    for y, before, after in ((thing, 0.0, 0.5), (place, 0.5, 0.2)):
+        poses += [
+            (0.5, y, z, c) for z, c in ((HIGH, before), (LOW, before), (LOW, after), (HIGH, after))
+        ]
+    states, latents = [], []
+    for pose in [pose for pose in poses for _ in range(2)]:
+        state = np.zeros(7)
+        state[[0, 1, 2, 6]] = pose
+        states.append(state)
+        held = len(states) > 6 and pose[3] == 0.5
+        y = thing if len(states) <= 6 else pose[1] if held else place
+        tool = torch.tensor(pose[:3])
+        at = tool if held else torch.tensor((0.5, y, LOW))
+        latents.append(latent(tool, pose[3], at, held).numpy())
+    return np.stack(states), np.stack(latents)
+
+
+def write_demonstrations(folder: Path, successes: Sequence[bool | None], size: int) -> None:
+    """An episode each, marked as it succeeded; its frames are as grey as its number."""
+    for index, success in enumerate(successes):
+        states, _ = demonstration(-0.1, 0.2)
+        trajectory = Trajectory(
+            states=states,
+            stamps=0.25 * np.arange(len(states)),
+            provenance={} if success is None else {"success": success},
+        )
+        frames = np.full((len(states), size, size, 3), index, np.uint8)
+        write_npz(folder / f"{index}.npz", trajectory, frames)

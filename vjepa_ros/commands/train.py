@@ -35,7 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         added.add_argument(
             "--preset",
             default=preset,
-            help="quick, cpu, gpu, finetune or a .yaml file (%(default)s): config/training_*.yaml",
+            help="quick, cpu, gpu, objects, finetune (config/training_*.yaml) or a .yaml file "
+            "(%(default)s)",
         )
         added.add_argument(
             "--set",
@@ -54,7 +55,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         return added
 
     verb("weights", "collect episodes, train on them, report: the shipped weights from nothing")
-    verb("pretrain", "train an encoder on episodes, from nothing")
+    pretrain = verb("pretrain", "train an encoder on episodes, from nothing or from weights")
+    pretrain.add_argument(
+        "--from", dest="start", type=Path, nargs="+", default=[], help="weights, or a stage's --out"
+    )
     joint = verb("joint", "go on from `pretrain`, with a predictor that grows up with the encoder")
     joint.add_argument(
         "--from",
@@ -138,7 +142,7 @@ def _pretrain(args: argparse.Namespace, settings: Settings, device: torch.device
     if settings.pretrain is None:
         raise UserError(f"--preset {args.preset}: it has no section `pretrain`")
     model = PRESETS[settings.model]
-    return stages.pretrain(settings.pretrain, model, _run(args, settings, device))
+    return stages.pretrain(settings.pretrain, model, _run(args, settings, device), args.start)
 
 
 def _joint(args: argparse.Namespace, settings: Settings, device: torch.device) -> Path:

@@ -5,34 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from table_world import HIGH, LOW, latent
+from table_world import HIGH, LOW, demonstration, write_demonstrations
 
-from vjepa_ros.episodes.episode import Trajectory
 from vjepa_ros.episodes.files import EpisodeError
-from vjepa_ros.episodes.npz import read_npz, write_npz
 from vjepa_ros.planning.subgoals.bank import Bank, build_bank, demonstrations, load_bank
 from vjepa_ros.planning.subgoals.memory import Memory
-
-
-def demonstration(thing: float, place: float) -> tuple[np.ndarray, np.ndarray]:
-    """States [T, 7] and latents [T, 1, 8] of picking at y = thing and placing at y = place."""
-    start = (0.40, 0.0, 0.30, 0.0)
-    poses = [start]
-    for y, before, after in ((thing, 0.0, 0.5), (place, 0.5, 0.2)):
-        poses += [
-            (0.5, y, z, c) for z, c in ((HIGH, before), (LOW, before), (LOW, after), (HIGH, after))
-        ]
-    states, latents = [], []
-    for pose in [pose for pose in poses for _ in range(2)]:
-        state = np.zeros(7)
-        state[[0, 1, 2, 6]] = pose
-        states.append(state)
-        held = len(states) > 6 and pose[3] == 0.5
-        y = thing if len(states) <= 6 else pose[1] if held else place
-        tool = torch.tensor(pose[:3])
-        at = tool if held else torch.tensor((0.5, y, LOW))
-        latents.append(latent(tool, pose[3], at, held).numpy())
-    return np.stack(states), np.stack(latents)
 
 
 @pytest.fixture
@@ -76,14 +53,7 @@ def test_a_goal_on_the_way_ends_the_way_there(bank: Bank):
 
 
 def test_a_bank_is_built_from_demonstrations_that_succeeded(tmp_path: Path):
-    for index, success in enumerate((True, False, None)):
-        states, _ = demonstration(-0.1, 0.2)
-        provenance = {} if success is None else {"success": success}
-        trajectory = Trajectory(
-            states=states, stamps=0.25 * np.arange(len(states)), provenance=provenance
-        )
-        frames = np.full((len(states), 8, 8, 3), index, np.uint8)
-        write_npz(tmp_path / "data" / f"{index}.npz", trajectory, frames)
+    write_demonstrations(tmp_path / "data", [True, False, None], size=8)
     episodes = demonstrations(tmp_path / "data", 0.25)
     assert [one.path.stem for one in episodes] == ["0", "2"]
 
@@ -96,9 +66,8 @@ def test_a_bank_is_built_from_demonstrations_that_succeeded(tmp_path: Path):
     assert isinstance(again.latents, np.memmap)
     assert again.latents.shape == (2 * bank.lengths[0], 1, 3)
     assert again.latents[bank.lengths[0] :].min() == 2
-    assert again.states == pytest.approx(
-        np.tile(read_npz(tmp_path / "data/0.npz").trajectory.states, (2, 1))
-    )
+    states, _ = demonstration(-0.1, 0.2)
+    assert again.states == pytest.approx(np.tile(states, (2, 1)))
     assert [len(steps) for steps in again.key_steps] == [8, 8]
 
 
