@@ -12,7 +12,7 @@ _LIMITS = """\
   one place. It knows nothing of real pictures: for a real arm use Meta's weights.
 - Its encoder leaves V-JEPA 2's architecture in one point: a stem of strided 3×3 convolutions in
   place of the 16×16 patch projection. And it was not trained on video alone: the tool's pose,
-  the fingers and the nearest object, which the simulation knows, were read from every token.
+  the fingers and the object of the task, which the simulation knows, were read from it.
 - Edges in its pictures are smooth, as a camera's are. Jagged ones, as of one sample a pixel or
   of shrinking without averaging, make energies rough: more reaches then end 1 to 2 cm off.
 - The hand points down. Its turn about the vertical was in the data; no other turn was.
@@ -79,14 +79,16 @@ def _predictor(weights: Weights) -> str:
 
 def _figures(figures: dict[str, Any]) -> str:
     lines = [
-        "| linear probe from | tool x / y / z, cm RMSE | gripper R² | nearest object x / y, cm |",
-        "|---|---|---|---|",
+        "| linear probe from | tool x / y / z, cm RMSE | gripper R² | object x / y from afar, cm "
+        "| and near, cm |",
+        "|---|---|---|---|---|",
     ]
     for name, probe in figures["probes"].items():
-        tool, thing = (
-            " / ".join(f"{error:.2f}" for error in probe[key]) for key in ("tool_cm", "object_cm")
+        tool, far, near = (
+            " / ".join(f"{error:.2f}" for error in probe[key])
+            for key in ("tool_cm", "object_far_cm", "object_near_cm")
         )
-        lines.append(f"| {name} | {tool} | {probe['gripper_r2']:.3f} | {thing} |")
+        lines.append(f"| {name} | {tool} | {probe['gripper_r2']:.3f} | {far} | {near} |")
     lines += [
         "",
         f"Rank correlation (Spearman) of energy with distance: {figures['spearman']:.3f}, beyond "
