@@ -51,11 +51,12 @@ class PursuitConfig:
     arrived: float = 0.012  # from a key frame where the fingers work
     passed: float = 0.03  # from one that is only passed
     patience: int = 8  # steps for one key frame
-    moved: float = 0.04  # a place proposed this far from before, twice: the object was moved
+    moved: float = 0.05  # a place proposed this far from before, twice: the object was moved
     tries: int = 2  # times that the way is begun anew
     max_steps: int = 80
     stride: float = 0.075  # along an axis in one imagined step
     at_rest: float = 0.03  # of closedness in a step: fingers that move less have come to rest
+    worked: float = 0.1  # of closedness by which fingers must have moved where it is their turn
     agape: float = 0.3  # fingers this far from how they should come to an object have to move first
 
 
@@ -82,7 +83,7 @@ class Pursuit:
     def __post_init__(self) -> None:
         self._steps, self._begun = 0, 0
         self._way: _Way | None = None
-        self._last_closedness = math.nan
+        self._last_closedness = self._fingers_before = math.nan
 
     def step(self, context: Context) -> Step:
         """The next action from what is seen."""
@@ -93,8 +94,6 @@ class Pursuit:
         if not proposals:
             return self._end("no way to this goal is known")
         way = self._look(proposals, context)
-        if way is None:
-            return self._end("what is seen departs from what was imagined, again")
         while self._arrived(way, state):
             anew = None if self._agrees(way, seen) else self._begin_anew(proposals, context)
             if anew is not None:
@@ -124,12 +123,12 @@ class Pursuit:
 
     # --- the way -------------------------------------------------------------------------
 
-    def _look(self, proposals: list[Proposal], context: Context) -> "_Way | None":
-        """The way as what is seen has it now; None where it was begun anew often enough."""
+    def _look(self, proposals: list[Proposal], context: Context) -> "_Way":
+        """The way as what is seen has it now."""
         if self._way is None:
             return self._begin(proposals, context)
         if self._way.take(proposals[0], self.config):
-            return self._begin_anew(proposals, context)
+            return self._begin_anew(proposals, context) or self._way
         return self._way
 
     def _begin(self, proposals: list[Proposal], context: Context) -> "_Way":
@@ -141,6 +140,7 @@ class Pursuit:
         return self._way
 
     def _begin_anew(self, proposals: list[Proposal], context: Context) -> "_Way | None":
+        """None where that was done often enough: then it is gone to its end as it is."""
         if self._begun >= self.config.tries:
             return None
         self._begun += 1
@@ -155,7 +155,7 @@ class Pursuit:
         position, closedness = way.key_frame
         if way.slot % SLOTS == _END:
             still = abs(float(state[GRIPPER]) - self._last_closedness) < self.config.at_rest
-            return still and way.steps > 1
+            return still and abs(float(state[GRIPPER]) - self._fingers_before) > self.config.worked
         gap = abs(float(closedness - state[GRIPPER]))
         if way.aim is not None and way.aim.moves_fingers and gap > self.config.agape:
             return False
@@ -173,6 +173,7 @@ class Pursuit:
         if way.stale:
             way.aim = self._aim(way, context)
             way.stale = False
+            self._fingers_before = float(context.states[-1, GRIPPER])
             self.driver.aim(way.aim, context)
         return self.driver.step(context)
 
@@ -255,8 +256,8 @@ class _Way:
         if self.slot >= self.end:
             return False
         move = self.slot // SLOTS
-        if proposal.phase // SLOTS < move and self.slot % SLOTS < _END:
-            return True
+        if proposal.phase < SLOTS * move - 1 and self.slot % SLOTS < _END:
+            return True  # the last key frame of the move before may flicker with the first of this
         if proposal.phase > self.slot or self.slot % SLOTS > _BEGIN:
             return False
         there = move * SLOTS + _BEGIN - proposal.phase
