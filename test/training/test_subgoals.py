@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from vjepa_ros.planning.subgoals.bank import Bank
-from vjepa_ros.planning.subgoals.proposer import ProposerConfig
 from vjepa_ros.training.subgoals import Learning, SubGoalConfig, draw_pairs, usable_episodes
 from vjepa_ros.training.trainer import CHECKPOINT
 
@@ -40,10 +39,8 @@ def bank() -> Bank:
 
 
 def test_pairs_are_ordered_and_know_their_way(bank: Bank):
-    config = ProposerConfig(width=7, tokens=1)
-    pairs = draw_pairs(
-        bank, usable_episodes(bank, 2), config, 500, np.random.default_rng(0), last=0.5
-    )
+    keys, episodes = bank.key_table(8), usable_episodes(bank, 2)
+    pairs = draw_pairs(bank, episodes, keys, 500, np.random.default_rng(0), last=0.5)
     assert (pairs.now < pairs.goal).all()
     assert set(pairs.moves) == {0, 1, 2}
     assert not pairs.counted[pairs.moves == 0].any()

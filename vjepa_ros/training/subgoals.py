@@ -52,27 +52,29 @@ def usable_episodes(bank: Bank, moves: int) -> NDArray[np.int64]:
 def draw_pairs(
     bank: Bank,
     episodes: NDArray[np.int64],
-    config: ProposerConfig,
+    keys: NDArray[np.int64],
     count: int,
     rng: np.random.Generator,
     last: float,
 ) -> Pairs:
-    """Any frame as now, and as goal the end of its episode or any frame after it."""
+    """Any frame as now, and as goal the end of its episode or any frame after it.
+
+    keys [E, slots] are those of Bank.key_table.
+    """
     chosen = rng.choice(episodes, count)
     first, length = bank.first_steps[chosen], bank.lengths[chosen]
     now = first + (rng.random(count) * (length - 1)).astype(np.int64)
     end = first + length - 1
     later = now + 1 + (rng.random(count) * (end - now)).astype(np.int64)
     goal = np.where(rng.random(count) < last, end, np.minimum(later, end))
-    slots = np.arange(config.slots)
-    keys = np.stack([np.resize(bank.key_steps[one], config.slots) for one in chosen])
-    known = slots < np.array([len(bank.key_steps[one]) for one in chosen])[:, None]
+    frames = keys[chosen]
+    known, slots = frames >= 0, np.arange(keys.shape[1])
     # A move of the fingers belongs to the way when it has ended at the goal.
-    moves = ((keys[:, 2::SLOTS] <= goal[:, None]) & known[:, 2::SLOTS]).sum(1)
+    moves = (known & (frames <= goal[:, None]))[:, 2::SLOTS].sum(1)
     on_the_way = known & (slots < SLOTS * moves[:, None])
-    phase = ((keys <= now[:, None]) & on_the_way).sum(1)
+    phase = ((frames <= now[:, None]) & on_the_way).sum(1)
     counted = on_the_way & (slots >= phase[:, None] - 1)
-    return Pairs(now, goal, keys, counted, phase, moves)
+    return Pairs(now, goal, frames, counted, phase, moves)
 
 
 class Learning:
@@ -83,6 +85,7 @@ class Learning:
         _, tokens, width = bank.latents.shape
         self.bank, self.config = bank, config
         self.net = Proposer(ProposerConfig(width=width, tokens=tokens))
+        self.keys = bank.key_table(self.net.config.slots)
         self.states = torch.from_numpy(bank.states).float()
         self.readings: Tensor | None = None  # of every frame, where they are not trained
         if stage is not None:
@@ -127,9 +130,7 @@ class Learning:
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.steps)
         rng = np.random.default_rng(config.seed)
         for _ in range(config.steps):
-            pairs = draw_pairs(
-                self.bank, self.known, self.net.config, config.batch, rng, config.last
-            )
+            pairs = draw_pairs(self.bank, self.known, self.keys, config.batch, rng, config.last)
             loss = self.loss(pairs)
             optimizer.zero_grad()
             loss.backward()
@@ -174,7 +175,7 @@ class Learning:
         right.
         """
         rng = np.random.default_rng(1)
-        pairs = draw_pairs(self.bank, self.held_out, self.net.config, count, rng, 1.0)
+        pairs = draw_pairs(self.bank, self.held_out, self.keys, count, rng, last=1.0)
         ways = self.ways(pairs)
         positions, _ = self._truth(pairs)
         off = 100 * UNIT * (ways.positions - positions)[..., :2].norm(dim=-1)

@@ -46,6 +46,13 @@ class Bank:
             first + key_steps(states) for first, states in zip(self.first_steps, parts, strict=True)
         ]
 
+    def key_table(self, slots: int) -> NDArray[np.int64]:
+        """The first key frames of each episode [E, slots], -1 where it has no more."""
+        table = np.full((len(self.lengths), slots), -1, np.int64)
+        for row, steps in zip(table, self.key_steps, strict=True):
+            row[: len(steps)] = steps[:slots]
+        return table
+
 
 def demonstrations(root: Path, step_period: float) -> list[EpisodeReader]:
     """The episodes under a path, but those that are marked as failed."""
