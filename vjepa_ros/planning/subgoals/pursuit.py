@@ -84,20 +84,20 @@ class Pursuit:
         self._steps, self._begun = 0, 0
         self._way: _Way | None = None
         self._last_closedness = self._fingers_before = math.nan
+        self._expected: Tensor | None = None  # [L, D] after the fingers' work, as imagined before
 
     def step(self, context: Context) -> Step:
         """The next action from what is seen."""
         if self._steps >= self.config.max_steps:
             return self._end(f"max_steps, {self.config.max_steps}, are used up")
-        seen, state = context.latents[-1], context.states[-1]
-        proposals = self.source.propose(seen, self.goal, state)
+        state = context.states[-1]
+        proposals = self.source.propose(context.latents[-1], self.goal, state)
         if not proposals:
             return self._end("no way to this goal is known")
         way = self._look(proposals, context)
         while self._arrived(way, state):
-            anew = None if self._agrees(way, seen) else self._begin_anew(proposals, context)
-            if anew is not None:
-                way = anew
+            if not self._agrees(way, context) and self._begun < self.config.tries:
+                way = self._try_again(way, proposals, context)
                 break
             if way.at_goal:
                 return self._end("the last key frame is reached")
@@ -146,6 +146,14 @@ class Pursuit:
         self._begun += 1
         return self._begin(proposals, context)
 
+    def _try_again(self, way: "_Way", proposals: list[Proposal], context: Context) -> "_Way":
+        """The move of the fingers once more; at the goal picture, whatever is proposed now."""
+        self._begun += 1
+        if way.at_goal:
+            return self._begin(proposals, context)
+        way.go_back()
+        return way
+
     def _arrived(self, way: "_Way", state: Tensor) -> bool:
         """Is the hand where the key frame has it, or has it been tried long enough?"""
         if way.slot >= way.end:
@@ -163,11 +171,19 @@ class Pursuit:
         near = self.config.arrived if works else self.config.passed
         return float((position.to(state) - state[POSITION]).norm()) < near
 
-    def _agrees(self, way: "_Way", seen: Tensor) -> bool:
-        """Is what is seen after a move of the fingers what was imagined?"""
-        if way.slot % SLOTS != SLOTS - 1 or way.aim is None:
-            return True
-        return self.source.disagreement(seen, way.aim.latents) < 1
+    def _agrees(self, way: "_Way", context: Context) -> bool:
+        """Is what a move of the fingers has come to what was imagined before it?
+
+        Fingers that shut on nothing go further than those that shut on what was to be held.
+        """
+        seen, state = context.latents[-1], context.states[-1]
+        if way.slot % SLOTS == _END:
+            return abs(float(way.key_frame[1] - state[GRIPPER])) < self.config.agape
+        if way.at_goal and way.end:
+            return self.source.disagreement(seen, self.goal) < 1
+        if way.slot % SLOTS == SLOTS - 1 and self._expected is not None:
+            return self.source.disagreement(seen, self._expected) < 1
+        return True
 
     def _drive(self, way: "_Way", context: Context) -> Tensor | None:
         if way.stale:
@@ -191,13 +207,7 @@ class Pursuit:
         fingers = closedness if works else now
         latents = self.goal
         if not way.at_goal:
-            ahead = Proposal(
-                phase=way.slot,
-                positions=position[None],
-                closedness=fingers.reshape(1).float(),
-                confidence=1.0,
-            )
-            latents = imagine(self.world_model, context, ahead, self.config.stride)[0]
+            latents, self._expected = self._imagine(way, fingers, context)
         return Aim(
             latents=latents,
             position=position,
@@ -205,6 +215,22 @@ class Pursuit:
             moves_fingers=works,
             last=way.at_goal,
         )
+
+    def _imagine(
+        self, way: "_Way", fingers: Tensor, context: Context
+    ) -> tuple[Tensor, Tensor | None]:
+        """The key frame with the fingers so; where they are about to work, the stop after it."""
+        position, _ = way.key_frame
+        works = way.slot % SLOTS == _END
+        positions = [position, way.mean(way.slot + 1)[:3]] if works else [position]
+        ahead = Proposal(
+            phase=way.slot,
+            positions=torch.stack(positions),
+            closedness=fingers.float().expand(len(positions)),
+            confidence=1.0,
+        )
+        imagined = imagine(self.world_model, context, ahead, self.config.stride, len(ahead))
+        return imagined[0], imagined[1] if works else self._expected
 
 
 class _Way:
@@ -227,8 +253,21 @@ class _Way:
 
     @property
     def key_frame(self) -> tuple[Tensor, Tensor]:
-        mean = self.sums[self.slot] / self.counts[self.slot]
+        mean = self.mean(self.slot)
         return mean[:3], mean[3]
+
+    def mean(self, slot: int) -> Tensor:
+        """Position and closedness [4]."""
+        return self.sums[slot] / self.counts[slot]
+
+    def go_back(self) -> None:
+        """To before this move of the fingers; where it is, is to be seen anew."""
+        self.slot -= self.slot % SLOTS
+        known = {slot: self.mean(slot) for slot in self.sums}
+        if self.slot not in known:  # it began after that
+            self.slot = min(known)
+        self.sums, self.counts = known, dict.fromkeys(known, 1)
+        self.steps, self.stale = 0, True
 
     def advance(self) -> None:
         self.slot += 1
@@ -263,7 +302,7 @@ class _Way:
         there = move * SLOTS + _BEGIN - proposal.phase
         if not 0 <= there < len(proposal):
             return False
-        known = self.sums[move * SLOTS + _BEGIN] / self.counts[move * SLOTS + _BEGIN]
+        known = self.mean(move * SLOTS + _BEGIN)
         return float((proposal.positions[there, :2] - known[:2]).norm()) > moved
 
     def _add(self, proposal: Proposal) -> None:
