@@ -69,7 +69,7 @@ def test_servo_goes_straight_and_shuts_the_fingers_at_the_key_frame():
         latents=torch.zeros(1, 8),
         position=torch.tensor((0.1, 0.0, 0.0)),
         closedness=0.5,
-        moves_fingers=True,
+        fingers=1,
         last=False,
     )
     servo = one_picture.Servo(0.075)

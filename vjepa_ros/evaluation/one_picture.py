@@ -80,7 +80,7 @@ class Servo:
         if self._aim.last and self._steps > _PUSH_AT:
             return None
         action = towards(self._aim, context.states[-1], self.stride)
-        if self._aim.moves_fingers and action[GRIPPER] > 0:
+        if self._aim.fingers > 0:
             action[GRIPPER] = 1.0  # fingers that only touch hold nothing
         return action
 

@@ -45,7 +45,9 @@ def test_what_is_ahead_is_from_the_phase_to_the_last_move(net, phase, moves, beg
 
 def test_positions_are_from_where_the_tool_is(net):
     biased(net, 0, 2)
-    torch.nn.init.zeros_(net.mlp[-1].weight)
+    for layer in (net.mlp[-1], net.straight):
+        torch.nn.init.zeros_(layer.weight)
+    torch.nn.init.zeros_(net.straight.bias)
     net.mlp[-1].bias.data[: 8 * 4] = 1.0
     state = torch.tensor((0.5, 0.1, 0.2, 3.1, 0, 0, 0.4))
     [proposal] = ProposerSource(net=net).propose(*torch.randn(2, 4, 6), state)

@@ -101,11 +101,11 @@ def test_fingers_stay_where_no_key_frame_moves_them():
         latents=goal_picture(),
         position=torch.zeros(3),
         closedness=0.5,
-        moves_fingers=False,
+        fingers=0,
         last=False,
     )
     opening = torch.tensor((0.01, 0, 0, 0, 0, 0, -0.5))
-    assert hold_fingers(opening, aim, torch.zeros(7))[6] == 0
-    moving = Aim(**{**vars(aim), "moves_fingers": True})
-    assert hold_fingers(opening, moving, torch.zeros(7))[6] == 0  # away from the key frame
-    assert hold_fingers(-opening, moving, torch.zeros(7))[6] == 0.5
+    assert hold_fingers(opening, aim)[6] == 0
+    shutting = Aim(**{**vars(aim), "fingers": 1})
+    assert hold_fingers(opening, shutting)[6] == 0  # though they be shut too far
+    assert hold_fingers(-opening, shutting)[6] == 0.5

@@ -35,7 +35,7 @@ class PlannerDriver:
         decision = self._mpc.step(context, proposals)
         if decision.action is None:
             return None
-        return hold_fingers(restrain(decision.action, self.config), self._aim, state)
+        return hold_fingers(restrain(decision.action, self.config), self._aim)
 
 
 def towards(aim: Aim, state: Tensor, stride: float) -> Tensor:
@@ -43,17 +43,16 @@ def towards(aim: Aim, state: Tensor, stride: float) -> Tensor:
     action = torch.zeros(7, dtype=state.dtype)
     way = aim.position.to(state) - state[POSITION]
     action[POSITION] = way * min(1.0, stride / max(float(way.abs().max()), 1e-9))
-    if aim.moves_fingers:
+    if aim.fingers:
         action[GRIPPER] = aim.closedness - state[GRIPPER]
     return action
 
 
-def hold_fingers(action: Tensor, aim: Aim, state: Tensor) -> Tensor:
+def hold_fingers(action: Tensor, aim: Aim) -> Tensor:
     """The action [7] with the fingers moving only where the key frame has them move, and only
-    towards it: what is carried is not let go on the way.
+    that way: what is carried is not let go, and fingers that shut on nothing do not open again.
     """
-    way = aim.closedness - float(state[GRIPPER])
-    if aim.last or (aim.moves_fingers and float(action[GRIPPER]) * way >= 0):
+    if aim.last or float(action[GRIPPER]) * aim.fingers > 0:
         return action
     held = action.clone()
     held[GRIPPER] = 0.0

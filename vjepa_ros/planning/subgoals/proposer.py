@@ -57,12 +57,15 @@ class Proposer(nn.Module):
         self.config = config
         self.look = Overview(config.width, config.tokens, config.readings)
         inputs, slots = 3 * config.readings + 4, config.slots
+        outputs = slots * 4 + slots + 1 + config.moves + 1
+        # Most of a key frame is a reading as it is: what is left to the net are corrections.
+        self.straight = nn.Linear(inputs, outputs)
         self.mlp = nn.Sequential(
             nn.Linear(inputs, config.hidden),
             nn.GELU(),
             nn.Linear(config.hidden, config.hidden),
             nn.GELU(),
-            nn.Linear(config.hidden, slots * 4 + slots + 1 + config.moves + 1),
+            nn.Linear(config.hidden, outputs),
         )
 
     def forward(self, now: Tensor, goal: Tensor, states: Tensor) -> Ways:
@@ -72,7 +75,8 @@ class Proposer(nn.Module):
     def ways(self, now: Tensor, goal: Tensor, states: Tensor) -> Ways:
         """From readings [B, readings] of both."""
         hand = torch.cat((states[:, POSITION] / UNIT, 2 * states[:, GRIPPER:] - 1), 1)
-        outputs = self.mlp(torch.cat((now, goal, goal - now, hand), 1))
+        inputs = torch.cat((now, goal, goal - now, hand), 1)
+        outputs = self.straight(inputs) + self.mlp(inputs)
         slots = self.config.slots
         frames, phase, moves = outputs.split((slots * 4, slots + 1, self.config.moves + 1), dim=1)
         frames = frames.unflatten(1, (slots, 4))

@@ -31,7 +31,7 @@ class Aim:
     latents: Tensor  # [L, D] imagined, or the goal picture's
     position: Tensor  # [3] of the tool, metres
     closedness: float
-    moves_fingers: bool  # they stay as they are on the way to all others
+    fingers: int  # 1 to shut them, -1 to open them, 0 where they stay as they are on the way
     last: bool  # the goal picture itself
 
 
@@ -165,7 +165,7 @@ class Pursuit:
             still = abs(float(state[GRIPPER]) - self._last_closedness) < self.config.at_rest
             return still and abs(float(state[GRIPPER]) - self._fingers_before) > self.config.worked
         gap = abs(float(closedness - state[GRIPPER]))
-        if way.aim is not None and way.aim.moves_fingers and gap > self.config.agape:
+        if way.aim is not None and way.aim.fingers and gap > self.config.agape:
             return False
         works = way.slot % SLOTS == _BEGIN or way.at_goal
         near = self.config.arrived if works else self.config.passed
@@ -198,7 +198,7 @@ class Pursuit:
             state = context.states[-1]
             return Aim(
                 latents=self.goal, position=state[POSITION], closedness=float(state[GRIPPER]),
-                moves_fingers=True, last=True,
+                fingers=0, last=True,
             )  # fmt: skip
         position, closedness = way.key_frame
         now = context.states[-1, GRIPPER]
@@ -212,7 +212,7 @@ class Pursuit:
             latents=latents,
             position=position,
             closedness=float(fingers),
-            moves_fingers=works,
+            fingers=(1 if closedness > now else -1) if works else 0,
             last=way.at_goal,
         )
 
