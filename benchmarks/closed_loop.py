@@ -16,7 +16,7 @@ from typing import Any
 from vjepa_ros.evaluation.conditions import CONDITIONS
 from vjepa_ros.evaluation.runs import Evaluation, evaluate
 from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
-from vjepa_ros.planning.planners import PLANNERS
+from vjepa_ros.planning.config import PLANNERS
 
 
 @dataclass(frozen=True)

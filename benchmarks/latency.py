@@ -46,10 +46,10 @@ from vjepa_ros.nodes.encoder import LATENTS
 from vjepa_ros.nodes.latents import Frame, stamp_key, to_message
 from vjepa_ros.nodes.model_node import ModelNode
 from vjepa_ros.nodes.spinning import ask, spinning, spinning_node
-from vjepa_ros.nodes.world import RemoteWorld, SeenContext, Unavailable
-from vjepa_ros.planning.mpc import CostModel
-from vjepa_ros.planning.planners import PlannerConfig, choose_planner, make_mpc
-from vjepa_ros.planning.world_model import WorldModel
+from vjepa_ros.nodes.world import RemoteWorld, Unavailable
+from vjepa_ros.planning.config import PLANNERS
+from vjepa_ros.planning.planner import CostModel, Planner
+from vjepa_ros.planning.world_model import Context, Goal, WorldModel
 from vjepa_ros.stack import Options, processes, told
 from vjepa_ros.status import Status
 from vjepa_ros.supervisor import Supervisor
@@ -167,11 +167,10 @@ def through_the_service(plans: int) -> None:
                 source="benchmark",
             )
             state = torch.tensor([[0.5, 0.0, 0.3, torch.pi, 0.0, 0.0, 0.0]])
-            context = SeenContext(latents=now[None], states=state, frame=frame)
-            config = choose_planner("tiny")
+            context = Context(latents=now[None], states=state, name=frame.name)
 
             def seconds(world: CostModel) -> float:
-                return time_of_a_plan(config, world, context, [goal])
+                return time_of_a_plan(world, context, Goal(latents=goal, name="the goal"))
 
             wait_until_asked(lambda: latents.publish(to_message(frame)), lambda: seconds(remote))
             seconds(local)
@@ -184,12 +183,11 @@ def through_the_service(plans: int) -> None:
         rclpy.try_shutdown()
 
 
-def time_of_a_plan(
-    config: PlannerConfig, world: CostModel, context: SeenContext, goals: list[torch.Tensor]
-) -> float:
-    mpc = make_mpc(config, world, context, goals, seed=0)
+def time_of_a_plan(world: CostModel, context: Context, goal: Goal) -> float:
+    planner = Planner(PLANNERS["tiny"], world)
+    task = planner.start(context, [goal])
     started = time.perf_counter()
-    mpc.step(context)
+    planner.plan(task, context)
     return time.perf_counter() - started
 
 

@@ -16,7 +16,8 @@ from vjepa_ros.goals import Goals, read_goal, read_subgoals
 from vjepa_ros.model.checkpoints import Checkpoint, open_checkpoint
 from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
 from vjepa_ros.planning.axes import load_axes
-from vjepa_ros.planning.planners import planner_for
+from vjepa_ros.planning.choice import planner_of
+from vjepa_ros.planning.loading import chosen_device
 from vjepa_ros.robots import Robot, config_folder, load_robot
 
 
@@ -105,7 +106,7 @@ def processes(options: Options) -> list[Process]:
     encoder = model | {"picture": options.picture or options.rviz}
     planner = {
         "robot": options.robot,
-        "planner": planner_for(checkpoint.config.preset),
+        "planner": planner_of(checkpoint, str(chosen_device(options.device))),
         "solver": options.solver,
         "samples": options.samples,
         "iterations": options.iterations,

@@ -19,7 +19,7 @@ from vjepa_ros.planning.axes import (
     write_axes,
 )
 from vjepa_ros.planning.objectives import L1, L2
-from vjepa_ros.planning.world_model import Context
+from vjepa_ros.planning.world_model import Context, Goal
 
 ABOUT = {"weights": "tiny-1", "robot": "bench", "camera": "camera/image_raw", "date": "today"}
 HOME = torch.tensor([0.5, 0.0, 0.3, 3.14, 0.0, 0.0, 0.0])
@@ -61,7 +61,7 @@ class Straight:
         now = context.latents[-1]
 
         def energies(actions):
-            return objective.distance(now + actions.sum(1)[:, :3, None], goal)
+            return objective.distance(now + actions.sum(1)[:, :3, None], goal.latents)
 
         return energies
 
@@ -166,7 +166,7 @@ def test_the_model_is_asked_about_the_motion_that_it_sees():
     action = torch.tensor([0.05, -0.03, 0.02, 0.0, 0.0, 0.1, 0.5])
     now = mover.look()
     mover.state = apply_action(mover.state, action)
-    goal = mover.look().latents[-1]
+    goal = Goal(latents=mover.look().latents[-1])
 
     candidates = torch.stack((action, torch.zeros(7)))[:, None]  # [2, 1, 7]
     before = candidates.clone()

@@ -18,7 +18,9 @@ from vjepa_ros.errors import UserError
 from vjepa_ros.images import compressed_to_rgb, decode_picture, encode_png, to_rgb
 from vjepa_ros.model.preprocessing import Preprocessor
 from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
+from vjepa_ros.planning.config import choose_planner
 from vjepa_ros.planning.loading import load_world_model
+from vjepa_ros.planning.objectives import make_objective
 from vjepa_ros.robots import Robot, load_robot
 from vjepa_ros.supervisor import PROFILE, environment
 
@@ -78,7 +80,9 @@ def _check(arguments: argparse.Namespace) -> int:
     of_goal, of_now = (picture_checks.look_at(rgb, preprocessor) for rgb in (goal, now))
     print(f"goal   {of_goal.describe()}")
     print(f"now    {of_now.describe()}")
-    _tell_energy(*picture_checks.energies(loaded.world_model, goal, now, robot.limits))
+    objective = make_objective(choose_planner(loaded.planner).objective)
+    model = loaded.world_model
+    _tell_energy(*picture_checks.energies(model, objective, goal, now, robot.limits))
     complaints = [f"goal: {complaint}" for complaint in of_goal.complaints()]
     complaints += [f"now: {complaint}" for complaint in of_now.complaints()]
     return _tell(complaints + of_goal.differences(of_now))

@@ -6,6 +6,7 @@ has its valley there.
 """
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from vjepa_ros.episodes.npz import read_npz
 from vjepa_ros.errors import UserError
 from vjepa_ros.model.checkpoints import Weights, load_weights
 from vjepa_ros.model.preprocessing import Preprocessor
+from vjepa_ros.planning.config import PLANNERS, SOLVERS, choose_planner
 from vjepa_ros.planning.landscape import (
     AXES,
     Landscape,
@@ -26,10 +28,9 @@ from vjepa_ros.planning.landscape import (
     measure_landscape,
     plot_landscape,
 )
-from vjepa_ros.planning.limits import ActionLimits, Box
 from vjepa_ros.planning.objectives import OBJECTIVES, make_objective
-from vjepa_ros.planning.solvers import PRESETS, SOLVERS, Cost, PlanningError, make_solver
-from vjepa_ros.planning.world_model import Context, WorldModel
+from vjepa_ros.planning.solvers import Cost, PlanningError, make_solver
+from vjepa_ros.planning.world_model import Context, Goal, WorldModel
 
 PAPER_STEP = 0.075  # metres, what V-JEPA 2 searches along each axis
 GRIPPER_STEP = 0.75  # closedness, likewise
@@ -55,9 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"metres to each side [{PAPER_STEP}, or as far as the recorded action needs]",
     )
     parser.add_argument("--objective", choices=OBJECTIVES, default="l1", help="[%(default)s]")
-    parser.add_argument(
-        "--solver", choices=(*SOLVERS, *PRESETS), default="icem", help="[%(default)s]"
-    )
+    parser.add_argument("--planner", choices=PLANNERS, default="plain", help="[%(default)s]")
+    parser.add_argument("--solver", choices=SOLVERS, help="[that of the planner]")
     parser.add_argument("--seed", type=int, default=0, help="of the solver [%(default)s]")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="[%(default)s]")
 
@@ -121,7 +121,8 @@ def _cost(weights: Weights, arguments: argparse.Namespace, rgb: Tensor, state: T
     world_model = WorldModel(weights.encoder, weights.predictor, preprocessor)
     latents = world_model.encode(rgb)
     context = Context(latents=latents[:1], states=state.to(arguments.device))
-    return world_model.cost(context, latents[1], make_objective(arguments.objective))
+    goal = Goal(latents=latents[1])
+    return world_model.cost(context, goal, make_objective(arguments.objective))
 
 
 def _explore(
@@ -134,14 +135,14 @@ def _explore(
     extents = [GRIPPER_STEP if axis == "gripper" else reach for axis in axes]
     landscape = measure_landscape(cost, axes, extents, arguments.points, recorded.to(device))
 
-    limits = ActionLimits(translation=Box(reach), gripper=Box(GRIPPER_STEP))
-    solver = make_solver(
-        arguments.solver, horizon=1, limits=limits, seed=arguments.seed, device=device
-    )
+    planner = choose_planner(arguments.planner)
+    planner = replace(planner, horizon=1, max_step=reach, max_grip=GRIPPER_STEP, rules=())
+    solver = make_solver(replace(planner, solver=arguments.solver or planner.solver))
+    found = solver.solve(lambda actions: cost(actions).cpu(), seed=arguments.seed)
     actions = {
         "stay": torch.zeros(7),
         "recorded": recorded,
-        "planned": solver.solve(cost).actions[0].cpu(),
+        "planned": found.actions[0],
         "least": landscape.least,
     }
     with torch.no_grad():

@@ -13,6 +13,7 @@ import torch
 from vjepa_ros.errors import UserError
 from vjepa_ros.model.checkpoints import load_weights, save_weights
 from vjepa_ros.model.presets import PRESETS
+from vjepa_ros.planning.config import PLANNERS
 from vjepa_ros.training import stages
 from vjepa_ros.training.card import model_card
 from vjepa_ros.training.report import examine, page
@@ -178,7 +179,8 @@ def _weights(args: argparse.Namespace, settings: Settings, device: torch.device)
     made = load_weights(out / "posttrain" / stages.WEIGHTS)
     shipped = out / f"{settings.model}.safetensors"
     assert made.encoder is not None
-    save_weights(shipped, made.config, made.encoder, made.predictor, torch.float16, made.metadata)
+    about = made.metadata | ({"planner": settings.model} if settings.model in PLANNERS else {})
+    save_weights(shipped, made.config, made.encoder, made.predictor, torch.float16, about)
     metrics = [str(out / stage / "metrics.csv") for stage, _ in todo]
     report = out / "report.html"
     _start(

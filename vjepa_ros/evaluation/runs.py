@@ -13,9 +13,9 @@ from vjepa_ros.evaluation.statistics import median_and_p95, wilson_interval
 from vjepa_ros.evaluation.trials import Trial, look_with, run_trial
 from vjepa_ros.evaluation.video import Film
 from vjepa_ros.planning.axes import AxesTurned, load_axes
+from vjepa_ros.planning.config import PlannerConfig
 from vjepa_ros.planning.loading import Loaded, load_world_model
-from vjepa_ros.planning.mpc import CostModel
-from vjepa_ros.planning.planners import PlannerConfig
+from vjepa_ros.planning.planner import CostModel, Planner
 from vjepa_ros.robots import load_robot
 from vjepa_sim.scene import Scene
 from vjepa_sim.tasks import Task, make_task
@@ -107,9 +107,8 @@ def _run_one(job: tuple[Evaluation, int, Path | None]) -> Trial:
     film = Film([goal.observation.rgb for goal in episode.goals])
     trial = run_trial(
         episode,
-        world_model=_as_seen(loaded, evaluation.axes),
+        planner=Planner(evaluation.planner, _as_seen(loaded, evaluation.axes)),
         look=look_with(loaded.world_model.encode),
-        planner=evaluation.planner,
         robot=load_robot("sim"),
         period=loaded.config.step_period,
         tolerance=REACH_TOLERANCE if evaluation.task == "reach" else None,

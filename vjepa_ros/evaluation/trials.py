@@ -17,9 +17,8 @@ from vjepa_ros.conventions import (
 from vjepa_ros.episodes.sensing import state_of
 from vjepa_ros.gate.limits import confine, limit_action
 from vjepa_ros.gate.pose import Pose
-from vjepa_ros.planning.mpc import CostModel
-from vjepa_ros.planning.planners import PlannerConfig, make_mpc, restrain
-from vjepa_ros.planning.world_model import Context
+from vjepa_ros.planning.planner import Planner
+from vjepa_ros.planning.world_model import Context, Goal
 from vjepa_ros.robots import Robot
 from vjepa_sim.scene import Observation, Scene
 from vjepa_sim.tasks import Episode
@@ -58,9 +57,8 @@ class Trial:
 def run_trial(
     episode: Episode,
     *,
-    world_model: CostModel,
+    planner: Planner,
     look: Look,
-    planner: PlannerConfig,
     robot: Robot,
     period: float,
     tolerance: float | None = None,
@@ -68,23 +66,21 @@ def run_trial(
 ) -> Trial:
     """Drive an episode that has begun; one action each `period` seconds."""
     scene = episode.scene
-    goals = [look(goal.observation) for goal in episode.goals]
-    start = _context(look, scene.observe())
-    mpc = make_mpc(planner, world_model, start, goals, seed=scene.seed * _PLANS)
+    goals = [Goal(latents=look(goal.observation), name=goal.name) for goal in episode.goals]
+    task = planner.start(_context(look, scene.observe()), goals, seed=scene.seed * _PLANS)
     seconds: list[float] = []
     moments: list[Moment] = []
     while True:
         observation = scene.observe()
         began = time.perf_counter()
-        decision = mpc.step(_context(look, observation))
+        task, decision = planner.plan(task, _context(look, observation))
         seconds.append(time.perf_counter() - began)
         moments.append(Moment(rgb=observation.rgb, goal=decision.goal, energy=decision.energy))
         if watch is not None:
             watch(moments[-1])
         if decision.action is None:
             break
-        action = restrain(decision.action, planner).double()
-        carry_out(scene, state_of(observation), action, robot)
+        carry_out(scene, state_of(observation), decision.action.double(), robot)
         scene.step(period)
 
     scene.step(SETTLE)
@@ -99,7 +95,7 @@ def run_trial(
         seconds=seconds[:-1],  # no search was made at the end
         energies=[moment.energy for moment in moments],
         goals=[moment.goal for moment in moments],
-        wanted=[goal.energy for goal in mpc.goals],
+        wanted=[goal.energy for goal in task.sub_goals],
     )
 
 

@@ -1,8 +1,7 @@
 """The encoder: camera images in, latents out.
 
 Publishes `latent` of the newest image: what came while it was busy is skipped. The service
-`encode_image` encodes a picture, and keeps it as a goal by publishing it on `goal_latent`
-(transient local, `source` is the goal's name). With `picture`, `~/picture` shows the image
+`encode_image` encodes a picture, such as a goal. With `picture`, `~/picture` shows the image
 beside the principal components of its latents.
 """
 
@@ -10,7 +9,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -21,7 +19,7 @@ from torch import Tensor
 from vjepa_msgs.msg import Latent
 from vjepa_msgs.srv import EncodeImage
 
-from vjepa_ros.images import compressed_to_rgb, decode_picture, rgb_to_fields, to_rgb
+from vjepa_ros.images import compressed_to_rgb, rgb_to_fields, to_rgb
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.latent_picture import LatentPainter
 from vjepa_ros.model.preprocessing import Preprocessor
@@ -81,7 +79,6 @@ class EncoderNode(ModelNode):
         self._received, self._encoded = Meter(), Meter()
 
         self._latents = self.publisher(Latent, "latent", LATENTS)
-        self._goals = self.publisher(Latent, "goal_latent", GOALS)
         self._pictures = self.publisher(Image, "~/picture", 1) if self._painter else None
         self._source = self.resolve_topic_name(camera.name)
         self._convert = compressed_to_rgb if camera.compressed else to_rgb
@@ -142,37 +139,21 @@ class EncoderNode(ModelNode):
 
     # --- goals -----------------------------------------------------------------------------
 
-    def encode_goal(self, rgb: Tensor, name: str) -> Frame:
-        """A picture [H, W, 3] as a goal; predictors know it by its name."""
-        header = Header(stamp=self.get_clock().now().to_msg())
-        frame = self._frame(rgb, header, name)
-        self._goals.publish(to_message(frame))
-        return frame
+    def encode_picture(self, rgb: Tensor) -> Frame:
+        """Encode a picture [H, W, 3] that no camera has taken now, such as a goal."""
+        return self._frame(rgb, Header(stamp=self.get_clock().now().to_msg()), "a picture")
 
     def _encode_image(
         self, request: EncodeImage.Request, response: EncodeImage.Response
     ) -> EncodeImage.Response:
         try:
-            rgb, source = self._requested(request)
-            if request.goal:
-                frame = self.encode_goal(rgb, request.goal)
-            else:
-                frame = self._frame(rgb, request.image.header, source)
-            response.latent, response.success = to_message(frame), True
-            response.message = f"encoded {source} with {self._identity}"
-        except (ValueError, OSError) as error:
-            response.message = str(error)
-        return response
-
-    def _requested(self, request: EncodeImage.Request) -> tuple[Tensor, str]:
-        if bool(request.file) == bool(request.image.data):
-            raise ValueError("expected an image or a file, one of the two")
-        if not request.file:
-            return torch.from_numpy(to_rgb(request.image)), "an image"
-        try:
-            return torch.from_numpy(decode_picture(Path(request.file).read_bytes())), request.file
+            frame = self.encode_picture(torch.from_numpy(to_rgb(request.image)))
         except ValueError as error:
-            raise ValueError(f"{request.file}: {error}") from error
+            response.message = str(error)
+            return response
+        response.latent, response.success = to_message(frame), True
+        response.message = f"encoded with {self._identity}"
+        return response
 
     # --- how it is -------------------------------------------------------------------------
 

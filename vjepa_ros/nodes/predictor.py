@@ -31,7 +31,7 @@ from vjepa_ros.nodes.shelf import Shelf
 from vjepa_ros.nodes.weights import declare_weights, load
 from vjepa_ros.planning.objectives import make_objective
 from vjepa_ros.planning.surprise import Surprise, Threshold, Verdict
-from vjepa_ros.planning.world_model import Context, WorldModel
+from vjepa_ros.planning.world_model import Context, Goal, WorldModel
 from vjepa_ros.robots import load_robot
 from vjepa_ros.status import Status
 
@@ -178,11 +178,11 @@ class PredictorNode(ModelNode):
     def _goal(self, name: str) -> Tensor:
         goal = self._goals.wait(name, _PATIENCE)
         if goal is None:
-            raise ValueError(f"no goal '{name}': let encode_image keep one of that name")
+            raise ValueError(f"no goal '{name}': publish it on goal_latent, with that source")
         return goal
 
     def _energies(self, request: ScoreActions.Request, start: Tensor) -> Tensor:
-        goal = self._goal(request.goal)
+        goal = Goal(latents=self._goal(request.goal), name=request.goal)
         shape = request.samples, request.horizon, 7
         if len(request.actions) != request.samples * request.horizon * 7:
             expected = " × ".join(map(str, shape))

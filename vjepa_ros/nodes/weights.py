@@ -14,6 +14,7 @@ from vjepa_ros.model.checkpoints import Weights, load_weights
 from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
 from vjepa_ros.nodes.health import resident
 from vjepa_ros.nodes.parameters import declare
+from vjepa_ros.planning.loading import chosen_device
 from vjepa_ros.planning.world_model import fast_dtype
 
 _PERIOD = 5.0  # seconds between two lines while weights load
@@ -56,13 +57,3 @@ def _progress(node: Node, path: Path, device: torch.device) -> Iterator[None]:
     finally:
         ended.set()
         teller.join()
-
-
-def chosen_device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name not in ("cpu", "cuda") and not name.startswith("cuda:"):
-        raise UserError(f"device is {name!r}, expected auto, cpu or cuda")
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise UserError(f"device is {name!r}, but torch finds no GPU here: use cpu")
-    return torch.device(name)

@@ -22,10 +22,10 @@ from torch import Tensor
 from vjepa_ros.conventions import action_between
 from vjepa_ros.errors import UserError
 from vjepa_ros.planning.limits import ActionLimits, Box
-from vjepa_ros.planning.mpc import CostModel
 from vjepa_ros.planning.objectives import Objective
-from vjepa_ros.planning.solvers import Cost, make_solver
-from vjepa_ros.planning.world_model import Context
+from vjepa_ros.planning.planner import CostModel
+from vjepa_ros.planning.solvers import CEM, Cost
+from vjepa_ros.planning.world_model import Context, Goal
 
 XY = slice(0, 2)
 
@@ -93,7 +93,7 @@ def _step_within_box(offset: Tensor, box: float, rng: np.random.Generator) -> Te
 
 def infer_motion(world_model: CostModel, move: Move, objective: Objective, seed: int) -> Tensor:
     """The motion [2] along x and y that, to the model, leads from one frame to the next."""
-    cost = world_model.cost(move.before, move.after, objective)
+    cost = world_model.cost(move.before, Goal(latents=move.after), objective)
 
     def energies(actions: Tensor) -> Tensor:
         """Only x and y are asked for; all else is as it was measured."""
@@ -102,8 +102,8 @@ def infer_motion(world_model: CostModel, move: Move, objective: Objective, seed:
         return cost(candidates)
 
     limits = ActionLimits(translation=Box(_SEARCHED))
-    solver = make_solver("cem", samples=64, iterations=4, elites=8, limits=limits, seed=seed)
-    return solver.solve(energies).actions[0, XY].double()
+    solver = CEM(samples=64, iterations=4, elites=8, limits=limits)
+    return solver.solve(energies, seed=seed).actions[0, XY].double()
 
 
 # --- the fit -------------------------------------------------------------------------------
@@ -196,7 +196,7 @@ class AxesTurned:
     world_model: CostModel
     axes: Axes
 
-    def cost(self, context: Context, goal: Tensor, objective: Objective) -> Cost:
+    def cost(self, context: Context, goal: Goal, objective: Objective) -> Cost:
         cost = self.world_model.cost(context, goal, objective)
         turned = torch.eye(7)
         turned[XY, XY] = torch.tensor(self.axes.matrix)

@@ -7,9 +7,10 @@ from pathlib import Path
 import torch
 
 from vjepa_ros.errors import UserError
-from vjepa_ros.model.checkpoints import load_weights
+from vjepa_ros.model.checkpoints import load_weights, open_checkpoint
 from vjepa_ros.model.preprocessing import Preprocessor
 from vjepa_ros.model.presets import ModelConfig
+from vjepa_ros.planning.choice import planner_of
 from vjepa_ros.planning.world_model import WorldModel
 
 
@@ -18,6 +19,7 @@ class Loaded:
     world_model: WorldModel
     config: ModelConfig
     identity: str
+    planner: str  # name of the one that belongs to the weights
 
 
 @functools.cache
@@ -33,4 +35,20 @@ def load_world_model(path: Path, device: torch.device | str = "cpu") -> Loaded:
         Preprocessor(weights.config.image_size, weights.config.crop),
         trained_horizon=weights.config.trained_horizon,
     )
-    return Loaded(world_model=world_model, config=weights.config, identity=weights.identity)
+    return Loaded(
+        world_model=world_model,
+        config=weights.config,
+        identity=weights.identity,
+        planner=planner_of(open_checkpoint(path), str(device)),
+    )
+
+
+def chosen_device(name: str) -> torch.device:
+    """The device of that name; auto is a GPU where there is one."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name not in ("cpu", "cuda") and not name.startswith("cuda:"):
+        raise UserError(f"device is {name!r}, expected auto, cpu or cuda")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise UserError(f"device is {name!r}, but torch finds no GPU here: use cpu")
+    return torch.device(name)

@@ -120,7 +120,7 @@ def replay_through_graph(
     offline = Offline(options)
     return GraphReplay(
         weights=offline.identity,
-        planner=asdict(offline.config),
+        planner=asdict(offline.planner.config),
         seed=options.seed,
         rate=rate,
         episodes=[

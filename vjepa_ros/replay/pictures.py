@@ -18,7 +18,7 @@ from vjepa_ros.html import COLOURS
 from vjepa_ros.images import encode_png
 from vjepa_ros.planning.landscape import Landscape, Mark, draw_map, measure_landscape
 from vjepa_ros.planning.objectives import make_objective
-from vjepa_ros.planning.world_model import Context, WorldModel
+from vjepa_ros.planning.world_model import Context, Goal, WorldModel
 from vjepa_ros.replay.results import EpisodeResult, Prediction
 
 Picture = NDArray[np.uint8]
@@ -216,7 +216,8 @@ def plot_step_landscape(
     """
     latents = world_model.encode(torch.from_numpy(np.stack(frames)))
     context = Context(latents=latents[:1], states=torch.from_numpy(state[None]).float())
-    energies = world_model.cost(context, latents[1], make_objective(objective))
+    goal = Goal(latents=latents[1])
+    energies = world_model.cost(context, goal, make_objective(objective))
     recorded = torch.tensor(actions["recorded"], dtype=torch.float32)
 
     def cost(candidates: torch.Tensor) -> torch.Tensor:

@@ -17,8 +17,8 @@ from vjepa_ros.episodes.files import EpisodeError
 from vjepa_ros.episodes.library import find_episodes, open_episode
 from vjepa_ros.episodes.workers import run_all
 from vjepa_ros.planning.axes import Axes, load_axes
+from vjepa_ros.planning.config import PlannerConfig
 from vjepa_ros.planning.loading import load_world_model
-from vjepa_ros.planning.planners import PlannerConfig
 from vjepa_ros.replay import metrics
 from vjepa_ros.replay.actions import tracking_of
 from vjepa_ros.replay.clocks import CLOCKS, Clock, at_steps, frames_by
@@ -123,7 +123,6 @@ def _check(config: ReplayConfig) -> None:
     loaded, horizon = load_world_model(config.weights, config.device), config.settings().horizon
     horizons = {"horizon": horizon}
     if config.plan_every is not None:
-        config.planner.make_solver(config.seed)
         horizons["planner horizon"] = config.planner.horizon
     for name, steps in horizons.items():
         if steps > loaded.world_model.reach:
