@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from vjepa_ros.conventions import ARM_REACH
 from vjepa_ros.errors import UserError
+from vjepa_ros.gate.conventions import ARM_REACH
 from vjepa_ros.robots import STOPPING_TIME, config_folder, load_robot
 
 SHIPPED = ("franka_crisp", "franka_servo", "sim")

@@ -15,8 +15,8 @@ from typing import Any, Literal
 
 import yaml
 
-from vjepa_ros.conventions import ARM_REACH
 from vjepa_ros.errors import UserError
+from vjepa_ros.gate.conventions import ARM_REACH
 
 STOPPING_TIME = 0.25  # seconds within which the limits must let the arm come to rest
 

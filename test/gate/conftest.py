@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from vjepa_ros.conventions import ACTION_NAMES
 from vjepa_ros.gate.audit import violations
+from vjepa_ros.gate.conventions import ACTION_NAMES
 from vjepa_ros.gate.gate import Delta, Gate, GateConfig
 from vjepa_ros.gate.pose import Pose
 from vjepa_ros.robots import load_robot

@@ -5,7 +5,7 @@ import math
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vjepa_ros.conventions import ACTION_NAMES
+from vjepa_ros.gate.conventions import ACTION_NAMES
 from vjepa_ros.gate.gate import Refused
 
 PERIOD = 0.01

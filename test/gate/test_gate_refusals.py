@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from vjepa_ros.conventions import ACTION_NAMES
+from vjepa_ros.gate.conventions import ACTION_NAMES
 from vjepa_ros.gate.gate import CLOCK_TOLERANCE, Refused
 
 

@@ -25,6 +25,7 @@ from vjepa_ros.episodes.bag_schema import BagTopics, typestore
 from vjepa_ros.episodes.calibration import Calibration
 from vjepa_ros.episodes.episode import Trajectory
 from vjepa_ros.episodes.files import written_whole
+from vjepa_ros.gate.conventions import ACTION_NAMES
 from vjepa_ros.images import encode_jpeg, encode_png, rgb_to_fields
 
 BASE_FRAME, CAMERA_FRAME = "fr3_link0", "camera_color_optical_frame"
@@ -135,7 +136,7 @@ class _Recording:
             header=_header(stamp, BASE_FRAME),
             image_stamp=_time(stamp),
             sequence=step + 1,
-            **dict(zip(conventions.ACTION_NAMES, deltas, strict=True)),
+            **dict(zip(ACTION_NAMES, deltas, strict=True)),
             duration=float(trajectory.stamps[step + 1] - stamp),
             energy=float("nan"),
         )

@@ -12,9 +12,14 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
-from vjepa_ros import conventions
+from vjepa_ros.gate.conventions import (
+    GRIPPER,
+    apply_action,
+    check_action,
+    closedness_from_width,
+    width_from_closedness,
+)
 from vjepa_ros.gate.limits import confine, limit_action, tilt
 from vjepa_ros.gate.pose import Pose, PoseHistory
 from vjepa_ros.gate.rotations import z_axis
@@ -115,9 +120,7 @@ class Gate:
 
     def observe_fingers(self, width: float, stamp: float, now: float) -> None:
         """Raises ValueError for a width that the gripper cannot have."""
-        measured = torch.tensor(width, dtype=torch.float64)
-        max_width = self._robot.gripper.max_width
-        self._closedness = float(conventions.closedness_from_width(measured, max_width))
+        self._closedness = closedness_from_width(width, self._robot.gripper.max_width)
         self._finger_watch.feed(stamp, now)
 
     def observe_image(self, stamp: float, fingerprint: Hashable, now: float) -> None:
@@ -320,7 +323,7 @@ class Gate:
         if delta.frame != base:
             raise Refused(f"frame_id is '{delta.frame}', expected '{base}'")
         try:
-            conventions.check_action(torch.tensor(delta.action, dtype=torch.float64))
+            check_action(delta.action)
         except ValueError as error:
             raise Refused(str(error)) from error
         if not 0 <= delta.duration <= config.max_command_age:
@@ -346,27 +349,25 @@ class Gate:
         measured = self._history.at(delta.image_stamp, self._config.max_state_age)
         if measured is None or self._stream is None:
             raise Refused("the arm's pose at its image's time is not known")
-        asked = torch.tensor(delta.action, dtype=torch.float64)
+        asked = np.array(delta.action, float)
         action = limit_action(asked, self._robot.limits)
-        goal_state = conventions.apply_action(measured.state(self._closedness), action)
+        goal_state = apply_action(measured.state(self._closedness), action)
         wanted = Pose.of_state(goal_state)
         goal = confine(wanted, self._robot.limits)
-        if goal is not wanted or not torch.allclose(action, asked):
+        if goal is not wanted or not np.allclose(action, asked):
             self._shortened += 1
         self._stream.aim(goal, delta.duration)
-        return self._gripper_position(float(action[conventions.GRIPPER]), goal_state)
+        return self._gripper_position(float(action[GRIPPER]), float(goal_state[GRIPPER]))
 
-    def _gripper_position(self, change: float, goal_state: torch.Tensor) -> float | None:
+    def _gripper_position(self, change: float, closedness: float) -> float | None:
         """Small changes leave the fingers alone: on an object they stand short of their goal."""
-        gripper, closedness = self._robot.gripper, goal_state[conventions.GRIPPER]
+        gripper, last = self._robot.gripper, self._last_gripper
         if abs(change) < gripper.hysteresis:
             return None
-        last = self._last_gripper
-        if last is not None and abs(float(closedness) - last) < gripper.hysteresis:
+        if last is not None and abs(closedness - last) < gripper.hysteresis:
             return None
-        self._last_gripper = float(closedness)
-        width = conventions.width_from_closedness(closedness, gripper.max_width)
-        return gripper.command(float(width))
+        self._last_gripper = closedness
+        return gripper.command(width_from_closedness(closedness, gripper.max_width))
 
 
 def _too_many(planners: int) -> str:

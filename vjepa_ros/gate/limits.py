@@ -3,29 +3,26 @@
 import math
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from vjepa_ros import conventions
-from vjepa_ros.conventions import GRIPPER, POSITION, ROTATION
+from vjepa_ros.gate.conventions import GRIPPER, POSITION, ROTATION
 from vjepa_ros.gate.pose import Pose
-from vjepa_ros.gate.rotations import from_vector, multiply, to_vector, z_axis
+from vjepa_ros.gate.rotations import (
+    from_euler,
+    from_vector,
+    multiply,
+    to_euler,
+    to_vector,
+    z_axis,
+)
 from vjepa_ros.robots import Limits
 
 
-def limit_action(action: Tensor, limits: Limits) -> Tensor:
-    """The action [7] with translation and rotation shortened to their longest."""
-    matrix = conventions.euler_to_matrix(action[ROTATION])
-    x, y, z, w = conventions.matrix_to_quaternion(matrix).tolist()
-    turn = from_vector(shortened(to_vector((x, y, z, w)), limits.max_turn))
-    matrix = conventions.quaternion_to_matrix(torch.tensor(turn, dtype=action.dtype))
-    return torch.cat(
-        (
-            torch.from_numpy(shortened(action[POSITION].numpy(), limits.max_step)),
-            conventions.matrix_to_euler(matrix),
-            action[GRIPPER:].clamp(-1, 1),
-        )
-    )
+def limit_action(action: np.ndarray, limits: Limits) -> np.ndarray:
+    """The action (7,) with translation and rotation shortened to their longest."""
+    way = shortened(action[POSITION], limits.max_step)
+    turn = shortened(to_vector(from_euler(action[ROTATION])), limits.max_turn)
+    change = min(max(action[GRIPPER], -1.0), 1.0)
+    return np.array((*way, *to_euler(from_vector(turn)), change))
 
 
 def confine(pose: Pose, limits: Limits) -> Pose:

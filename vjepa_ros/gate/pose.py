@@ -8,11 +8,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from vjepa_ros import conventions
-from vjepa_ros.gate.rotations import Quaternion, between, from_vector, multiply
+from vjepa_ros.gate.conventions import POSITION, ROTATION, check_quaternion, check_state
+from vjepa_ros.gate.rotations import (
+    Quaternion,
+    between,
+    from_euler,
+    from_vector,
+    multiply,
+    to_euler,
+)
 
 
 @dataclass(frozen=True)
@@ -25,7 +30,7 @@ class Pose:
     @classmethod
     def of(cls, position: Sequence[float], quaternion_xyzw: Quaternion) -> Pose:
         """Raises ValueError for numbers that cannot be a pose."""
-        conventions.check_quaternion(torch.tensor(quaternion_xyzw, dtype=torch.float64))
+        check_quaternion(quaternion_xyzw)
         if not all(math.isfinite(value) for value in position):
             raise ValueError(f"position {list(position)} holds NaN or infinite numbers")
         norm = math.hypot(*quaternion_xyzw)
@@ -33,17 +38,16 @@ class Pose:
         return cls(np.array(position, float), (x / norm, y / norm, z / norm, w / norm))
 
     @classmethod
-    def of_state(cls, state: Tensor) -> Pose:
-        position, quaternion, _ = conventions.pose_from_state(state)
-        return cls(position.numpy(), tuple(quaternion.tolist()))
+    def of_state(cls, state: np.ndarray) -> Pose:
+        """Raises ValueError for numbers that cannot be a state (7,)."""
+        check_state(state)
+        return cls(state[POSITION], from_euler(state[ROTATION]))
 
-    def state(self, closedness: float) -> Tensor:
-        """The state [7] as conventions defines it, float64."""
-        return conventions.state_from_pose(
-            torch.from_numpy(self.position),
-            torch.tensor(self.rotation, dtype=torch.float64),
-            torch.tensor(closedness, dtype=torch.float64),
-        )
+    def state(self, closedness: float) -> np.ndarray:
+        """The state (7,) as conventions defines it."""
+        state = np.array((*self.position, *to_euler(self.rotation), closedness))
+        check_state(state)
+        return state
 
 
 class PoseHistory:

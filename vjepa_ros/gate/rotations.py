@@ -1,7 +1,7 @@
 """Unit quaternions (x, y, z, w) as plain floats, for what runs at every tick.
 
-The same algebra as in conventions, where one operation on a tensor takes longer than a
-whole tick may. Rotation vectors are axis times angle, about the base axes.
+Rotation vectors are axis times angle, about the base axes. Euler angles are extrinsic
+"xyz", so R = Rz(yaw) · Ry(pitch) · Rx(roll).
 """
 
 import math
@@ -9,6 +9,9 @@ import math
 import numpy as np
 
 Quaternion = tuple[float, float, float, float]
+
+# Beyond this |sin(pitch)| roll and yaw turn about one axis and only their sum is known.
+GIMBAL_EDGE = 1.0 - 1e-7
 
 
 def multiply(second: Quaternion, first: Quaternion) -> Quaternion:
@@ -43,6 +46,32 @@ def to_vector(rotation: Quaternion) -> np.ndarray:
         return np.zeros(3)
     angle = 2 * math.atan2(math.copysign(sine, w), abs(w))
     return np.array((x, y, z)) * (angle / sine)
+
+
+def from_euler(angles: np.ndarray) -> Quaternion:
+    """From roll, pitch and yaw in radians."""
+    roll, pitch, yaw = (angles / 2).tolist()
+    sr, sp, sy = math.sin(roll), math.sin(pitch), math.sin(yaw)
+    cr, cp, cy = math.cos(roll), math.cos(pitch), math.cos(yaw)
+    return (
+        sr * cp * cy - cr * sp * sy,
+        cr * sp * cy + sr * cp * sy,
+        cr * cp * sy - sr * sp * cy,
+        cr * cp * cy + sr * sp * sy,
+    )
+
+
+def to_euler(rotation: Quaternion) -> tuple[float, float, float]:
+    """Roll and yaw in [-pi, pi], pitch in [-pi/2, pi/2]. At the gimbal edge yaw is 0."""
+    x, y, z, w = rotation
+    sin_pitch = 2 * (w * y - x * z)
+    across, along = 2 * (x * y + z * w), 1 - 2 * (y * y + z * z)
+    # atan2 keeps the precision that asin loses near the edge.
+    pitch = math.atan2(sin_pitch, math.hypot(across, along))
+    if abs(sin_pitch) > GIMBAL_EDGE:
+        return math.atan2(2 * (x * w - y * z), 1 - 2 * (x * x + z * z)), pitch, 0.0
+    roll = math.atan2(2 * (y * z + x * w), 1 - 2 * (x * x + y * y))
+    return roll, pitch, math.atan2(across, along)
 
 
 def between(start: Quaternion, end: Quaternion) -> np.ndarray:

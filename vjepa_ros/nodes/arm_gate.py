@@ -21,7 +21,7 @@ from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 from vjepa_msgs.msg import EndEffectorDelta
 
-from vjepa_ros.conventions import ACTION_NAMES
+from vjepa_ros.gate.conventions import ACTION_NAMES
 from vjepa_ros.gate.gate import Delta, Gate, GateConfig, Refused
 from vjepa_ros.gate.stream import Target
 from vjepa_ros.nodes import stamps

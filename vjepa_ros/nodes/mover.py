@@ -13,7 +13,8 @@ from std_srvs.srv import Trigger
 from torch import Tensor
 from vjepa_msgs.msg import EndEffectorDelta
 
-from vjepa_ros.conventions import ACTION_NAMES, POSITION
+from vjepa_ros.conventions import POSITION
+from vjepa_ros.gate.conventions import ACTION_NAMES
 from vjepa_ros.images import compressed_to_rgb, to_rgb
 from vjepa_ros.nodes import stamps
 from vjepa_ros.nodes.arm_state import ArmState

@@ -27,9 +27,10 @@ from torch import Tensor
 from vjepa_msgs.action import ReachGoal
 from vjepa_msgs.msg import EndEffectorDelta, Latent, Plan
 
-from vjepa_ros.conventions import ACTION_NAMES, pose_from_state, width_from_closedness
+from vjepa_ros.conventions import pose_from_state, width_from_closedness
 from vjepa_ros.episodes.episode import EpisodeReader
 from vjepa_ros.errors import UserError
+from vjepa_ros.gate.conventions import ACTION_NAMES
 from vjepa_ros.images import encode_png, rgb_to_fields
 from vjepa_ros.nodes import stamps
 from vjepa_ros.nodes.latents import stamp_key, to_frame
