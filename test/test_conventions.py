@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
+from vjepa_gate import conventions as gate_conventions
+from vjepa_gate.rotations import from_euler, to_euler
 from vjepa_ros import conventions as c
-from vjepa_ros.gate import conventions as gate_conventions
-from vjepa_ros.gate.rotations import from_euler, to_euler
 
 RECORDED_PAIR = Path(__file__).parents[2] / "shared" / "data" / "franka_example_traj.npz"
 EXACT = {"atol": 1e-12, "rtol": 0}

@@ -1,6 +1,6 @@
 """The algebra of states and actions for batches of tensors.
 
-gate/conventions.py says what the numbers mean, and checks them. Every function takes any
+vjepa_gate.conventions says what the numbers mean, and checks them. Every function takes any
 number of leading batch dimensions, keeps the dtype and device, and is differentiable away
 from the gimbal edge.
 """
@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vjepa_ros.gate import conventions
-from vjepa_ros.gate.conventions import FRANKA_HAND_WIDTH, GRIPPER, POSITION, ROTATION
-from vjepa_ros.gate.rotations import GIMBAL_EDGE
+from vjepa_gate import conventions
+from vjepa_gate.conventions import FRANKA_HAND_WIDTH, GRIPPER, POSITION, ROTATION
+from vjepa_gate.rotations import GIMBAL_EDGE
 
 # --- rotations ---------------------------------------------------------------------------
 

@@ -5,11 +5,11 @@ import pytest
 from rosbags.rosbag2 import StoragePlugin, Writer
 from scipy.spatial.transform import Rotation
 
+from vjepa_gate.conventions import ACTION_NAMES
 from vjepa_ros.episodes import bag_schema
 from vjepa_ros.episodes.bag import read_bag
 from vjepa_ros.episodes.bag_schema import BagTopics, typestore
 from vjepa_ros.episodes.files import EpisodeError
-from vjepa_ros.gate.conventions import ACTION_NAMES
 from vjepa_ros.images import encode_png
 
 START = 1_700_000_000.0

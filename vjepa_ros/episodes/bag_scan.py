@@ -16,10 +16,10 @@ from rosbags.interfaces import Connection
 from rosbags.rosbag2 import Reader
 from rosbags.rosbag2.reader import DirectoryReader
 
+from vjepa_gate.conventions import ACTION_NAMES
 from vjepa_ros.episodes import bag_schema
 from vjepa_ros.episodes.bag_schema import BagTopics, nanoseconds_of, typestore
 from vjepa_ros.episodes.files import EpisodeError, reading
-from vjepa_ros.gate.conventions import ACTION_NAMES
 
 MAX_MESSAGE = 256 * 2**20  # bytes; a 4K image of 16-bit colours is 50 MB
 

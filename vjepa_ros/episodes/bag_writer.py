@@ -19,13 +19,13 @@ from rosbags.interfaces import (
 )
 from rosbags.rosbag2 import StoragePlugin, Writer
 
+from vjepa_gate.conventions import ACTION_NAMES
 from vjepa_ros import conventions
 from vjepa_ros.episodes import bag_schema
 from vjepa_ros.episodes.bag_schema import BagTopics, typestore
 from vjepa_ros.episodes.calibration import Calibration
 from vjepa_ros.episodes.episode import Trajectory
 from vjepa_ros.episodes.files import written_whole
-from vjepa_ros.gate.conventions import ACTION_NAMES
 from vjepa_ros.images import encode_jpeg, encode_png, rgb_to_fields
 
 BASE_FRAME, CAMERA_FRAME = "fr3_link0", "camera_color_optical_frame"

@@ -10,8 +10,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from vjepa_gate.conventions import ACTION_NAMES, STATE_NAMES
 from vjepa_ros.episodes.episode import EpisodeReader
-from vjepa_ros.gate.conventions import ACTION_NAMES, STATE_NAMES
 
 _ROWS, _COLUMNS = 10, 10  # of the contact sheet
 _UNITS = ("m", "m", "m", "rad", "rad", "rad", "")

@@ -9,14 +9,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vjepa_gate.conventions import GRIPPER, apply_action, width_from_closedness
+from vjepa_gate.limits import confine, limit_action
+from vjepa_gate.pose import Pose
+from vjepa_gate.robots import Robot
 from vjepa_ros.episodes.sensing import state_of
-from vjepa_ros.gate.conventions import GRIPPER, apply_action, width_from_closedness
-from vjepa_ros.gate.limits import confine, limit_action
-from vjepa_ros.gate.pose import Pose
 from vjepa_ros.planning.mpc import CostModel
 from vjepa_ros.planning.planners import PlannerConfig, make_mpc, restrain
 from vjepa_ros.planning.world_model import Context
-from vjepa_ros.robots import Robot
 from vjepa_sim.scene import Observation, Scene
 from vjepa_sim.tasks import Episode
 

@@ -6,10 +6,10 @@ import torch
 from rclpy.node import Node
 from torch import Tensor
 
-from vjepa_ros.gate.conventions import closedness_from_width
-from vjepa_ros.gate.pose import Pose, PoseHistory
-from vjepa_ros.nodes.robot_side import RobotSide
-from vjepa_ros.robots import Robot
+from vjepa_gate.conventions import closedness_from_width
+from vjepa_gate.pose import Pose, PoseHistory
+from vjepa_gate.robots import Robot
+from vjepa_gate.ros.robot_side import RobotSide
 
 _SECONDS = 10.0  # that poses are kept
 _TOLERANCE = 0.25  # seconds between a picture and the pose next to it

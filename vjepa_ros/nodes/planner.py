@@ -25,17 +25,21 @@ from visualization_msgs.msg import MarkerArray
 from vjepa_msgs.action import ReachGoal
 from vjepa_msgs.msg import EndEffectorDelta, Plan
 
-from vjepa_ros.errors import UserError
+from vjepa_gate.errors import UserError
+from vjepa_gate.robots import load_robot
+from vjepa_gate.ros import stamps
+from vjepa_gate.ros.parameters import declare, declare_number
+from vjepa_gate.ros.process import run_node
+from vjepa_gate.ros.spinning import spinning
+from vjepa_gate.status import Status
 from vjepa_ros.images import compressed_to_rgb, decode_picture
-from vjepa_ros.nodes import plan_messages, stamps
+from vjepa_ros.nodes import plan_messages
 from vjepa_ros.nodes.arm_state import ArmState
 from vjepa_ros.nodes.encoder import GOALS, EncoderNode
 from vjepa_ros.nodes.health import memory
 from vjepa_ros.nodes.log_lines import log_line
 from vjepa_ros.nodes.model_node import ModelNode, declare_count
-from vjepa_ros.nodes.parameters import declare, declare_number
 from vjepa_ros.nodes.predictor import PredictorNode
-from vjepa_ros.nodes.process import run_node
 from vjepa_ros.nodes.reach import (
     Ended,
     InterruptibleWorld,
@@ -45,7 +49,6 @@ from vjepa_ros.nodes.reach import (
     Settings,
 )
 from vjepa_ros.nodes.reports import Reports
-from vjepa_ros.nodes.spinning import spinning
 from vjepa_ros.nodes.world import LocalWorld, RemoteWorld, SeenContext, World
 from vjepa_ros.planning.axes import AxesTurned, load_axes
 from vjepa_ros.planning.mpc import MPC, CostModel
@@ -58,8 +61,6 @@ from vjepa_ros.planning.planners import (
     restrain,
 )
 from vjepa_ros.planning.world_model import Context
-from vjepa_ros.robots import load_robot
-from vjepa_ros.status import Status
 
 _MOST_WAITING = 3  # goals at once; each waits in a thread of its own
 _THREADS = _MOST_WAITING + 3  # that one carries out, those that wait, one cancels, one asks
@@ -80,7 +81,7 @@ class PlannerNode(ModelNode):
     ) -> None:
         super().__init__("planner", **options)
         self._local = LocalWorld(encoder, predictor) if encoder and predictor else None
-        declare(self, "robot", "sim", "robot YAML: a file, or a name in config/")
+        declare(self, "robot", "sim", "robot YAML: a file, or a name in gate/config/")
         self._declare_search()
         self._declare_task()
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vjepa_gate.conventions import ARM_REACH
 from vjepa_ros.conventions import GRIPPER, POSITION, ROTATION
-from vjepa_ros.gate.conventions import ARM_REACH
 
 _ROUNDING = 1e-5  # what float32 arithmetic may add to a value that lies on its limit
 
