@@ -32,9 +32,9 @@ lint: setup  ## check style and types
 	$(VENV)/ruff format --check .
 	$(VENV)/mypy
 
-colcon: setup  ## build the three packages as a ROS workspace does
+colcon: setup  ## build the four packages as a ROS workspace does
 	PATH=$(CURDIR)/$(VENV):$$PATH $(COLCON_ENVIRONMENT) $(VENV)/python -m colcon build \
-	  --base-paths . vjepa_msgs sim $(COLCON_CMAKE_ARGS)
+	  --base-paths . vjepa_msgs gate sim $(COLCON_CMAKE_ARGS)
 
 weights: setup  ## train the tiny model from nothing: collect, train, report (an hour of two free cores, or two)
 	$(VENV)/vjepa-ros train weights --preset cpu --out runs/weights

@@ -45,7 +45,6 @@ setup(
     entry_points={
         "console_scripts": [
             "vjepa-ros = vjepa_ros.cli:main",
-            "vjepa_arm_gate = vjepa_ros.nodes.arm_gate:main",
             "vjepa_composed = vjepa_ros.nodes.composed:main",
             "vjepa_encoder = vjepa_ros.nodes.encoder:main",
             "vjepa_planner = vjepa_ros.nodes.planner:main",

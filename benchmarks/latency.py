@@ -38,6 +38,8 @@ from std_msgs.msg import Header
 from vjepa_msgs.action import ReachGoal
 from vjepa_msgs.msg import EndEffectorDelta, Latent, Plan
 
+from vjepa_gate.ros.spinning import ask, spinning, spinning_node
+from vjepa_gate.status import Status
 from vjepa_ros.images import encode_png
 from vjepa_ros.model.checkpoints import load_weights
 from vjepa_ros.model.preprocessing import Preprocessor
@@ -45,13 +47,11 @@ from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
 from vjepa_ros.nodes.encoder import LATENTS
 from vjepa_ros.nodes.latents import Frame, stamp_key, to_message
 from vjepa_ros.nodes.model_node import ModelNode
-from vjepa_ros.nodes.spinning import ask, spinning, spinning_node
 from vjepa_ros.nodes.world import RemoteWorld, Unavailable
 from vjepa_ros.planning.config import PLANNERS
 from vjepa_ros.planning.planner import CostModel, Planner
 from vjepa_ros.planning.world_model import Context, Goal, WorldModel
 from vjepa_ros.stack import Options, processes, told
-from vjepa_ros.status import Status
 from vjepa_ros.supervisor import Supervisor
 
 WIDTH, HEIGHT = 640, 480

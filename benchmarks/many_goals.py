@@ -26,8 +26,8 @@ from rclpy.action import ActionClient
 from sensor_msgs.msg import CompressedImage
 from vjepa_msgs.action import ReachGoal
 
+from vjepa_gate.ros.spinning import ask, spinning_node
 from vjepa_ros.images import encode_png
-from vjepa_ros.nodes.spinning import ask, spinning_node
 from vjepa_ros.stack import Options, processes, told
 from vjepa_ros.supervisor import Supervisor
 

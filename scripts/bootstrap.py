@@ -52,8 +52,8 @@ def set_up() -> None:
     stage("Python packages", requirements, install_requirements)
     interfaces = interface_packages()
     stage("interfaces", files_of(*interfaces), lambda: build_interfaces(interfaces))
-    packaging = [ROOT / p / f for p in (".", "sim") for f in ("pyproject.toml", "setup.py")]
-    stage("vjepa_ros and vjepa_sim", packaging, install_packages)
+    packaging = [ROOT / p / f for p in (".", "gate", "sim") for f in ("pyproject.toml", "setup.py")]
+    stage("vjepa_ros, vjepa_gate and vjepa_sim", packaging, install_packages)
 
 
 @contextlib.contextmanager
@@ -172,7 +172,7 @@ def build_interfaces(packages: list) -> None:
 
 
 def install_packages() -> None:
-    pip("install", "--no-deps", "--no-build-isolation", "-e", ".", "-e", "./sim")
+    pip("install", "--no-deps", "--no-build-isolation", "-e", ".", "-e", "./gate", "-e", "./sim")
 
 
 # --- helpers -----------------------------------------------------------------------------

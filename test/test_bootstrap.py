@@ -17,7 +17,7 @@ import bootstrap  # noqa: E402
 @pytest.fixture
 def checkout(tmp_path):
     """As much of the repository as set-up reads, with no environment in it."""
-    for folder in ("scripts", "requirements", "vjepa_msgs", "control_msgs", "sim"):
+    for folder in ("scripts", "requirements", "vjepa_msgs", "control_msgs", "gate", "sim"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
     for name in ("setup.py", "setup.cfg"):
         shutil.copy(ROOT / name, tmp_path)

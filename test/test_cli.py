@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
+from vjepa_gate.errors import UserError
 from vjepa_ros import cli
-from vjepa_ros.errors import UserError
 
 
 def vjepa_ros(*arguments: str) -> subprocess.CompletedProcess:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vjepa_ros.errors import UserError
+from vjepa_gate.errors import UserError
 from vjepa_ros.goals import read_goal, read_subgoals
 from vjepa_ros.images import encode_png
 

@@ -8,16 +8,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+SOURCES = {"vjepa_ros": ROOT, "vjepa_gate": ROOT / "gate", "vjepa_sim": ROOT / "sim"}
 
 
 @pytest.fixture(scope="module", params=["copied", "symlinked"])
 def workspace(request, tmp_path_factory):
-    """Both ament_python packages built in a workspace of their own."""
+    """The ament_python packages built in a workspace of their own."""
     base = tmp_path_factory.mktemp(request.param)
     options = ["--symlink-install"] if request.param == "symlinked" else []
     built = subprocess.run(
         [sys.executable, "-m", "colcon", "--log-base", base / "log", "build",
-         "--base-paths", ROOT, ROOT / "sim", "--packages-select", "vjepa_ros", "vjepa_sim",
+         "--base-paths", *SOURCES.values(), "--packages-select", *SOURCES,
          "--build-base", base / "build", "--install-base", base / "install", *options],
         capture_output=True, text=True, cwd=base,
     )  # fmt: skip
@@ -25,7 +26,11 @@ def workspace(request, tmp_path_factory):
     return base / "install"
 
 
-EXECUTABLES = [("vjepa_ros", "vjepa-ros"), ("vjepa_sim", "vjepa-sim")]
+EXECUTABLES = [
+    ("vjepa_ros", "vjepa-ros"),
+    ("vjepa_gate", "vjepa_arm_gate"),
+    ("vjepa_sim", "vjepa-sim"),
+]
 
 
 @pytest.mark.parametrize(("package", "name"), EXECUTABLES)
@@ -49,7 +54,7 @@ def test_executables_run_in_whatever_environment_is_active(workspace, tmp_path, 
     assert "usage" in shown.stdout
 
 
-@pytest.mark.parametrize("package", ["vjepa_ros", "vjepa_sim"])
+@pytest.mark.parametrize("package", SOURCES)
 def test_the_index_finds_packages_and_what_they_share(workspace, package):
     code = (
         "from ament_index_python.packages import get_package_share_directory as share;"
@@ -62,9 +67,8 @@ def test_the_index_finds_packages_and_what_they_share(workspace, package):
     )
     share = Path(shown.stdout.strip())
     assert share == workspace / package / "share" / package
-    source = ROOT if package == "vjepa_ros" else ROOT / "sim"
     for folder in ("launch", "config"):
-        expected = {p.name for p in (source / folder).glob("*") if p.is_file()}
+        expected = {p.name for p in (SOURCES[package] / folder).glob("*") if p.is_file()}
         installed = {p.name for p in (share / folder).glob("*")}
         assert installed == expected, f"{share / folder}"
     assert (share / "package.xml").is_file()

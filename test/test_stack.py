@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 import yaml
 
-from vjepa_ros.errors import UserError
+from vjepa_gate.errors import UserError
+from vjepa_gate.robots import load_robot
+from vjepa_gate.share import config_folder
 from vjepa_ros.images import encode_jpeg, encode_png
-from vjepa_ros.robots import config_folder, load_robot
 from vjepa_ros.stack import (
     Options,
     add_options,
@@ -49,6 +50,7 @@ def test_each_node_has_a_process(weights):
     assert list(named(stack)) == ["arm_gate", "encoder", "predictor", "planner"]
     gate, encoder, predictor, planner = stack
     assert gate.parameters == {"robot": "sim", "dry_run": True}
+    assert (gate.package, gate.arguments) == ("vjepa_gate", ("--autostart",))
     for process in (encoder, predictor):
         assert process.parameters["weights"] == weights
         assert process.parameters["device"] == "cpu"
@@ -71,7 +73,7 @@ def test_composed_and_simulated(weights):
 def test_every_parameter_is_one_that_its_nodes_declare(weights):
     import rclpy
 
-    from vjepa_ros.nodes.arm_gate import ArmGate
+    from vjepa_gate.arm_gate import ArmGate
     from vjepa_ros.nodes.composed import make_nodes
 
     context = rclpy.Context()
@@ -135,7 +137,7 @@ def test_rviz_shows_the_robot_that_is_there(weights):
 
 
 def test_rviz_configuration_shows_topics_that_are_published():
-    config = yaml.safe_load((config_folder() / "vjepa.rviz").read_text())
+    config = yaml.safe_load((config_folder("vjepa_ros") / "vjepa.rviz").read_text())
     manager = config["Visualization Manager"]
     assert manager["Global Options"]["Fixed Frame"] == load_robot("sim").base_frame
     topics = {one["Topic"]["Value"] for one in manager["Displays"] if "Topic" in one}

@@ -5,7 +5,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from vjepa_ros.errors import UserError
+from vjepa_gate.errors import UserError
 
 COMMANDS = {
     "doctor": "check this machine: Python, ROS, torch, simulator; each line ok or what to do",

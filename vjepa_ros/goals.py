@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from vjepa_ros.errors import UserError
+from vjepa_gate.errors import UserError
 from vjepa_ros.images import decode_picture
 
 _PICTURES = (".png", ".jpg", ".jpeg")

@@ -8,11 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vjepa_gate.robots import Limits
 from vjepa_ros.model.preprocessing import Preprocessor
 from vjepa_ros.planning.objectives import Objective
 from vjepa_ros.planning.planner import energy_nearby
 from vjepa_ros.planning.world_model import Context, WorldModel
-from vjepa_ros.robots import Limits
 
 NEAR, FAR = 0.01, 0.05  # metres, of the moves that an energy is compared with
 

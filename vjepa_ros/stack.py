@@ -11,14 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from vjepa_ros.errors import UserError
+from vjepa_gate.errors import UserError
+from vjepa_gate.robots import Robot, load_robot
+from vjepa_gate.share import config_folder
 from vjepa_ros.goals import Goals, read_goal, read_subgoals
 from vjepa_ros.model.checkpoints import Checkpoint, open_checkpoint
 from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
 from vjepa_ros.planning.axes import load_axes
 from vjepa_ros.planning.choice import planner_of
 from vjepa_ros.planning.loading import chosen_device
-from vjepa_ros.robots import Robot, config_folder, load_robot
 
 
 def _option(default: Any, description: str) -> Any:
@@ -33,7 +34,7 @@ class Options:
     subgoals: str = _option("", "folder of such pictures in the order of names, or a YAML list")
     max_steps: int = _option(0, "actions of the task at most; 0: the list's, or the planner's")
     energy: float = _option(0.0, "at which a goal counts as reached; 0: the list's, or measured")
-    robot: str = _option("sim", "robot YAML: a file, or a name in config/")
+    robot: str = _option("sim", "robot YAML: a file, or a name in gate/config/")
     sim: bool = _option(False, "start the simulated Franka as the robot")
     task: str = _option("grasp cube", "what the simulated scene is about: `vjepa-sim tasks`")
     scene: int = _option(0, "seed of the simulated scene")
@@ -98,7 +99,7 @@ def processes(options: Options) -> list[Process]:
     robot = load_robot(options.robot)
     goals_of(options)
     stack = [_simulation(options)] if options.sim else []
-    stack.append(_nodes("arm_gate", {"robot": options.robot, "dry_run": options.dry_run}))
+    stack.append(_arm_gate(options))
     if options.record:
         task = options.task if options.sim else ""
         stack.append(_nodes("recorder", {"robot": options.robot, "task": task}))
@@ -190,6 +191,17 @@ def _checked_axes(file: str) -> str:
     return str(Path(file).resolve())
 
 
+def _arm_gate(options: Options) -> Process:
+    return Process(
+        name="arm_gate",
+        package="vjepa_gate",
+        executable="vjepa_arm_gate",
+        module="vjepa_gate.arm_gate",
+        arguments=("--autostart",),
+        parameters={"robot": options.robot, "dry_run": options.dry_run},
+    )
+
+
 def _nodes(names: str, parameters: dict[str, Any]) -> Process:
     arguments = tuple(names.split())
     return Process(
@@ -208,7 +220,7 @@ def _views(robot: Robot, sim: bool) -> list[Process]:
     if robot.command == "pose":
         names["target_pose"] = robot.topics.target.name
     renamed = [part for old, new in names.items() for part in ("-r", f"{old}:={new}")]
-    config = str(config_folder() / "vjepa.rviz")
+    config = str(config_folder("vjepa_ros") / "vjepa.rviz")
     rviz = Process(
         name="rviz",
         package="rviz2",

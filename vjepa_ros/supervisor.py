@@ -1,6 +1,5 @@
 """Runs the stack's processes where no `ros2 launch` does: prefixed output, restarts, one end."""
 
-import contextlib
 import os
 import shutil
 import signal
@@ -8,11 +7,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
-from vjepa_ros.errors import UserError
-from vjepa_ros.robots import config_folder
+from vjepa_gate.errors import UserError
+from vjepa_gate.share import config_folder
 from vjepa_ros.stack import Process
 
 PROFILE = "FASTRTPS_DEFAULT_PROFILES_FILE"
@@ -48,22 +47,11 @@ def _text(value: Any) -> str:
 
 def environment() -> Mapping[str, str]:
     """Of the processes: with the transport that loses no images, if the user chose none."""
-    return {PROFILE: str(config_folder() / "fastdds.xml"), "PYTHONUNBUFFERED": "1", **os.environ}
-
-
-@contextlib.contextmanager
-def signals_noted() -> Iterator[threading.Event]:
-    """An event that SIGINT or SIGTERM sets, instead of what they did before."""
-    noted = threading.Event()
-    before = {
-        number: signal.signal(number, lambda *_: noted.set())
-        for number in (signal.SIGINT, signal.SIGTERM)
+    return {
+        PROFILE: str(config_folder("vjepa_ros") / "fastdds.xml"),
+        "PYTHONUNBUFFERED": "1",
+        **os.environ,
     }
-    try:
-        yield noted
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class _Child:

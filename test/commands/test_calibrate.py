@@ -8,8 +8,8 @@ import yaml
 
 pytest.importorskip("vjepa_sim.scene", reason="vjepa_sim is not here")
 
+from vjepa_gate.errors import UserError
 from vjepa_ros.commands import calibrate
-from vjepa_ros.errors import UserError
 from vjepa_ros.model.checkpoints import save_weights
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.predictor import Predictor

@@ -16,13 +16,13 @@ pytest.importorskip("rclpy")
 
 from vjepa_msgs.msg import Plan, SceneTruth
 
+from vjepa_gate.ros.spinning import spinning_node
 from vjepa_ros.demo.performance import Performance, Witness, draw_goals
 from vjepa_ros.demo.report import verdict
 from vjepa_ros.demo.settings import Settings
 from vjepa_ros.episodes.bag import read_bag
 from vjepa_ros.episodes.mp4 import Mp4
 from vjepa_ros.images import decode_picture
-from vjepa_ros.nodes.spinning import spinning_node
 from vjepa_ros.stack import Options, processes
 from vjepa_ros.supervisor import Supervisor
 from vjepa_sim.scene import Scene

@@ -5,6 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
+from vjepa_gate.errors import UserError
 from vjepa_ros.commands import episodes as command
 from vjepa_ros.commands import opening
 from vjepa_ros.episodes.bag import read_bag
@@ -12,7 +13,6 @@ from vjepa_ros.episodes.bag_schema import BagTopics
 from vjepa_ros.episodes.droid import write_droid
 from vjepa_ros.episodes.episode import Episode
 from vjepa_ros.episodes.npz import write_npz
-from vjepa_ros.errors import UserError
 
 
 def run(*arguments):

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import torch
 
+from vjepa_gate.errors import UserError
+from vjepa_gate.robots import load_robot
 from vjepa_ros.commands import goal
-from vjepa_ros.errors import UserError
 from vjepa_ros.images import decode_picture, encode_png, rgb_to_fields
 from vjepa_ros.model.preprocessing import Preprocessor
 from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
 from vjepa_ros.picture_checks import energies, look_at
 from vjepa_ros.planning.loading import load_world_model
-from vjepa_ros.robots import load_robot
 
 
 def command(*arguments):
@@ -121,7 +121,7 @@ def camera():
     from rclpy.qos import qos_profile_sensor_data
     from sensor_msgs.msg import Image
 
-    from vjepa_ros.nodes.spinning import spinning_node
+    from vjepa_gate.ros.spinning import spinning_node
 
     with spinning_node("camera") as node:
         publisher = node.create_publisher(Image, "camera/image_raw", qos_profile_sensor_data)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from vjepa_gate.errors import UserError
 from vjepa_ros.commands import landscape
-from vjepa_ros.errors import UserError
 from vjepa_ros.images import decode_picture
 from vjepa_ros.model.checkpoints import save_weights
 from vjepa_ros.model.encoder import Encoder

@@ -20,7 +20,7 @@ PATIENCE = 90  # seconds
 PROGRAM = """
 import argparse, sys
 from vjepa_ros.commands import run
-from vjepa_ros.errors import UserError
+from vjepa_gate.errors import UserError
 parser = argparse.ArgumentParser()
 run.add_arguments(parser)
 try:
@@ -176,7 +176,7 @@ def test_texts_stay_texts_on_the_command_line():
 
 
 def test_what_cannot_live_ends_the_run():
-    from vjepa_ros.errors import UserError
+    from vjepa_gate.errors import UserError
 
     hopeless = Process(name="node", package="", executable="false")
     with Supervisor([hopeless]) as supervisor, pytest.raises(UserError, match="node ended with 1"):
@@ -184,7 +184,7 @@ def test_what_cannot_live_ends_the_run():
 
 
 def test_what_processes_say_can_go_to_a_file(tmp_path):
-    from vjepa_ros.errors import UserError
+    from vjepa_gate.errors import UserError
 
     talker = Process(
         name="talker", package="", executable="sh", arguments=("-c", "echo hello; exit 2")

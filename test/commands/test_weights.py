@@ -5,8 +5,8 @@ import argparse
 import pytest
 import torch
 
+from vjepa_gate.errors import UserError
 from vjepa_ros.commands import weights as command
-from vjepa_ros.errors import UserError
 from vjepa_ros.model.checkpoints import load_weights, save_weights
 from vjepa_ros.model.encoder import Encoder, EncoderConfig
 from vjepa_ros.model.predictor import Predictor, PredictorConfig

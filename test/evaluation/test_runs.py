@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("vjepa_sim.scene", reason="vjepa_sim is not here")
 
-from vjepa_ros.errors import UserError
+from vjepa_gate.errors import UserError
 from vjepa_ros.evaluation.runs import Evaluation, Report, evaluate
 from vjepa_ros.evaluation.trials import Trial
 from vjepa_ros.model.shipped import SHIPPED_WEIGHTS

@@ -6,11 +6,11 @@ import torch
 
 pytest.importorskip("vjepa_sim.scene", reason="vjepa_sim is not here")
 
+from vjepa_gate.robots import load_robot
 from vjepa_ros.episodes.sensing import state_of
 from vjepa_ros.evaluation.conditions import CONDITIONS
 from vjepa_ros.evaluation.trials import carry_out, run_trial
 from vjepa_ros.planning.planners import PLANNERS
-from vjepa_ros.robots import load_robot
 from vjepa_sim.scene import SceneConfig
 from vjepa_sim.tasks import make_task
 

@@ -7,10 +7,10 @@ from types import SimpleNamespace
 from rclpy.action import ActionServer, GoalResponse
 from vjepa_msgs.action import ReachGoal
 
+from vjepa_gate.ros.spinning import spinning_node
 from vjepa_ros.goals import Goals
 from vjepa_ros.nodes import reach_client
 from vjepa_ros.nodes.reach_client import Progress
-from vjepa_ros.nodes.spinning import spinning_node
 
 
 def feedback(**changes):

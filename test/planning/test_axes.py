@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
+from vjepa_gate.errors import UserError
 from vjepa_ros.conventions import apply_action
-from vjepa_ros.errors import UserError
 from vjepa_ros.planning.axes import (
     FEWEST_MOVES,
     XY,

@@ -50,8 +50,8 @@ def test_planners_differ_where_their_sources_do():
 
 
 def test_names_that_settings_take_are_those_that_exist():
-    assert SOLVER_NAMES == tuple(SOLVERS)
-    assert OBJECTIVES == tuple(OBJECTIVE_KINDS)
+    assert tuple(SOLVERS) == SOLVER_NAMES
+    assert tuple(OBJECTIVE_KINDS) == OBJECTIVES
     assert set(MENDING) == set(RULES) - {"warm_start", "second_try", "fingers_first", "effort"}
 
 

@@ -195,9 +195,7 @@ def test_no_candidate_is_ever_outside_the_limits(name, translation, rotation, ta
         limits.check("candidates", actions)
         return quadratic(target, 2)(actions)
 
-    solver = SOLVERS[name](
-        horizon=2, limits=limits, samples=20, elites=5, iterations=4
-    )
+    solver = SOLVERS[name](horizon=2, limits=limits, samples=20, elites=5, iterations=4)
     limits.check("plan", solver.solve(guarded, seed=seed).actions)
 
 

@@ -98,7 +98,9 @@ def test_energies_are_the_weighted_distances_along_the_rollout(objective):
     model, context, actions = make_model(), make_context(2), make_actions(5, 3)
     goal = Goal(latents=make_latents())
     rollout = model.rollout(context, actions)
-    distances = torch.stack([objective.distance(rollout[:, step], goal.latents) for step in range(3)])
+    distances = torch.stack(
+        [objective.distance(rollout[:, step], goal.latents) for step in range(3)]
+    )
     expected = torch.tensor(objective.step_weights(3)) @ distances
     torch.testing.assert_close(model.energies(context, actions, goal, objective), expected)
 

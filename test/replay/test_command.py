@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from vjepa_gate.errors import UserError
 from vjepa_ros.commands import replay as command
-from vjepa_ros.errors import UserError
 from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
 from vjepa_ros.planning.axes import Axes, write_axes
 from vjepa_ros.replay.results import Replay, read_replay

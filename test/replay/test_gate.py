@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from vjepa_ros.errors import UserError
+from vjepa_gate.errors import UserError
 from vjepa_ros.replay.figures import better, figures_of, names, terms_of
 from vjepa_ros.replay.gates import Bound, Gate, check, gate_around, read_gate, write_gate
 from vjepa_ros.replay.results import ClockFigures, Clocks, Replay, Tracking

@@ -13,14 +13,14 @@ import pytest
 import torch
 from sensor_msgs.msg import Image
 
+from vjepa_gate.errors import UserError
+from vjepa_gate.robots import load_robot
+from vjepa_gate.ros.spinning import spinning_node
 from vjepa_ros.commands import replay, replay_graph
 from vjepa_ros.episodes.library import open_episode
-from vjepa_ros.errors import UserError
-from vjepa_ros.nodes.spinning import spinning_node
 from vjepa_ros.replay.agreement import Offline
 from vjepa_ros.replay.graph import graph_processes, replay_through_graph, told
 from vjepa_ros.replay.player import Player
-from vjepa_ros.robots import load_robot
 from vjepa_ros.stack import Options
 from vjepa_ros.supervisor import Supervisor
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from vjepa_gate.errors import UserError
 from vjepa_ros.commands import train
-from vjepa_ros.errors import UserError
 from vjepa_ros.model.checkpoints import load_weights
 from vjepa_ros.training.settings import load_settings
 

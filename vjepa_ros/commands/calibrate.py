@@ -18,19 +18,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from vjepa_ros.errors import UserError
+from vjepa_gate.errors import UserError
+from vjepa_gate.robots import Robot, load_robot
 from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
 from vjepa_ros.planning.axes import XY, Axes, Mover, explore, fit_axes, infer_motion, write_axes
 from vjepa_ros.planning.loading import Loaded, load_world_model
 from vjepa_ros.planning.objectives import L1
 from vjepa_ros.planning.solvers import PlanningError
-from vjepa_ros.robots import Robot, load_robot
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", type=Path, default=SHIPPED_WEIGHTS, help="[the shipped ones]")
     parser.add_argument(
-        "--robot", default="sim", help="robot YAML: a file, or a name in config/ [%(default)s]"
+        "--robot", default="sim", help="robot YAML: a file, or a name in gate/config/ [%(default)s]"
     )
     parser.add_argument("--out", type=Path, default=Path("axes.yaml"), help="[%(default)s]")
     parser.add_argument("--moves", type=int, default=40, help="[%(default)s]")

@@ -11,7 +11,7 @@ import os
 from datetime import datetime
 from pathlib import Path
 
-from vjepa_ros.errors import UserError
+from vjepa_gate.errors import UserError
 from vjepa_ros.supervisor import PROFILE, environment
 
 INTERRUPTED = 130  # as the shell says it of Ctrl-C

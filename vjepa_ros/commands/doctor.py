@@ -170,8 +170,8 @@ def _round_trips(count: int, timeout: float = 5.0) -> list[float]:
     from sensor_msgs.msg import Image
     from std_msgs.msg import Header
 
+    from vjepa_gate.ros.spinning import spinning_node
     from vjepa_ros.images import rgb_to_fields
-    from vjepa_ros.nodes.spinning import spinning_node
 
     topic = f"vjepa_doctor_{os.getpid()}"
     with spinning_node("doctor_asks") as asks, spinning_node("doctor_answers") as answers:

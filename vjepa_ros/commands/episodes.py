@@ -5,13 +5,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from vjepa_gate.errors import UserError
 from vjepa_ros.commands.opening import add_opening, opening
 from vjepa_ros.episodes import conversion, inspection
 from vjepa_ros.episodes.files import EpisodeError
 from vjepa_ros.episodes.inspection import Summary
 from vjepa_ros.episodes.library import LAYOUTS, find_episodes, open_episode
 from vjepa_ros.episodes.workers import good_ones, run_all
-from vjepa_ros.errors import UserError
 
 TASKS = ("mix", "expert", "waypoints", "random", "reach", "grasp", "pick_place")
 

@@ -9,7 +9,7 @@ import argparse
 import json
 from pathlib import Path
 
-from vjepa_ros.errors import UserError
+from vjepa_gate.errors import UserError
 from vjepa_ros.evaluation.conditions import CONDITIONS
 from vjepa_ros.evaluation.runs import Evaluation, Report, evaluate, failure
 from vjepa_ros.evaluation.statistics import median_and_p95, wilson_interval

@@ -13,15 +13,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from vjepa_gate.errors import UserError
+from vjepa_gate.robots import Robot, load_robot
 from vjepa_ros import picture_checks
-from vjepa_ros.errors import UserError
 from vjepa_ros.images import compressed_to_rgb, decode_picture, encode_png, to_rgb
 from vjepa_ros.model.preprocessing import Preprocessor
 from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
 from vjepa_ros.planning.config import choose_planner
 from vjepa_ros.planning.loading import load_world_model
 from vjepa_ros.planning.objectives import make_objective
-from vjepa_ros.robots import Robot, load_robot
 from vjepa_ros.supervisor import PROFILE, environment
 
 
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--robot", default="sim", help="robot YAML, or a name in config/ [sim]")
+    parser.add_argument("--robot", default="sim", help="robot YAML, or name in gate/config/ [sim]")
     parser.add_argument(
         "--weights", type=Path, default=SHIPPED_WEIGHTS, help="of the encoder [the shipped ones]"
     )
@@ -124,8 +124,8 @@ def _next_image(robot: Robot, timeout: float) -> NDArray[np.uint8]:
     try:
         from sensor_msgs.msg import CompressedImage, Image
 
-        from vjepa_ros.nodes.robot_side import qos
-        from vjepa_ros.nodes.spinning import spinning_node
+        from vjepa_gate.ros.robot_side import qos
+        from vjepa_gate.ros.spinning import spinning_node
     except ImportError as error:
         raise UserError(f"{error}: run `vjepa-ros doctor`") from error
 

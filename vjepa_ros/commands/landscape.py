@@ -14,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vjepa_gate.errors import UserError
 from vjepa_ros.conventions import GRIPPER, POSITION, action_between
 from vjepa_ros.episodes.episode import EpisodeReader
 from vjepa_ros.episodes.npz import read_npz
-from vjepa_ros.errors import UserError
 from vjepa_ros.model.checkpoints import Weights, load_weights
 from vjepa_ros.model.preprocessing import Preprocessor
 from vjepa_ros.planning.config import PLANNERS, SOLVERS, choose_planner

@@ -6,8 +6,8 @@ from typing import Any
 
 import yaml
 
+from vjepa_gate.errors import UserError
 from vjepa_ros.episodes.bag_schema import BagTopics
-from vjepa_ros.errors import UserError
 
 
 def add_opening(parser: argparse._ActionsContainer) -> None:

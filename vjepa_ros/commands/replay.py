@@ -16,9 +16,9 @@ from pathlib import Path
 
 import torch
 
+from vjepa_gate.errors import UserError
 from vjepa_ros.commands import replay_graph
 from vjepa_ros.commands.opening import add_opening, opening
-from vjepa_ros.errors import UserError
 from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
 from vjepa_ros.planning.loading import load_world_model
 from vjepa_ros.planning.objectives import OBJECTIVES

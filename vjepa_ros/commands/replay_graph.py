@@ -6,8 +6,8 @@ Exit code 1: the nodes do not say what the library says. 2: some recordings coul
 import argparse
 import math
 
+from vjepa_gate.errors import UserError
 from vjepa_ros.commands.opening import opening
-from vjepa_ros.errors import UserError
 from vjepa_ros.replay.graph import replay_through_graph, told
 from vjepa_ros.stack import Options
 

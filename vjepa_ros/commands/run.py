@@ -2,13 +2,13 @@
 
 import argparse
 import os
-import threading
 import time
 
-from vjepa_ros.errors import UserError
+from vjepa_gate.errors import UserError
+from vjepa_gate.signals import Noted, signals_noted
 from vjepa_ros.goals import Goals
 from vjepa_ros.stack import add_options, goals_of, options_of, processes
-from vjepa_ros.supervisor import PROFILE, Supervisor, environment, signals_noted
+from vjepa_ros.supervisor import PROFILE, Supervisor, environment
 
 _POLL = 0.1  # seconds
 
@@ -31,12 +31,12 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
 
 
-def _reach(goals: Goals, supervisor: Supervisor, ended: threading.Event) -> int:
+def _reach(goals: Goals, supervisor: Supervisor, ended: Noted) -> int:
     try:
         from vjepa_msgs.action import ReachGoal
 
+        from vjepa_gate.ros.spinning import spinning_node
         from vjepa_ros.nodes.reach_client import reach
-        from vjepa_ros.nodes.spinning import spinning_node
     except ImportError as error:
         raise UserError(f"{error}: run `vjepa-ros doctor`") from error
 

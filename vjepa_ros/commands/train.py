@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from vjepa_ros.errors import UserError
+from vjepa_gate.errors import UserError
 from vjepa_ros.model.checkpoints import load_weights, save_weights
 from vjepa_ros.model.presets import PRESETS
 from vjepa_ros.planning.config import PLANNERS

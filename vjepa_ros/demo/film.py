@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from vjepa_gate.ros.stamps import seconds
 from vjepa_ros.demo.performance import Performance
 from vjepa_ros.demo.settings import Settings
 from vjepa_ros.episodes.bag import read_bag
@@ -16,7 +17,6 @@ from vjepa_ros.evaluation.video import Film
 from vjepa_ros.images import decode_picture
 from vjepa_ros.model.latent_picture import LatentPainter
 from vjepa_ros.model.preprocessing import Preprocessor
-from vjepa_ros.nodes.stamps import seconds
 from vjepa_ros.planning.config import choose_planner
 from vjepa_ros.planning.loading import load_world_model
 from vjepa_ros.planning.objectives import make_objective

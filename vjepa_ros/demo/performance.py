@@ -12,13 +12,14 @@ from typing import Any
 from rclpy.node import Node
 from vjepa_msgs.msg import Plan, SceneTruth
 
+from vjepa_gate.ros.spinning import spinning_node
+from vjepa_gate.signals import signals_noted
 from vjepa_ros.demo.settings import Settings
 from vjepa_ros.goals import Goals, read_subgoals
 from vjepa_ros.images import encode_png
 from vjepa_ros.nodes.reach_client import reach
-from vjepa_ros.nodes.spinning import spinning_node
 from vjepa_ros.stack import Options, processes, told
-from vjepa_ros.supervisor import Supervisor, signals_noted
+from vjepa_ros.supervisor import Supervisor
 from vjepa_sim.scene import Scene, SceneConfig
 
 PICTURE_SIZE = 256  # pixels, of camera and goals

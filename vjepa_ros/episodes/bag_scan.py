@@ -16,7 +16,7 @@ from rosbags.interfaces import Connection
 from rosbags.rosbag2 import Reader
 from rosbags.rosbag2.reader import DirectoryReader
 
-from vjepa_ros.conventions import ACTION_NAMES
+from vjepa_gate.conventions import ACTION_NAMES
 from vjepa_ros.episodes import bag_schema
 from vjepa_ros.episodes.bag_schema import BagTopics, nanoseconds_of, typestore
 from vjepa_ros.episodes.files import EpisodeError, reading

@@ -17,7 +17,7 @@ from zlib import crc32
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
-from vjepa_ros.conventions import FRANKA_HAND_WIDTH
+from vjepa_gate.conventions import FRANKA_HAND_WIDTH
 
 IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vjepa_gate.robots import Robot
 from vjepa_ros.episodes.sensing import state_of
 from vjepa_ros.evaluation.trials import carry_out
 from vjepa_ros.planning.world_model import Context
-from vjepa_ros.robots import Robot
 from vjepa_sim.scene import Scene
 
 

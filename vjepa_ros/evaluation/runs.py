@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from vjepa_gate.robots import load_robot
 from vjepa_ros.episodes.workers import good_ones, run_all
 from vjepa_ros.evaluation.conditions import CONDITIONS, with_camera_turned
 from vjepa_ros.evaluation.statistics import median_and_p95, wilson_interval
@@ -16,7 +17,6 @@ from vjepa_ros.planning.axes import AxesTurned, load_axes
 from vjepa_ros.planning.config import PlannerConfig
 from vjepa_ros.planning.loading import Loaded, load_world_model
 from vjepa_ros.planning.planner import CostModel, Planner
-from vjepa_ros.robots import load_robot
 from vjepa_sim.scene import Scene
 from vjepa_sim.tasks import Task, make_task
 

@@ -9,17 +9,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vjepa_ros.conventions import (
-    GRIPPER,
-    apply_action,
-    width_from_closedness,
-)
+from vjepa_gate.conventions import GRIPPER, apply_action, width_from_closedness
+from vjepa_gate.limits import confine, limit_action
+from vjepa_gate.pose import Pose
+from vjepa_gate.robots import Robot
 from vjepa_ros.episodes.sensing import state_of
-from vjepa_ros.gate.limits import confine, limit_action
-from vjepa_ros.gate.pose import Pose
 from vjepa_ros.planning.planner import Planner
 from vjepa_ros.planning.world_model import Context, Goal
-from vjepa_ros.robots import Robot
 from vjepa_sim.scene import Observation, Scene
 from vjepa_sim.tasks import Episode
 
@@ -101,13 +97,13 @@ def run_trial(
 
 def carry_out(scene: Scene, state: Tensor, action: Tensor, robot: Robot) -> None:
     """Command what an action [7] asks for, within the limits that the arm gate keeps."""
-    action = limit_action(action, robot.limits)
-    goal = apply_action(state, action)
+    limited = limit_action(action.double().numpy(), robot.limits)
+    goal = apply_action(state.numpy(), limited)
     pose = confine(Pose.of_state(goal), robot.limits)
     scene.set_target(pose.position, np.array(pose.rotation))
-    if abs(float(action[GRIPPER])) >= robot.gripper.hysteresis:
+    if abs(limited[GRIPPER]) >= robot.gripper.hysteresis:
         width = width_from_closedness(goal[GRIPPER], robot.gripper.max_width)
-        scene.set_gripper(float(width), robot.gripper.force)
+        scene.set_gripper(width, robot.gripper.force)
 
 
 def _context(look: Look, observation: Observation) -> Context:

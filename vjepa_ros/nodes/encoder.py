@@ -19,22 +19,22 @@ from torch import Tensor
 from vjepa_msgs.msg import Latent
 from vjepa_msgs.srv import EncodeImage
 
+from vjepa_gate.robots import load_robot
+from vjepa_gate.ros import stamps
+from vjepa_gate.ros.parameters import declare, declare_number
+from vjepa_gate.ros.process import run_node
+from vjepa_gate.ros.robot_side import qos
+from vjepa_gate.status import Status
 from vjepa_ros.images import compressed_to_rgb, rgb_to_fields, to_rgb
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.latent_picture import LatentPainter
 from vjepa_ros.model.preprocessing import Preprocessor
-from vjepa_ros.nodes import stamps
 from vjepa_ros.nodes.health import Meter, memory
 from vjepa_ros.nodes.latents import Frame, to_message
 from vjepa_ros.nodes.model_node import ModelNode
-from vjepa_ros.nodes.parameters import declare, declare_number
-from vjepa_ros.nodes.process import run_node
-from vjepa_ros.nodes.robot_side import qos
 from vjepa_ros.nodes.shelf import Shelf
 from vjepa_ros.nodes.weights import declare_weights, load
 from vjepa_ros.picture_watch import PictureWatch
-from vjepa_ros.robots import load_robot
-from vjepa_ros.status import Status
 
 GOALS_KEPT = 64
 GOALS = QoSProfile(depth=GOALS_KEPT, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -47,7 +47,7 @@ class EncoderNode(ModelNode):
     def __init__(self, **options: Any) -> None:
         super().__init__("encoder", **options)
         declare_weights(self)
-        declare(self, "robot", "sim", "robot YAML, for its camera: a file, or a name in config/")
+        declare(self, "robot", "sim", "robot YAML: a file, or a name in gate/config/")
         declare(self, "picture", False, "publish ~/picture: the image and its latents' PCA")
         declare_number(self, "max_image_age", 2.0, 0.05, 30, "seconds, for a warning")
         self._listeners: list[Callable[[Frame], None]] = []

@@ -9,7 +9,7 @@ from std_msgs.msg import Header
 from torch import Tensor
 from vjepa_msgs.msg import Latent
 
-from vjepa_ros.nodes import stamps
+from vjepa_gate.ros import stamps
 
 _TYPES = {
     torch.float32: Latent.FLOAT32,

@@ -15,7 +15,8 @@ from torch import Tensor
 from visualization_msgs.msg import Marker, MarkerArray
 from vjepa_msgs.msg import EndEffectorDelta, Plan
 
-from vjepa_ros.conventions import ACTION_NAMES, POSITION, pose_from_state
+from vjepa_gate.conventions import ACTION_NAMES
+from vjepa_ros.conventions import POSITION, pose_from_state
 from vjepa_ros.images import encode_png
 from vjepa_ros.nodes.latents import Frame
 from vjepa_ros.planning.planner import Decision

@@ -22,12 +22,17 @@ from rclpy.executors import MultiThreadedExecutor
 from sensor_msgs.msg import CompressedImage
 from std_srvs.srv import Trigger
 from visualization_msgs.msg import MarkerArray
-from vjepa_gate.settings import declare_parameters, make, read_parameters
 from vjepa_msgs.action import ReachGoal
 from vjepa_msgs.msg import EndEffectorDelta, Plan
 
+from vjepa_gate.robots import load_robot
+from vjepa_gate.ros import stamps
+from vjepa_gate.ros.process import run_node
+from vjepa_gate.ros.spinning import spinning
+from vjepa_gate.settings import declare_parameters, make, read_parameters
+from vjepa_gate.status import Status
 from vjepa_ros.images import compressed_to_rgb, decode_picture
-from vjepa_ros.nodes import plan_messages, stamps
+from vjepa_ros.nodes import plan_messages
 from vjepa_ros.nodes.arm_state import ArmState
 from vjepa_ros.nodes.encoder import GOALS, EncoderNode
 from vjepa_ros.nodes.health import memory
@@ -35,18 +40,14 @@ from vjepa_ros.nodes.latents import Frame
 from vjepa_ros.nodes.log_lines import log_line
 from vjepa_ros.nodes.model_node import ModelNode
 from vjepa_ros.nodes.predictor import PredictorNode
-from vjepa_ros.nodes.process import run_node
 from vjepa_ros.nodes.reach import Ended, InterruptibleWorld, Planned, Reach, Result, Timing
 from vjepa_ros.nodes.reports import Reports
 from vjepa_ros.nodes.settings import PlannerNodeSettings
-from vjepa_ros.nodes.spinning import spinning
 from vjepa_ros.nodes.world import LocalWorld, RemoteWorld, World
 from vjepa_ros.planning.axes import AxesTurned, load_axes
 from vjepa_ros.planning.config import PlannerConfig, choose_planner
 from vjepa_ros.planning.planner import CostModel, Planner, Task
 from vjepa_ros.planning.world_model import Context, Goal
-from vjepa_ros.robots import load_robot
-from vjepa_ros.status import Status
 
 _MOST_WAITING = 3  # goals at once; each waits in a thread of its own
 _THREADS = _MOST_WAITING + 3  # that one carries out, those that wait, one cancels, one asks

@@ -19,21 +19,21 @@ from torch import Tensor
 from vjepa_msgs.msg import EndEffectorDelta, Latent
 from vjepa_msgs.srv import ScoreActions
 
-from vjepa_ros.nodes import stamps
+from vjepa_gate.robots import load_robot
+from vjepa_gate.ros import stamps
+from vjepa_gate.ros.parameters import declare, declare_number
+from vjepa_gate.ros.process import run_node
+from vjepa_gate.status import Status
 from vjepa_ros.nodes.arm_state import ArmState
 from vjepa_ros.nodes.encoder import GOALS, GOALS_KEPT, LATENTS, EncoderNode
 from vjepa_ros.nodes.health import Meter, memory
 from vjepa_ros.nodes.latents import Frame, stamp_key, to_frame
 from vjepa_ros.nodes.model_node import ModelNode
-from vjepa_ros.nodes.parameters import declare, declare_number
-from vjepa_ros.nodes.process import run_node
 from vjepa_ros.nodes.shelf import Shelf
 from vjepa_ros.nodes.weights import declare_weights, load
 from vjepa_ros.planning.objectives import make_objective
 from vjepa_ros.planning.surprise import Surprise, Threshold, Verdict
 from vjepa_ros.planning.world_model import Context, Goal, WorldModel
-from vjepa_ros.robots import load_robot
-from vjepa_ros.status import Status
 
 _FRAMES_KEPT = 16
 _PATIENCE = 1.0  # seconds for a latent or goal that is still on its way
@@ -56,7 +56,7 @@ class PredictorNode(ModelNode):
         super().__init__("predictor", **options)
         self._encoder = encoder
         declare_weights(self)
-        declare(self, "robot", "sim", "robot YAML: a file, or a name in config/")
+        declare(self, "robot", "sim", "robot YAML: a file, or a name in gate/config/")
         declare(self, "objective", "l1", "distance between latents: l1, l2 or cosine")
         declare_number(
             self, "surprise_deviations", 3.0, 1, 10, "from the usual, beyond which a step surprises"

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from vjepa_msgs.action import ReachGoal
 
-from vjepa_ros.errors import UserError
+from vjepa_gate.errors import UserError
 from vjepa_ros.nodes.arm_state import ArmState
 from vjepa_ros.nodes.latents import Frame
 from vjepa_ros.nodes.reports import Reports

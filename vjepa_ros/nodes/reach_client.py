@@ -20,9 +20,9 @@ from rclpy.utilities import remove_ros_args
 from vjepa_msgs.action import ReachGoal
 from vjepa_msgs.msg import Plan
 
+from vjepa_gate.ros.spinning import ask, spinning_node, wait_for
+from vjepa_gate.signals import signals_noted
 from vjepa_ros.goals import Goals
-from vjepa_ros.nodes.spinning import ask, spinning_node, wait_for
-from vjepa_ros.supervisor import signals_noted
 
 _POLL = 0.1  # seconds
 _PATIENCE = 10.0  # seconds for an answer of a planner that is there

@@ -21,15 +21,15 @@ from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import Float32
 from vjepa_msgs.msg import EndEffectorDelta, Plan
 
+from vjepa_gate.robots import Robot, Topic, load_robot
+from vjepa_gate.ros.parameters import declare
+from vjepa_gate.ros.process import run_node
+from vjepa_gate.ros.robot_side import qos
+from vjepa_gate.status import Status
 from vjepa_ros.episodes.bag_schema import ABOUT, typestore
 from vjepa_ros.nodes.health import Meter, memory
 from vjepa_ros.nodes.model_node import ModelNode
-from vjepa_ros.nodes.parameters import declare
 from vjepa_ros.nodes.plan_messages import GOAL_PICTURES
-from vjepa_ros.nodes.process import run_node
-from vjepa_ros.nodes.robot_side import qos
-from vjepa_ros.robots import Robot, Topic, load_robot
-from vjepa_ros.status import Status
 
 _DEPTH = 100  # messages that may wait while the disk is busy
 
@@ -39,7 +39,7 @@ class RecorderNode(ModelNode):
 
     def __init__(self, **options: Any) -> None:
         super().__init__("recorder", **options)
-        declare(self, "robot", "sim", "robot YAML: a file, or a name in config/")
+        declare(self, "robot", "sim", "robot YAML: a file, or a name in gate/config/")
         declare(self, "folder", "", "of the bag, not there yet; empty: runs/<time>/bag")
         declare(self, "task", "", "written into the bag")
 

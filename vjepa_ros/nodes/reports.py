@@ -5,7 +5,7 @@ import time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 
-from vjepa_ros.gate.gate import HINDRANCE
+from vjepa_gate.gate import HINDRANCE
 from vjepa_ros.nodes.model_node import ModelNode
 
 _LIFETIME = 3.0  # seconds; they come once a second

@@ -9,11 +9,11 @@ from pathlib import Path
 import torch
 from rclpy.node import Node
 
-from vjepa_ros.errors import UserError
+from vjepa_gate.errors import UserError
+from vjepa_gate.ros.memory import resident
+from vjepa_gate.ros.parameters import declare
 from vjepa_ros.model.checkpoints import Weights, load_weights
 from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
-from vjepa_ros.nodes.health import resident
-from vjepa_ros.nodes.parameters import declare
 from vjepa_ros.planning.loading import chosen_device
 from vjepa_ros.planning.world_model import fast_dtype
 

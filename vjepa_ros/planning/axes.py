@@ -19,8 +19,8 @@ import torch
 import yaml
 from torch import Tensor
 
+from vjepa_gate.errors import UserError
 from vjepa_ros.conventions import action_between
-from vjepa_ros.errors import UserError
 from vjepa_ros.planning.limits import ActionLimits, Box
 from vjepa_ros.planning.objectives import Objective
 from vjepa_ros.planning.planner import CostModel

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from vjepa_ros.conventions import ARM_REACH, GRIPPER, POSITION, ROTATION
+from vjepa_gate.conventions import ARM_REACH
+from vjepa_ros.conventions import GRIPPER, POSITION, ROTATION
 
 _ROUNDING = 1e-5  # what float32 arithmetic may add to a value that lies on its limit
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from vjepa_ros.errors import UserError
+from vjepa_gate.errors import UserError
 from vjepa_ros.model.checkpoints import load_weights, open_checkpoint
 from vjepa_ros.model.preprocessing import Preprocessor
 from vjepa_ros.model.presets import ModelConfig

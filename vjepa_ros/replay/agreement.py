@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vjepa_gate.robots import Robot, load_robot
 from vjepa_ros.conventions import GRIPPER, POSITION, pose_from_state, state_from_pose
 from vjepa_ros.episodes.episode import EpisodeReader
 from vjepa_ros.model.checkpoints import open_checkpoint
@@ -19,7 +20,6 @@ from vjepa_ros.planning.loading import chosen_device, load_world_model
 from vjepa_ros.planning.planner import CostModel, Planner, Task
 from vjepa_ros.planning.world_model import Context, Goal, WorldModel
 from vjepa_ros.replay.player import GraphPlan, Played
-from vjepa_ros.robots import Robot, load_robot
 from vjepa_ros.stack import Options
 
 _LATENT_TOLERANCE = 1e-3  # mean |difference|; latents have a spread of 1

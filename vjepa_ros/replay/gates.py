@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from vjepa_ros.errors import UserError
+from vjepa_gate.errors import UserError
 from vjepa_ros.replay.figures import Terms, better, names, terms_of
 from vjepa_ros.replay.results import EpisodeResult, Figures, Replay
 

@@ -4,22 +4,21 @@ they say what the library says without them.
 
 import json
 import os
-import signal
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vjepa_gate.errors import UserError
+from vjepa_gate.robots import load_robot
+from vjepa_gate.signals import signals_noted
 from vjepa_ros.episodes.episode import EpisodeReader
 from vjepa_ros.episodes.files import EpisodeError
 from vjepa_ros.episodes.library import open_episode
-from vjepa_ros.errors import UserError
 from vjepa_ros.evaluation.statistics import median_and_p95
 from vjepa_ros.replay.results import Broken
 from vjepa_ros.replay.runs import named_episodes
-from vjepa_ros.robots import load_robot
 from vjepa_ros.stack import Options, Process, processes
 from vjepa_ros.supervisor import PROFILE, Supervisor, environment
 
@@ -134,25 +133,19 @@ def replay_through_graph(
 @contextmanager
 def _ended_by_signals() -> Iterator[Callable[[], None]]:
     """What it gives raises KeyboardInterrupt once a signal has come: the stack ends in order."""
-    ended = threading.Event()
+    with signals_noted() as ended:
 
-    def check() -> None:
-        if ended.is_set():
-            raise KeyboardInterrupt
+        def check() -> None:
+            if ended.is_set():
+                raise KeyboardInterrupt
 
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, lambda *_: ended.set()) for number in numbers}
-    try:
         yield check
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager
 def _player(options: Options, check: Callable[[], object]) -> "Iterator[Player]":
     try:
-        from vjepa_ros.nodes.spinning import spinning_node
+        from vjepa_gate.ros.spinning import spinning_node
         from vjepa_ros.replay.player import Player
     except ImportError as error:
         raise UserError(f"{error}: run `vjepa-ros doctor`") from error

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from vjepa_ros.errors import UserError
+from vjepa_gate.errors import UserError
 
 FORMAT = 1
 Values = list[float | None]

@@ -9,7 +9,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 import yaml
 
-from vjepa_ros.errors import UserError
+from vjepa_gate.errors import UserError
 from vjepa_ros.training.posttrain import PosttrainConfig
 from vjepa_ros.training.pretrain import PretrainConfig
 from vjepa_ros.training.trainer import TrainerConfig

@@ -18,11 +18,12 @@ from sensor_msgs.msg import CompressedImage
 from vjepa_msgs.action import ReachGoal
 from vjepa_msgs.msg import EndEffectorDelta
 
-from vjepa_ros.gate.audit import violations
+from audit import violations
+from vjepa_gate.robots import load_robot
+from vjepa_gate.ros.spinning import ask, spinning_node
+from vjepa_gate.share import config_folder
 from vjepa_ros.images import encode_png
 from vjepa_ros.model.predictor import PredictorConfig
-from vjepa_ros.nodes.spinning import ask, spinning_node
-from vjepa_ros.robots import config_folder, load_robot
 from vjepa_ros.stack import Options, processes
 from vjepa_ros.supervisor import Supervisor
 from vjepa_sim.faults import PREFIX, Faults
@@ -216,7 +217,7 @@ def make_weights(small_weights):
 
 @pytest.fixture(scope="module")
 def slow_robot(tmp_path_factory):
-    content = yaml.safe_load((config_folder() / "sim.yaml").read_text())
+    content = yaml.safe_load((config_folder("vjepa_gate") / "sim.yaml").read_text())
     content["limits"] |= SLOW
     path = tmp_path_factory.mktemp("robot") / "slow.yaml"
     path.write_text(yaml.safe_dump(content))

@@ -8,7 +8,7 @@ import pytest
 from vjepa_msgs.action import ReachGoal
 from vjepa_msgs.msg import EndEffectorDelta
 
-from vjepa_ros.nodes.spinning import spinning_node
+from vjepa_gate.ros.spinning import spinning_node
 
 MAX_COMMAND_AGE = 0.5  # of the gate
 Result = ReachGoal.Result

@@ -6,9 +6,9 @@ from sensor_msgs.msg import CompressedImage
 from vjepa_msgs.action import ReachGoal
 from vjepa_msgs.msg import Plan
 
+from vjepa_gate.ros.spinning import ask
 from vjepa_ros.images import encode_png
 from vjepa_ros.model.checkpoints import load_weights
-from vjepa_ros.nodes.spinning import ask
 from vjepa_ros.planning.axes import Axes, write_axes
 
 PATIENCE = 120  # seconds; a machine may be slow

@@ -17,10 +17,10 @@ from visualization_msgs.msg import MarkerArray
 from vjepa_msgs.action import ReachGoal
 from vjepa_msgs.msg import EndEffectorDelta, Plan
 
+from vjepa_gate.ros.memory import resident
+from vjepa_gate.ros.spinning import ask
 from vjepa_ros.images import compressed_to_rgb, encode_png
 from vjepa_ros.nodes.encoder import GOALS
-from vjepa_ros.nodes.health import resident
-from vjepa_ros.nodes.spinning import ask
 
 PATIENCE = 120  # seconds; a machine may be slow
 SEARCH = {

@@ -6,7 +6,7 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.context import Context
 
-from vjepa_ros.gate.gate import HINDRANCE
+from vjepa_gate.gate import HINDRANCE
 from vjepa_ros.nodes.model_node import ModelNode
 from vjepa_ros.nodes.reports import Reports
 
