@@ -24,7 +24,7 @@ class RightWorld:
             state = context.states[-1].expand(len(actions), 7)
             for action in actions.unbind(1):
                 state = apply_action(state, action)
-            return objective.distance(self._latents(state), goal)
+            return objective.distance(self._latents(state), goal.latents)
 
         return energies
 

@@ -137,10 +137,11 @@ def _simulated_arm(
     see: Callable[[NDArray[np.uint8]], Tensor],
     period: float,
 ) -> Iterator[Mover]:
+    from vjepa_ros.evaluation.arm import GatedArm
     from vjepa_ros.evaluation.mover import SimMover
     from vjepa_sim.cameras import Displacement
     from vjepa_sim.scene import Scene, SceneConfig
 
     with Scene(SceneConfig(displacement=Displacement(orbit=arguments.turn))) as scene:
         scene.reset(arguments.scene)
-        yield SimMover(scene=scene, robot=robot, see=see, period=period)
+        yield SimMover(arm=GatedArm(scene, robot), see=see, period=period)

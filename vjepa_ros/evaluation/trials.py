@@ -9,11 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vjepa_gate.conventions import GRIPPER, apply_action, width_from_closedness
-from vjepa_gate.limits import confine, limit_action
-from vjepa_gate.pose import Pose
 from vjepa_gate.robots import Robot
 from vjepa_ros.episodes.sensing import state_of
+from vjepa_ros.evaluation.arm import GatedArm
 from vjepa_ros.planning.planner import Planner
 from vjepa_ros.planning.world_model import Context, Goal
 from vjepa_sim.scene import Observation, Scene
@@ -48,6 +46,7 @@ class Trial:
     energies: list[float]
     goals: list[int]  # index of the sub-goal aimed at in each step
     wanted: list[float | None]  # energy at which each sub-goal counts as reached
+    refused: list[str]  # actions that the arm gate did not take, and why
 
 
 def run_trial(
@@ -60,14 +59,15 @@ def run_trial(
     tolerance: float | None = None,
     watch: Callable[[Moment], None] | None = None,
 ) -> Trial:
-    """Drive an episode that has begun; one action each `period` seconds."""
+    """Drive an episode that has begun; each action takes `period` seconds."""
     scene = episode.scene
+    arm = GatedArm(scene, robot)
     goals = [Goal(latents=look(goal.observation), name=goal.name) for goal in episode.goals]
-    task = planner.start(_context(look, scene.observe()), goals, seed=scene.seed * _PLANS)
+    task = planner.start(_context(look, arm.look()), goals, seed=scene.seed * _PLANS)
     seconds: list[float] = []
     moments: list[Moment] = []
     while True:
-        observation = scene.observe()
+        observation = arm.look()
         began = time.perf_counter()
         task, decision = planner.plan(task, _context(look, observation))
         seconds.append(time.perf_counter() - began)
@@ -76,10 +76,9 @@ def run_trial(
             watch(moments[-1])
         if decision.action is None:
             break
-        carry_out(scene, state_of(observation), decision.action.double(), robot)
-        scene.step(period)
+        arm.carry_out(decision.action, period)
 
-    scene.step(SETTLE)
+    arm.rest(SETTLE)
     outcome = episode.outcome(tolerance)
     return Trial(
         seed=scene.seed,
@@ -92,18 +91,8 @@ def run_trial(
         energies=[moment.energy for moment in moments],
         goals=[moment.goal for moment in moments],
         wanted=[goal.energy for goal in task.sub_goals],
+        refused=arm.refused,
     )
-
-
-def carry_out(scene: Scene, state: Tensor, action: Tensor, robot: Robot) -> None:
-    """Command what an action [7] asks for, within the limits that the arm gate keeps."""
-    limited = limit_action(action.double().numpy(), robot.limits)
-    goal = apply_action(state.numpy(), limited)
-    pose = confine(Pose.of_state(goal), robot.limits)
-    scene.set_target(pose.position, np.array(pose.rotation))
-    if abs(limited[GRIPPER]) >= robot.gripper.hysteresis:
-        width = width_from_closedness(goal[GRIPPER], robot.gripper.max_width)
-        scene.set_gripper(width, robot.gripper.force)
 
 
 def _context(look: Look, observation: Observation) -> Context:
