@@ -60,6 +60,8 @@ class Config:
     deadman: bool | None = setting(None, "move only while a person says so")
     corner: tuple[float, float, float] = setting((0.25, -0.4, 0.0), "", low=-3, high=3, unit="m")
     joints: tuple[str, ...] = setting(("left", "right"), "of the fingers")
+    rules: tuple[str, ...] = setting((), "hand rules")
+    axis: str = setting("", "what is given instead of searched")
 
 
 FLAT = settings_of(Config)
@@ -200,7 +202,7 @@ def values_for(name):
         values = st.one_of(TEXTS, st.sampled_from(about.choices or ("none",)))
     else:
         values = st.one_of(LISTS, WORDS)
-    return st.one_of(values, st.none()) if about.optional else values
+    return values if about.nothing is REQUIRED else st.one_of(values, st.none())
 
 
 @settings(
@@ -246,6 +248,8 @@ def test_only_what_was_given(make_node):
     declare_parameters(Config, node, defaults=False)
     assert read_parameters(Config, node) == {"patience": None}
     base = Config(rate=50.0, patience=9)
+    assert FLAT["rules"].parse("[]", "rules") == ()
+    assert FLAT["axis"].check("", "axis") == ""
     changed = dataclasses.replace(base, **read_parameters(Config, node))
     assert (changed.rate, changed.patience) == (50.0, None)
 
@@ -270,6 +274,7 @@ def test_defaults_are_values_of_their_settings():
         ("objective", "l3", "'l3', expected one of l1, l2"),
         ("device", "tpu", "'tpu', expected one of cpu, cuda"),
         ("corner", [0.0, 0.0], "[0.0, 0.0], expected a list of 3, each a number in [-3, 3] m"),
+        ("joints", "none", "'none', expected a list of one or more, each a text"),
         ("corner", [0.0, 0.0, 250.0], "250.0, expected a number in [-3, 3] m"),
     ],
 )
@@ -338,9 +343,11 @@ def test_sections_and_mappings(tmp_path):
         ("topic: {name: a, depth: 1e999}", "topic.depth is inf, expected a whole number"),
         ("topic: " + "[" * 3000, "mine.yaml: "),
         ("topic: " + "[" * 30 + "]" * 30, "line 1: nested deeper than 16 levels"),
-        ("topic: " + "{a: " * 300_000, "mine.yaml: "),
-        ("- " * 300_000, "line 1: nested deeper than 16 levels"),
-        ("topic: " + "x" * 2_000_000, "larger than 1000000 bytes"),
+        ("topic: " + "{a: " * 60_000, "mine.yaml: "),
+        ("- " * 90_000, "line 1: nested deeper than 16 levels"),
+        ("topic: " + "x" * 2_000_000, "larger than 200000 bytes"),
+        ("a" * 500 + ": 1", "a… is unknown, expected one of"),
+        ("topic: !" + "a" * 900 + " 1", "a… is a tag"),
         (b"\xff\xfe\x00", "not a text in UTF-8"),
         (b"topic: \x00", "not YAML: "),
     ],

@@ -20,7 +20,8 @@ whatever it should change: `dataclasses.replace(base, **given)`, or `make(Stream
     given = read_launch(StreamConfig, context)
 
 A setting is a bool, int, float, str, Path or Literal, a tuple of these, or one of all that or
-None, which is written `none`; in YAML it may also be a dataclass, or a mapping of names to one.
+None. `none` says so, and likewise that a text or tuple is empty whose default is. In YAML it may
+also be a dataclass, or a mapping of names to one.
 All readers take the same values and refuse the others in the same words, by UserError.
 """
 
@@ -176,10 +177,11 @@ def declare_parameters(kind: type, node: Any, *, defaults: bool = True) -> None:
         if found is not None:
             with _told(node.get_name()):
                 value = parameter_value(about.check(found, f"parameter {name}"))
-        elif value not in (None, REQUIRED):
-            value = parameter_value(value)
+        elif value in (None, REQUIRED, about.nothing):
+            typed = about.nothing is REQUIRED
+            value = Parameter.Type[_ros_type(about.hint)] if typed else None
         else:
-            value = None if about.optional else Parameter.Type[_ros_type(about.hint)]
+            value = parameter_value(value)
         node.declare_parameter(name, value, _descriptor(about), ignore_override=True)
 
     def check(parameters: list[Parameter]) -> SetParametersResult:
@@ -216,7 +218,7 @@ def refuse_unknown_parameters(nodes: Sequence[Any]) -> None:
 
 def parameter_value(value: Any) -> Any:
     """As a node is given it."""
-    if value is None or isinstance(value, Path):
+    if value in (None, "", ()) or isinstance(value, Path):
         return text_of(value)
     return list(value) if isinstance(value, tuple) else value
 
@@ -259,7 +261,7 @@ def _descriptor(about: Setting) -> Any:
     descriptor = ParameterDescriptor(
         description=about.description,
         additional_constraints=about.expected(),
-        dynamic_typing=about.optional,  # for the text none
+        dynamic_typing=about.nothing is not REQUIRED,  # for the text none
     )
     if about.low is None and about.high is None:
         return descriptor
