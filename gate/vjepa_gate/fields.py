@@ -11,7 +11,7 @@ import json
 import math
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -76,9 +76,14 @@ class Setting:
             return self.nothing
         return self._checked(self.hint, found, key)
 
-    def parse(self, text: str, key: str) -> Any:
-        """Likewise, of a value that is written in a command."""
-        return self.check(self._decoded(text), key)
+    def parse(self, texts: str | Sequence[str], key: str) -> Any:
+        """Likewise, of a value that is written in a command; of a list, it may be in several."""
+        if isinstance(texts, str):
+            texts = [texts]
+        decoded = [self._decoded(text) for text in texts]
+        if len(decoded) > 1 and all(isinstance(part, list) for part in decoded):
+            return self.check([item for part in decoded for item in part], key)
+        return self.check(decoded[-1], key)
 
     def expected(self, hint: Any = None) -> str:
         """What a good value is, or an item of one."""
@@ -160,10 +165,10 @@ class Setting:
 
     def _decoded(self, text: str) -> Any:
         """As YAML has it, but that texts need no quotes and lists no brackets."""
-        if self.hint in (str, Path):
+        if self.hint in (str, Path) or text == "none":
             return text
-        bare = typing.get_origin(self.hint) is tuple and "," in text and not text.startswith("[")
-        if not bare and not text.startswith("["):
+        bare = not text.startswith("[")
+        if bare and typing.get_origin(self.hint) is not tuple:
             return scalar(text)
         try:
             return load_yaml(f"[{text}]" if bare else text)

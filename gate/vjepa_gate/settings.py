@@ -119,29 +119,42 @@ def option(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def add_options(parser: argparse._ActionsContainer, kind: type) -> None:
-    """An option for each setting; read_options() checks what they are given."""
+def add_options(
+    parser: argparse._ActionsContainer, kind: type, *, positional: Sequence[str] = ()
+) -> None:
+    """An option for each setting, or an argument by its position; read_options() checks them.
+
+    An option whose value is a list may be repeated.
+    """
     for name, about in _flat(kind).items():
-        how: dict[str, Any] = {"metavar": name.rpartition("_")[2].upper()}
+        how: dict[str, Any] = {"help": about.about().replace("%", "%%")}
+        several = typing.get_origin(about.hint) is tuple
+        required = about.default is REQUIRED
+        if name in positional:
+            many, one = ("+", None) if required else ("*", "?")
+            parser.add_argument(
+                name, nargs=many if several else one, default=argparse.SUPPRESS, type=Path, **how
+            )
+            continue
         if about.hint is bool and not about.optional:
-            how = {"action": argparse.BooleanOptionalAction}
+            how["action"] = argparse.BooleanOptionalAction
+        else:
+            how["metavar"] = name.rpartition("_")[2].upper()
+            how["action"] = "append" if several else "store"
         parser.add_argument(
-            option(name),
-            dest=name,
-            required=about.default is REQUIRED,
-            default=argparse.SUPPRESS,
-            help=about.about().replace("%", "%%"),
-            **how,
+            option(name), dest=name, required=required, default=argparse.SUPPRESS, **how
         )
 
 
 def read_options(kind: type, parsed: argparse.Namespace) -> dict[str, Any]:
-    found = {name: value for name, value in vars(parsed).items() if name in _flat(kind)}
+    known, given = _flat(kind), {}
     with _told():
-        return {
-            name: value if isinstance(value, bool) else _flat(kind)[name].parse(value, option(name))
-            for name, value in found.items()
-        }
+        for name, found in vars(parsed).items():
+            if name in known:
+                first = found[0] if isinstance(found, list) else found
+                read = known[name].parse if isinstance(first, str) else known[name].check
+                given[name] = read(found, option(name))
+    return given
 
 
 def words(given: Mapping[str, Any]) -> list[str]:

@@ -80,7 +80,9 @@ def _node(event: Any, events: Iterator[Any], depth: int) -> Any:
     """The value that begins with this event; takes the rest of it from the others."""
     line = f"line {event.start_mark.line + 1}"
     if isinstance(event, yaml.AliasEvent):
-        raise ValueError(f"{line}: *{brief(str(event.anchor))} is an alias, expected the value itself")
+        raise ValueError(
+            f"{line}: *{brief(str(event.anchor))} is an alias, expected the value itself"
+        )
     if event.tag is not None:
         raise ValueError(f"{line}: {brief(event.tag)} is a tag, expected a value without one")
     if depth > _DEEPEST:
