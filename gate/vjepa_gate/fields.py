@@ -11,12 +11,12 @@ import json
 import math
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from vjepa_gate.strict_yaml import load_yaml, scalar
+from vjepa_gate.strict_yaml import brief, load_yaml, scalar
 
 T = TypeVar("T")
 
@@ -30,7 +30,6 @@ _KINDS: dict[Any, str] = {
     Path: "a path",
 }
 LARGEST = 2**63 - 1  # whole number that a ROS parameter holds
-_LONGEST = 60  # characters of a value in a message
 _SIMILAR = 0.7  # are names of which one may have been meant as the other
 
 
@@ -64,19 +63,32 @@ class Setting:
     unit: str = ""
     choices: tuple[str, ...] = ()
 
+    @property
+    def nothing(self) -> Any:
+        """What `none` stands for, or REQUIRED where there must be something."""
+        if self.optional:
+            return None
+        return self.default if self.default in ("", ()) else REQUIRED
+
     def check(self, found: Any, key: str) -> Any:
         """The value found at a key, as the dataclass takes it; ValueError where it does not."""
-        if self.optional and found in (None, "none"):
-            return None
+        if self.nothing is not REQUIRED and (found in (None, "none", self.nothing)):
+            return self.nothing
         return self._checked(self.hint, found, key)
 
-    def parse(self, text: str, key: str) -> Any:
-        """Likewise, of a value that is written in a command."""
-        return self.check(self._decoded(text), key)
+    def parse(self, texts: str | Sequence[str], key: str) -> Any:
+        """Likewise, of a value that is written in a command; of a list, it may be in several."""
+        if isinstance(texts, str):
+            texts = [texts]
+        decoded = [self._decoded(text) for text in texts]
+        if len(decoded) > 1 and all(isinstance(part, list) for part in decoded):
+            return self.check([item for part in decoded for item in part], key)
+        return self.check(decoded[-1], key)
 
     def expected(self, hint: Any = None) -> str:
         """What a good value is, or an item of one."""
-        hint, or_none = (hint, "") if hint else (self.hint, " or none" if self.optional else "")
+        or_none = " or none" if hint is None and self.nothing is not REQUIRED else ""
+        hint = hint or self.hint
         if is_section(hint):
             return f"keys and values{or_none}"
         if typing.get_origin(hint) is tuple:
@@ -90,18 +102,19 @@ class Setting:
     def about(self) -> str:
         """Description, what is expected and default, for people."""
         expected = f": {self.expected()}" if self.choices or self._bounds() else ""
-        default = "" if self.default in (None, REQUIRED) else f" [{text_of(self.default)}]"
+        has_default = self.default is not REQUIRED and self.default != self.nothing
+        default = f" [{text_of(self.default)}]" if has_default else ""
         return f"{self.description}{expected}{default}"
 
     def _bounds(self) -> str:
         if self.low is None and self.high is None:
             return ""
         if self.high is None:
-            bounds = f" of at least {_brief(self.low)}"
+            bounds = f" of at least {_bound(self.low)}"
         elif self.low is None:
-            bounds = f" of at most {_brief(self.high)}"
+            bounds = f" of at most {_bound(self.high)}"
         else:
-            bounds = f" in [{_brief(self.low)}, {_brief(self.high)}]"
+            bounds = f" in [{_bound(self.low)}, {_bound(self.high)}]"
         return f"{bounds} {self.unit}".rstrip()
 
     def _checked(self, hint: Any, found: Any, key: str) -> Any:
@@ -119,8 +132,10 @@ class Setting:
         return value
 
     def _items(self, hint: Any, found: Any, key: str) -> tuple | None:
-        if not isinstance(found, list | tuple | array.array) or not found:
+        if not isinstance(found, list | tuple | array.array):
             return None
+        if not found:
+            return self.nothing if self.nothing == () else None
         kinds = typing.get_args(hint)
         if kinds[-1] is Ellipsis:
             kinds = kinds[:1] * len(found)
@@ -150,10 +165,10 @@ class Setting:
 
     def _decoded(self, text: str) -> Any:
         """As YAML has it, but that texts need no quotes and lists no brackets."""
-        if self.hint in (str, Path):
+        if self.hint in (str, Path) or text == "none":
             return text
-        bare = typing.get_origin(self.hint) is tuple and "," in text and not text.startswith("[")
-        if not bare and not text.startswith("["):
+        bare = not text.startswith("[")
+        if bare and typing.get_origin(self.hint) is not tuple:
             return scalar(text)
         try:
             return load_yaml(f"[{text}]" if bare else text)
@@ -181,7 +196,7 @@ def settings_of(kind: type) -> Mapping[str, Setting]:
 
 def text_of(value: Any) -> str:
     """As it is written in a command."""
-    if value is None:
+    if value in (None, "", ()):
         return "none"
     if isinstance(value, bool):
         return str(value).lower()
@@ -235,7 +250,7 @@ def unknown(key: str, name: str, known: Iterable[str]) -> str:
     """What to say of a name that nobody knows."""
     known = list(known)
     expected = nearest(name, known) or f"one of {', '.join(known)}"
-    return f"{key} is unknown, expected {expected}"
+    return f"{brief(key)} is unknown, expected {expected}"
 
 
 def is_section(hint: Any) -> bool:
@@ -243,9 +258,8 @@ def is_section(hint: Any) -> bool:
 
 
 def _shown(found: Any) -> str:
-    text = repr(list(found) if isinstance(found, array.array) else found)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    return brief(repr(list(found) if isinstance(found, array.array) else found))
 
 
-def _brief(number: float | None) -> str:
+def _bound(number: float | None) -> str:
     return f"{number:g}" if isinstance(number, float) else str(number)

@@ -20,7 +20,8 @@ whatever it should change: `dataclasses.replace(base, **given)`, or `make(Stream
     given = read_launch(StreamConfig, context)
 
 A setting is a bool, int, float, str, Path or Literal, a tuple of these, or one of all that or
-None, which is written `none`; in YAML it may also be a dataclass, or a mapping of names to one.
+None. `none` says so, and likewise that a text or tuple is empty whose default is. In YAML it may
+also be a dataclass, or a mapping of names to one.
 All readers take the same values and refuse the others in the same words, by UserError.
 """
 
@@ -118,29 +119,42 @@ def option(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def add_options(parser: argparse._ActionsContainer, kind: type) -> None:
-    """An option for each setting; read_options() checks what they are given."""
+def add_options(
+    parser: argparse._ActionsContainer, kind: type, *, positional: Sequence[str] = ()
+) -> None:
+    """An option for each setting, or an argument by its position; read_options() checks them.
+
+    An option whose value is a list may be repeated.
+    """
     for name, about in _flat(kind).items():
-        how: dict[str, Any] = {"metavar": name.rpartition("_")[2].upper()}
+        how: dict[str, Any] = {"help": about.about().replace("%", "%%")}
+        several = typing.get_origin(about.hint) is tuple
+        required = about.default is REQUIRED
+        if name in positional:
+            many, one = ("+", None) if required else ("*", "?")
+            parser.add_argument(
+                name, nargs=many if several else one, default=argparse.SUPPRESS, type=Path, **how
+            )
+            continue
         if about.hint is bool and not about.optional:
-            how = {"action": argparse.BooleanOptionalAction}
+            how["action"] = argparse.BooleanOptionalAction
+        else:
+            how["metavar"] = name.rpartition("_")[2].upper()
+            how["action"] = "append" if several else "store"
         parser.add_argument(
-            option(name),
-            dest=name,
-            required=about.default is REQUIRED,
-            default=argparse.SUPPRESS,
-            help=about.about().replace("%", "%%"),
-            **how,
+            option(name), dest=name, required=required, default=argparse.SUPPRESS, **how
         )
 
 
 def read_options(kind: type, parsed: argparse.Namespace) -> dict[str, Any]:
-    found = {name: value for name, value in vars(parsed).items() if name in _flat(kind)}
+    known, given = _flat(kind), {}
     with _told():
-        return {
-            name: value if isinstance(value, bool) else _flat(kind)[name].parse(value, option(name))
-            for name, value in found.items()
-        }
+        for name, found in vars(parsed).items():
+            if name in known:
+                first = found[0] if isinstance(found, list) else found
+                read = known[name].parse if isinstance(first, str) else known[name].check
+                given[name] = read(found, option(name))
+    return given
 
 
 def words(given: Mapping[str, Any]) -> list[str]:
@@ -176,10 +190,11 @@ def declare_parameters(kind: type, node: Any, *, defaults: bool = True) -> None:
         if found is not None:
             with _told(node.get_name()):
                 value = parameter_value(about.check(found, f"parameter {name}"))
-        elif value not in (None, REQUIRED):
-            value = parameter_value(value)
+        elif value in (None, REQUIRED, about.nothing):
+            typed = about.nothing is REQUIRED
+            value = Parameter.Type[_ros_type(about.hint)] if typed else None
         else:
-            value = None if about.optional else Parameter.Type[_ros_type(about.hint)]
+            value = parameter_value(value)
         node.declare_parameter(name, value, _descriptor(about), ignore_override=True)
 
     def check(parameters: list[Parameter]) -> SetParametersResult:
@@ -216,7 +231,7 @@ def refuse_unknown_parameters(nodes: Sequence[Any]) -> None:
 
 def parameter_value(value: Any) -> Any:
     """As a node is given it."""
-    if value is None or isinstance(value, Path):
+    if value in (None, "", ()) or isinstance(value, Path):
         return text_of(value)
     return list(value) if isinstance(value, tuple) else value
 
@@ -259,7 +274,7 @@ def _descriptor(about: Setting) -> Any:
     descriptor = ParameterDescriptor(
         description=about.description,
         additional_constraints=about.expected(),
-        dynamic_typing=about.optional,  # for the text none
+        dynamic_typing=about.nothing is not REQUIRED,  # for the text none
     )
     if about.low is None and about.high is None:
         return descriptor

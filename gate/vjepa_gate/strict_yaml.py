@@ -12,9 +12,9 @@ from typing import Any
 
 import yaml
 
-_LARGEST = 1_000_000  # bytes of a file
+_LARGEST = 200_000  # bytes of a file
 _DEEPEST = 16  # sections in sections
-_LONGEST_NUMBER = 64  # characters
+_LONGEST = 60  # characters of a number, and of what a message quotes
 
 _INTEGER = re.compile(r"[-+]?[0-9]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
@@ -60,7 +60,7 @@ def scalar(text: str) -> Any:
     lowered = text.lower()
     if lowered in _WORDS and text in (lowered, lowered.title(), lowered.upper()):
         return _WORDS[lowered]
-    if len(text) > _LONGEST_NUMBER:
+    if len(text) > _LONGEST:
         return text
     if _INTEGER.fullmatch(text):
         return int(text)
@@ -71,13 +71,20 @@ def scalar(text: str) -> Any:
     return text
 
 
+def brief(text: str) -> str:
+    """As much of a text as a message has room for."""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+
+
 def _node(event: Any, events: Iterator[Any], depth: int) -> Any:
     """The value that begins with this event; takes the rest of it from the others."""
     line = f"line {event.start_mark.line + 1}"
     if isinstance(event, yaml.AliasEvent):
-        raise ValueError(f"{line}: *{event.anchor} is an alias, expected the value itself")
+        raise ValueError(
+            f"{line}: *{brief(str(event.anchor))} is an alias, expected the value itself"
+        )
     if event.tag is not None:
-        raise ValueError(f"{line}: {event.tag} is a tag, expected a value without one")
+        raise ValueError(f"{line}: {brief(event.tag)} is a tag, expected a value without one")
     if depth > _DEEPEST:
         raise ValueError(f"{line}: nested deeper than {_DEEPEST} levels")
     if isinstance(event, yaml.ScalarEvent):
@@ -90,7 +97,7 @@ def _node(event: Any, events: Iterator[Any], depth: int) -> Any:
         if not isinstance(key, yaml.ScalarEvent):
             raise ValueError(f"{line}: a key is no text")
         if key.value in content:
-            raise ValueError(f"{line}: {key.value} is given twice")
+            raise ValueError(f"{line}: {brief(key.value)} is given twice")
         content[key.value] = _node(next(events), events, depth + 1)
     return content
 
