@@ -1,7 +1,5 @@
 """What planning moves through memory on paper, and what this machine can do."""
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -19,24 +17,6 @@ def cached_bytes(config: PredictorConfig, horizon: int, itemsize: int) -> float:
     tokens = (config.patches + config.controls) * config.width * itemsize
     passes = sum(38 + 4 * config.mlp_ratio + 2 * frames for frames in range(1, horizon + 1))
     return config.depth * tokens * passes
-
-
-def matmul_rate(dtype: torch.dtype, device: torch.device) -> float:
-    """Operations a second of a large matrix product."""
-    side = 8192 if device.type == "cuda" else 1024
-    a, b = torch.randn(2, side, side, device=device).to(dtype)
-    return 2 * side**3 / _fastest(lambda: a @ b, device)
-
-
-def _fastest(work: Callable[[], object], device: torch.device, times: int = 8) -> float:
-    seconds = []
-    for _ in range(times):
-        synchronize(device)
-        start = time.perf_counter()
-        work()
-        synchronize(device)
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)
 
 
 def synchronize(device: torch.device) -> None:

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn.functional import layer_norm
 
 from vjepa_ros.conventions import POSITION
-from vjepa_ros.model.operations import cached_operations, plain_operations
+from vjepa_ros.model.operations import cached_operations, matmul_rate, plain_operations
 from vjepa_ros.model.predictor import Predictor, PredictorConfig
 from vjepa_ros.model.presets import PRESETS
 from vjepa_ros.planning.objectives import L1
@@ -122,9 +122,7 @@ def benchmark(case: Case, device: torch.device, args: argparse.Namespace) -> dic
     exact = WorldModel(None, problem.predictor, dtype=torch.float32)
     fast = WorldModel(None, problem.predictor, compile=args.compile)
     dtypes = {"plain": torch.float32, "exact": torch.float32, "fast": fast.dtype}
-    measured = {
-        dtype: operations.matmul_rate(dtype, device) for dtype in dict.fromkeys(dtypes.values())
-    }
+    measured = {dtype: matmul_rate(dtype, device) for dtype in dict.fromkeys(dtypes.values())}
     rates = {way: measured[dtype] for way, dtype in dtypes.items()}
 
     warm_up = args.compile or device.type == "cuda"

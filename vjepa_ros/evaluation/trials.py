@@ -14,7 +14,7 @@ from vjepa_ros.episodes.sensing import state_of
 from vjepa_ros.evaluation.arm import GatedArm
 from vjepa_ros.planning.planner import Planner
 from vjepa_ros.planning.world_model import Context, Goal
-from vjepa_sim.scene import Observation, Scene
+from vjepa_sim.scene import Observation
 from vjepa_sim.tasks import Episode
 
 SETTLE = 1.0  # seconds between the last action and the judgement

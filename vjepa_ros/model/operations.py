@@ -1,4 +1,9 @@
-"""What imagining costs on paper: floating point operations, from a model's sizes alone."""
+"""What imagining costs on paper, floating point operations, and how fast a device is at them."""
+
+import time
+from collections.abc import Callable
+
+import torch
 
 from vjepa_ros.model.predictor import PredictorConfig
 
@@ -28,3 +33,26 @@ def _total(
         "attention": 4.0 * config.depth * width * tokens**2 * pairs,
         "input and output": float(product * (embedded + sum(computed))),
     }
+
+
+def matmul_rate(dtype: torch.dtype, device: torch.device) -> float:
+    """Operations a second of a large matrix product."""
+    side = 8192 if device.type == "cuda" else 1024
+    a, b = torch.randn(2, side, side, device=device).to(dtype)
+    return 2 * side**3 / _fastest(lambda: a @ b, device)
+
+
+def _fastest(work: Callable[[], object], device: torch.device, times: int = 8) -> float:
+    seconds = []
+    for _ in range(times):
+        _synchronize(device)
+        start = time.perf_counter()
+        work()
+        _synchronize(device)
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+def _synchronize(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
