@@ -20,8 +20,8 @@ setup:  ## create .venv with all that the project needs
 demo: setup  ## the simulated arm picks and places to a goal: film, report, recording in runs/
 	@$(VENV)/vjepa-ros demo
 
-test: setup  ## run all tests
-	$(VENV)/python -m pytest
+test: setup  ## run all tests, on all cores
+	$(VENV)/python -m pytest --numprocesses auto --dist loadfile
 
 replay: setup  ## hold the shipped weights to the committed gate, on the shipped recordings
 	@mkdir -p runs

@@ -16,6 +16,7 @@ from sensor_msgs.msg import Image
 from vjepa_ros.commands import replay, replay_graph
 from vjepa_ros.episodes.library import open_episode
 from vjepa_ros.errors import UserError
+from vjepa_ros.isolation import reserve_domain
 from vjepa_ros.nodes.spinning import spinning_node
 from vjepa_ros.replay.agreement import Offline
 from vjepa_ros.replay.graph import graph_processes, replay_through_graph, told
@@ -104,12 +105,11 @@ def test_the_launch_file_tells_the_command_the_same_options():
 
 def test_the_command_brings_up_the_nodes_itself_and_ends_them(options, tmp_path):
     out = tmp_path / "graph.json"
-    elsewhere = str(1 + (int(os.environ["ROS_DOMAIN_ID"]) + 50) % 100)
     words = ("replay", BAG, "--graph", "--rate", 0, "--weights", options.weights, "--json", out)
     chosen = ("--samples", 16, "--iterations", 2, "--device", "cpu")
     done = subprocess.run(
         [sys.executable, "-m", "vjepa_ros.cli", *map(str, words + chosen)],
-        env=os.environ | {"ROS_DOMAIN_ID": elsewhere},
+        env=os.environ | {"ROS_DOMAIN_ID": str(reserve_domain())},
         capture_output=True,
         text=True,
         timeout=200,

@@ -12,10 +12,10 @@ from datetime import datetime
 from pathlib import Path
 
 from vjepa_ros.errors import UserError
+from vjepa_ros.isolation import isolate
 from vjepa_ros.supervisor import PROFILE, environment
 
 INTERRUPTED = 130  # as the shell says it of Ctrl-C
-_DOMAINS = 101  # that ROS allows on every system
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,8 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _keep_apart() -> None:
     """No real arm may hear a demonstration: nobody outside this machine, nor in its domain."""
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % _DOMAINS)
+    isolate()
     os.environ[PROFILE] = environment()[PROFILE]
 
 
