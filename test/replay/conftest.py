@@ -12,7 +12,7 @@ from vjepa_ros.replay.results import (
     Plan,
     Prediction,
     Replay,
-    Settings,
+    ReplaySettings,
     Surprise,
 )
 
@@ -55,7 +55,7 @@ def made_episode(name="one", model=(0.5, 0.6, 0.4), copy_last=(1.0, 1.0, 1.0), p
 
 
 def made_replay(*episodes, **changes):
-    settings = Settings(
+    settings = ReplaySettings(
         weights="tiny-0",
         arithmetic="float32 on cpu",
         seed=0,

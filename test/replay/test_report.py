@@ -28,7 +28,8 @@ def text_of(path):
     links = re.findall(r'(?:src|href|srcset)="([^"]*)"', page)
     assert all(link.startswith(("data:", "#")) for link in links)
     assert "<script" not in page
-    return html.unescape(re.sub(r"<style>.*?</style>|<[^>]*>", " ", page, flags=re.DOTALL))
+    text = html.unescape(re.sub(r"<style>.*?</style>|<[^>]*>", " ", page, flags=re.DOTALL))
+    return " ".join(text.split())
 
 
 @pytest.fixture(scope="module")

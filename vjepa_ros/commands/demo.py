@@ -34,14 +34,16 @@ def run(arguments: argparse.Namespace) -> int:
     _keep_apart()
     try:
         from vjepa_ros.demo import film, performance, report
-        from vjepa_ros.demo.settings import Settings
+        from vjepa_ros.demo.settings import DemoSettings
     except ImportError as error:
         raise UserError(f"{error}: run `vjepa-ros doctor`") from error
 
     names = ("task", "goals", "scene", "seed")
     given = {name: getattr(arguments, name) for name in names}
     try:
-        settings = Settings(**{name: value for name, value in given.items() if value is not None})
+        settings = DemoSettings(
+            **{name: value for name, value in given.items() if value is not None}
+        )
     except ValueError as error:
         raise UserError(str(error)) from error
     folder = _new_folder(arguments.out)

@@ -10,7 +10,7 @@ MAX_SEED = 2**31 - 1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class DemoSettings:
     """Raises ValueError for what there is not."""
 
     task: str = "pick_place cube"  # of `vjepa-sim tasks`

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from markupsafe import Markup
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -36,20 +37,20 @@ class Gallery:
 
     folder: Path | None
 
-    def curve(self, figure: Figure, name: str) -> str:
+    def curve(self, figure: Figure, name: str) -> Markup:
         """A figure begun by html.plot()."""
         path = self._path(name)
         if path is not None:
             figure.savefig(path, dpi=130, facecolor="white")
         return html.figure_svg(figure, name)
 
-    def map(self, figure: Figure, name: str) -> str:
+    def map(self, figure: Figure, name: str) -> Markup:
         path = self._path(name)
         if path is not None:
             figure.savefig(path, dpi=130, facecolor="white")
         return html.figure_png(figure, name)
 
-    def photo(self, rgb: Picture, name: str) -> str:
+    def photo(self, rgb: Picture, name: str) -> Markup:
         path = self._path(name)
         if path is not None:
             path.write_bytes(encode_png(rgb))

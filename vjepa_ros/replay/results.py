@@ -18,7 +18,7 @@ Figures = dict[str, float]  # only those that could be measured
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class ReplaySettings:
     """What determines every figure, with the recordings: the same ones give the same bits."""
 
     weights: str  # identity
@@ -130,7 +130,7 @@ class Broken:
 
 @dataclass(frozen=True, kw_only=True)
 class Replay:
-    settings: Settings
+    settings: ReplaySettings
     episodes: list[EpisodeResult]  # in the order of their names
     broken: list[Broken] = field(default_factory=list)
     figures: Figures  # of the run: means over its episodes
@@ -146,7 +146,7 @@ class Replay:
             if found.pop("format") != FORMAT:
                 raise ValueError(f"a result of another format, expected {FORMAT}")
             return cls(
-                settings=Settings(**found.pop("settings")),
+                settings=ReplaySettings(**found.pop("settings")),
                 episodes=[_episode(one) for one in found.pop("episodes")],
                 broken=[Broken(**one) for one in found.pop("broken")],
                 **found,

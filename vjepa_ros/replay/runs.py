@@ -30,7 +30,7 @@ from vjepa_ros.replay.results import (
     Clocks,
     EpisodeResult,
     Replay,
-    Settings,
+    ReplaySettings,
 )
 
 _CLOCK_STEPS = 50  # of an episode, on which its two clocks are compared
@@ -53,11 +53,11 @@ class ReplayConfig:
     axes: Path | None = None  # a file of `vjepa-ros calibrate`
     opening: dict[str, Any] = field(default_factory=dict)  # of open_episode
 
-    def settings(self) -> Settings:
+    def settings(self) -> ReplaySettings:
         loaded = load_world_model(self.weights, self.device)
         axes = self._axes()
         dtype = str(loaded.world_model.dtype).removeprefix("torch.")
-        return Settings(
+        return ReplaySettings(
             weights=loaded.identity,
             arithmetic=f"{dtype} on {self.device}",
             seed=self.seed,

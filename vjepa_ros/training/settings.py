@@ -47,7 +47,7 @@ class Posttrain:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class TrainingSettings:
     model: str  # one of the model presets; fine-tuning keeps that of its weights
     processes: int = 1  # that `train weights` starts, each with its share of every batch
     data: DataConfig = field(default_factory=DataConfig)
@@ -56,13 +56,13 @@ class Settings:
     posttrain: Posttrain
 
 
-def load_settings(preset: str, changes: list[str] | None = None) -> Settings:
+def load_settings(preset: str, changes: list[str] | None = None) -> TrainingSettings:
     """A preset by name or path, with changes as `pretrain.trainer.steps=100`."""
     path = _find(preset)
     tree = yaml.safe_load(path.read_text())
     for change in changes or []:
         _apply(tree, change)
-    return _build(Settings, tree, path.name)
+    return _build(TrainingSettings, tree, path.name)
 
 
 def _find(preset: str) -> Path:
