@@ -165,7 +165,7 @@ def plot_horizon(predictions: Sequence[Prediction]) -> Figure:
 
 
 def horizon_means(errors: Sequence[list[list[float]]]) -> list[float]:
-    """Of errors [H][steps] of several episodes; episodes too short for a horizon are left out."""
+    """Average errors `[H][steps]` of several episodes, without those too short for a horizon."""
     rows = zip(*errors, strict=True)
     joined = [[error for row in ahead for error in row] for ahead in rows]
     return [float(np.mean(row)) for row in joined if row]

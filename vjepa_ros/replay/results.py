@@ -36,8 +36,8 @@ class ReplaySettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """Mean |difference| of latents [H][T - h]: row h - 1 holds the errors of frame k + h as it was
-    predicted from frame k, by step k.
+    """Mean |difference| of latents `[H][T - h]`: row h - 1 holds the errors of frame k + h as it
+    was predicted from frame k, by step k.
     """
 
     model: list[list[float]]
