@@ -39,6 +39,7 @@ class Recording:
 
 
 def look_again(bag: Path, performance: Performance, settings: DemoSettings) -> Recording:
+    """Read the recording again and encode each of its frames, for film and plots."""
     planned_at = np.array([seconds(plan.image_stamp) for plan in performance.plans])
     aims = np.array([plan.subgoal for plan in performance.plans])
     episode = _between(bag, planned_at[0] - _BEFORE, planned_at[-1] + _AFTER)

@@ -40,6 +40,8 @@ _MORE = {
 
 @dataclass(frozen=True, kw_only=True)
 class Performance:
+    """What was done and what came of it."""
+
     result: Any  # of the action ReachGoal
     plans: list[Plan]
     truth: SceneTruth

@@ -28,6 +28,7 @@ class DemoSettings:
                 raise ValueError(f"--{name} {getattr(self, name)}: expected 0 … {MAX_SEED}")
 
     def make_task(self) -> Task:
+        """Make the task that its words name."""
         name, *about = self.task.split() or [""]
         if len(about) > 2:
             raise ValueError(f"--task {self.task!r}: expected a name, an object and a place")

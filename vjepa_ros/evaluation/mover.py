@@ -16,15 +16,19 @@ from vjepa_sim.scene import Scene
 
 @dataclass(frozen=True, kw_only=True)
 class SimMover:
+    """Looks at a scene and moves its arm, as the nodes do with a robot."""
+
     scene: Scene
     robot: Robot
     see: Callable[[NDArray[np.uint8]], Tensor]  # a picture's latents [L, D]
     period: float  # seconds of a motion
 
     def look(self) -> Context:
+        """See the scene as it is now."""
         seen = self.scene.observe()
         return Context(latents=self.see(seen.rgb)[None], states=state_of(seen)[None].float())
 
     def move(self, action: Tensor) -> None:
+        """Carry out an action [7], for one control step."""
         carry_out(self.scene, state_of(self.scene.observe()), action, self.robot)
         self.scene.step(self.period)

@@ -21,11 +21,15 @@ _WHITE, _INK, _CURVE, _SWITCH = (255, 255, 255), (40, 40, 40), (31, 119, 180), (
 
 
 class Verdict(Protocol):
-    @property
-    def success(self) -> bool: ...
+    """How a trial ended."""
 
     @property
-    def reason(self) -> str: ...
+    def success(self) -> bool:
+        """Whether the task was done."""
+
+    @property
+    def reason(self) -> str:
+        """Why it was judged so."""
 
 
 class Film:
@@ -50,6 +54,7 @@ class Film:
             self._latents.append(latents)
 
     def write(self, path: Path, verdict: Verdict) -> None:
+        """Write an MP4 that ends with the verdict."""
         path.parent.mkdir(parents=True, exist_ok=True)
         write_mp4(path, self._frames(verdict), self._rate)
 
@@ -61,6 +66,7 @@ class Film:
             yield self.frame(len(self) - 1, ending)
 
     def frame(self, index: int, caption: str = "") -> Picture:
+        """Draw one frame; the caption replaces the one of its moment."""
         moment = self._moments[index]
         aim = f"goal {moment.goal + 1} of {len(self._goals)}"
         panels = [

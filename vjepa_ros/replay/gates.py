@@ -25,6 +25,8 @@ SECTIONS = ("run", "episode", "diff")
 
 @dataclass(frozen=True, kw_only=True)
 class Bound:
+    """What a figure must not go below or above."""
+
     min: float | None = None
     max: float | None = None
 
@@ -54,12 +56,15 @@ Bounds = Mapping[str, Bound]
 
 @dataclass(frozen=True, kw_only=True)
 class ReplayGate:
+    """All bounds, by section and figure."""
+
     run: Bounds = field(default_factory=dict)
     episode: Bounds = field(default_factory=dict)
     diff: Bounds = field(default_factory=dict)
 
 
 def read_gate(path: Path) -> ReplayGate:
+    """Read a gate file; raise UserError where it is none."""
     try:
         found = yaml.safe_load(path.read_text())
         return ReplayGate(**{section: _bounds(*item) for section, item in _sections(found)})
@@ -122,6 +127,7 @@ class Violation:
 
 
 def check(gate: ReplayGate, replay: Replay) -> list[Violation]:
+    """Find the bounds of `run` and `episode` that a replay breaks."""
     terms = [(episode, terms_of(episode)) for episode in replay.episodes]
     violations: list[Violation] = []
     for name, bound in gate.run.items():
@@ -229,6 +235,7 @@ def gate_around(replay: Replay) -> ReplayGate:
 
 
 def write_gate(path: Path, gate: ReplayGate, replay: Replay) -> None:
+    """Write a gate file that tells what run it is around."""
     settings = replay.settings
     lines = [
         f"# Around a run of {len(replay.episodes)} episodes with {settings.weights} "

@@ -63,6 +63,8 @@ class Latency:
 
 @dataclass(frozen=True, kw_only=True)
 class GraphEpisode:
+    """What the nodes made of one recording."""
+
     name: str
     frames: int
     shown: int  # more than there are frames where one was shown again
@@ -82,6 +84,8 @@ class GraphEpisode:
 
 @dataclass(frozen=True, kw_only=True)
 class GraphReplay:
+    """What they made of all recordings."""
+
     weights: str  # identity
     planner: dict[str, Any]  # of planning.planners.PlannerConfig
     seed: int
@@ -90,6 +94,7 @@ class GraphReplay:
     broken: list[Broken] = field(default_factory=list)
 
     def to_json(self) -> str:
+        """Give the file that `--json` writes."""
         return json.dumps({"format": "vjepa_ros graph replay 1", **asdict(self)}, indent=1) + "\n"
 
 

@@ -49,6 +49,8 @@ class Method:
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
+    """All that is measured of one episode."""
+
     goal_energy: list[float]
     prediction: Prediction
     plan: Plan | None

@@ -45,12 +45,14 @@ class Gallery:
         return html.figure_svg(figure, name)
 
     def map(self, figure: Figure, name: str) -> Markup:
+        """Place a figure of many points, as a PNG in the page too."""
         path = self._path(name)
         if path is not None:
             figure.savefig(path, dpi=130, facecolor="white")
         return html.figure_png(figure, name)
 
     def photo(self, rgb: Picture, name: str) -> Markup:
+        """Place a picture."""
         path = self._path(name)
         if path is not None:
             path.write_bytes(encode_png(rgb))
@@ -67,10 +69,12 @@ class Gallery:
 
 
 def thumbnail(rgb: Picture) -> Picture:
+    """Shrink a frame for a film strip."""
     return _to_width(rgb, min(_THUMBNAIL, rgb.shape[1]))
 
 
 def can_project(calibration: Calibration | None) -> bool:
+    """Whether a calibration says where the camera is and how it looks."""
     return (
         calibration is not None
         and calibration.intrinsics is not None

@@ -71,6 +71,7 @@ class Step:
 
     @property
     def name(self) -> str:
+        """Unlike that of any other step of the run."""
         return f"{self.episode.name} step {self.number}"
 
     @property
@@ -104,6 +105,7 @@ class Step:
         return max(1.0, self.surprise), off
 
     def told(self) -> str:
+        """Say how far off prediction and plan were."""
         errors = self.episode.prediction
         parts = [
             f"prediction off by {errors.model[0][self.number]:.3f}, "
@@ -122,6 +124,7 @@ class Step:
 
 
 def worst_steps(episodes: Sequence[EpisodeResult], count: int) -> list[Step]:
+    """Find the steps that are furthest off, the worst first."""
     steps = [
         Step(episode, number)
         for episode in episodes
@@ -166,11 +169,13 @@ class Page:
         return [self._step_card(step, f"worst {step.name}") for step in steps]
 
     def horizon_curve(self) -> Captioned:
+        """Errors over steps ahead, as a curve."""
         figure = pictures.plot_horizon([episode.prediction for episode in self.replay.episodes])
         curve = self.gallery.curve(figure, "prediction by horizon")
         return Captioned(curve, "Lower is better; over all steps of all recordings")
 
     def horizon_table(self) -> Table:
+        """Errors over steps ahead, in figures."""
         predictions = [episode.prediction for episode in self.replay.episodes]
         rows = [
             [name, *(f"{mean:.3f}" for mean in pictures.horizon_means(errors))]
@@ -183,6 +188,7 @@ class Page:
         return ["steps ahead", *(str(step) for step in range(1, len(rows[0])))], rows
 
     def episodes_table(self) -> Table:
+        """One row an episode, the worst first."""
         names = [name for name in _TILES if name in self.replay.figures]
 
         def cell(figures: Figures, name: str) -> str:

@@ -95,6 +95,8 @@ class ClockFigures:
 
 @dataclass(frozen=True, kw_only=True)
 class Clocks:
+    """How the recording steps by either clock."""
+
     frame_period: float  # seconds between recorded frames by their stamps, on the median
     stamped: ClockFigures | None  # frames chosen by their stamps; None: too few, or a gap
     nominal: ClockFigures | None  # frames counted
@@ -102,6 +104,8 @@ class Clocks:
 
 @dataclass(frozen=True, kw_only=True)
 class EpisodeResult:
+    """All that was found in one episode."""
+
     name: str  # unlike any other's in the run: its path below what was asked for
     path: str
     task: str
@@ -118,11 +122,14 @@ class EpisodeResult:
 
     @property
     def steps(self) -> int:
+        """How many frames were scored."""
         return len(self.frames)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Broken:
+    """A recording that cannot be read."""
+
     name: str
     path: str
     reason: str
@@ -130,12 +137,15 @@ class Broken:
 
 @dataclass(frozen=True, kw_only=True)
 class Replay:
+    """All that was found in a run."""
+
     settings: ReplaySettings
     episodes: list[EpisodeResult]  # in the order of their names
     broken: list[Broken] = field(default_factory=list)
     figures: Figures  # of the run: means over its episodes
 
     def to_json(self) -> str:
+        """Give the file that `--json` writes."""
         return json.dumps({"format": FORMAT, **asdict(self)}, allow_nan=False) + "\n"
 
     @classmethod
@@ -156,6 +166,7 @@ class Replay:
 
 
 def read_replay(path: Path) -> Replay:
+    """Read what `--json` wrote; raise UserError where it is something else."""
     try:
         return Replay.from_json(path.read_text())
     except (OSError, ValueError) as error:

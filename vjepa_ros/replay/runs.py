@@ -54,6 +54,7 @@ class ReplayConfig:
     opening: dict[str, Any] = field(default_factory=dict)  # of open_episode
 
     def settings(self) -> ReplaySettings:
+        """Load the weights and name all that determines the figures."""
         loaded = load_world_model(self.weights, self.device)
         axes = self._axes()
         dtype = str(loaded.world_model.dtype).removeprefix("torch.")
@@ -79,6 +80,7 @@ class ReplayConfig:
         return axes
 
     def method(self) -> Method:
+        """Give what each episode is scored with."""
         return Method(
             horizon=self.settings().horizon,
             plan_every=self.plan_every,

@@ -33,12 +33,16 @@ class DataConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Pretrain:
+    """A stage that trains the encoder."""
+
     losses: PretrainConfig
     trainer: TrainerConfig
 
 
 @dataclass(frozen=True, kw_only=True)
 class Posttrain:
+    """A stage that trains the predictor alone."""
+
     losses: PosttrainConfig
     trainer: TrainerConfig
     low_rank: int = 0  # of the updates that are trained in place of the blocks; 0: all is trained
@@ -48,6 +52,8 @@ class Posttrain:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
+    """A preset: every number of a training run."""
+
     model: str  # one of the model presets; fine-tuning keeps that of its weights
     processes: int = 1  # that `train weights` starts, each with its share of every batch
     data: DataConfig = field(default_factory=DataConfig)
