@@ -16,7 +16,7 @@ class Develop(develop):
 
 setup(
     name=NAME,
-    version="0.1.0",
+    version="0.2.0",
     description="V-JEPA 2 world-model planning for robot arms: ROS 2 nodes and a plain library",
     license="Apache-2.0",
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
