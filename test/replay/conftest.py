@@ -13,7 +13,7 @@ from vjepa_ros.replay.results import (
     Prediction,
     Replay,
     ReplaySettings,
-    Surprise,
+    Surprises,
 )
 
 
@@ -47,7 +47,7 @@ def made_episode(name="one", model=(0.5, 0.6, 0.4), copy_last=(1.0, 1.0, 1.0), p
             model=[list(model)], copy_last=[list(copy_last)], zero_action=[list(copy_last)]
         ),
         plan=plan,
-        surprise=Surprise(values=list(model), thresholds=[None] * len(model), outliers=[]),
+        surprise=Surprises(values=list(model), thresholds=[None] * len(model), outliers=[]),
         clocks=Clocks(frame_period=0.25, stamped=None, nominal=None),
         figures={},
     )

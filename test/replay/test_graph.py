@@ -19,7 +19,7 @@ from vjepa_ros.errors import UserError
 from vjepa_ros.isolation import reserve_domain
 from vjepa_ros.nodes.spinning import spinning_node
 from vjepa_ros.replay.agreement import Offline
-from vjepa_ros.replay.graph import graph_processes, replay_through_graph, told
+from vjepa_ros.replay.graph import describe, graph_processes, replay_through_graph
 from vjepa_ros.replay.player import Player
 from vjepa_ros.robots import load_robot
 from vjepa_ros.stack import Options
@@ -58,7 +58,7 @@ def test_every_frame_is_answered_and_as_offline(answered):
     assert episode.shown - episode.dropped >= FRAMES
     assert episode.agreement["latents"].compared == FRAMES
     assert episode.agreement["actions (m)"].compared >= FRAMES - 1
-    assert episode.agrees, told(episode)
+    assert episode.agrees, describe(episode)
 
 
 def test_latencies_and_rates_are_those_of_the_graph(answered):
@@ -85,7 +85,7 @@ def test_what_cannot_be_read_is_told_apart_and_the_rest_is_json(answered):
     assert found["seed"] == 3
     assert found["planner"]["samples"] == 16
     assert found["episodes"][0]["agreement"]["latents"]["within"] == FRAMES
-    assert "image to delta" in told(answered.episodes[0])
+    assert "image to delta" in describe(answered.episodes[0])
 
 
 def test_the_launch_file_tells_the_command_the_same_options():

@@ -128,8 +128,8 @@ def test_what_surprised_comes_before_what_was_planned_wrong(found):
     )
     first, second = worst_steps([surprised], 2)
     assert (first.number, second.number) == (5, plan.steps[2])
-    assert "surprised" in first.told()
-    assert "20.0 cm" in second.told()
+    assert "surprised" in first.describe()
+    assert "20.0 cm" in second.describe()
 
 
 def test_the_worst_predicted_episode_comes_first(found):

@@ -207,8 +207,8 @@ def _latency(seconds: list[float]) -> Latency | None:
     return Latency(**median_and_p95(seconds))
 
 
-def told(episode: GraphEpisode) -> str:
-    """For a person."""
+def describe(episode: GraphEpisode) -> str:
+    """Say it for a person."""
     lines = [
         f"{episode.name}: {episode.frames} frames in {episode.seconds:.1f} s, "
         f"{episode.dropped} of {episode.shown} images dropped, {episode.planned} planned from"

@@ -104,7 +104,7 @@ class Step:
         off = plan.error_cm[index] if plan is not None and index is not None else 0.0
         return max(1.0, self.surprise), off
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """Say how far off prediction and plan were."""
         errors = self.episode.prediction
         parts = [
@@ -248,7 +248,7 @@ class Page:
         if calibration is not None and pictures.can_project(calibration):
             position = reader.trajectory.states[step.number, :3]
             frame = pictures.with_arrows(frame, calibration, position, step.actions)
-        return Captioned(self.gallery.photo(frame, name), f"{step.name}: {step.told()}")
+        return Captioned(self.gallery.photo(frame, name), f"{step.name}: {step.describe()}")
 
     def _reader(self, episode: EpisodeResult) -> EpisodeReader:
         """Its frames are the scored ones."""

@@ -66,7 +66,7 @@ class Plan:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Surprise:
+class Surprises:
     """What the live stack would have said. The values are those of prediction.model[0]."""
 
     values: list[float]  # [T - 1], of the step from k to k + 1
@@ -115,7 +115,7 @@ class EpisodeResult:
     goal_energy: list[float]  # [T] of the frame at each step, against the goal's; nothing predicted
     prediction: Prediction
     plan: Plan | None
-    surprise: Surprise
+    surprise: Surprises
     clocks: Clocks
     figures: Figures
     tracking: Tracking | None = None  # None: the recording has no commands
@@ -181,7 +181,7 @@ def _episode(found: dict[str, Any]) -> EpisodeResult:
         prediction=Prediction(**found.pop("prediction")),
         plan=None if plan is None else Plan(**plan),
         tracking=None if tracking is None else Tracking(**tracking),
-        surprise=Surprise(**found.pop("surprise")),
+        surprise=Surprises(**found.pop("surprise")),
         clocks=Clocks(
             frame_period=clocks["frame_period"],
             stamped=_clock(clocks["stamped"]),
