@@ -7,6 +7,7 @@ For demonstrations, tests and benchmarks, which no real arm may hear, nor each o
 import contextlib
 import os
 import socket
+from functools import cache
 from itertools import chain
 
 # Those whose UDP ports Linux gives to no connection; what people choose by hand comes last.
@@ -14,6 +15,7 @@ DOMAINS = tuple(chain(range(215, 233), range(101, 0, -1)))
 _reserved: list[socket.socket] = []
 
 
+@cache  # the second call of a process changes nothing
 def isolate() -> None:
     """Let this process and its children talk to each other alone."""
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
