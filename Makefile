@@ -33,7 +33,7 @@ lint: setup  ## check style and types
 	$(VENV)/mypy
 
 docs: setup  ## the pages of docs/ and of the docstrings as a site in build/site; a dead link is an error
-	NO_MKDOCS_2_WARNING=1 $(VENV)/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(VENV)/mkdocs build
 
 colcon: setup  ## build the three packages as a ROS workspace does
 	PATH=$(CURDIR)/$(VENV):$$PATH $(COLCON_ENVIRONMENT) $(VENV)/python -m colcon build \
