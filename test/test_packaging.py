@@ -74,6 +74,19 @@ def test_executables_run_in_whatever_environment_is_active(workspace, tmp_path, 
     assert "usage" in shown.stdout
 
 
+def test_pages_are_installed_with_their_templates(workspace):
+    code = "from vjepa_ros import html; print(html.__file__, *html.TEMPLATES.list_templates())"
+    shown = subprocess.run(
+        ["sh", "-c", f'. {workspace}/setup.sh && {sys.executable} -c "{code}"'],
+        capture_output=True,
+        text=True,
+        cwd=workspace,
+    )
+    module, *templates = shown.stdout.split()
+    assert workspace.parent in Path(module).parents
+    assert templates == sorted(path.name for path in (ROOT / "vjepa_ros/templates").iterdir())
+
+
 @pytest.mark.parametrize("package", ["vjepa_ros", "vjepa_sim"])
 def test_the_index_finds_packages_and_what_they_share(workspace, package):
     code = (
