@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
 
@@ -19,6 +20,11 @@ def test_without_arguments_it_shows_the_commands():
     shown = vjepa_ros()
     assert shown.returncode == 0
     assert all(command in shown.stdout for command in cli.COMMANDS)
+
+
+def test_it_tells_the_version_that_is_installed():
+    shown = vjepa_ros("--version")
+    assert (shown.returncode, shown.stdout) == (0, f"vjepa-ros {metadata.version('vjepa_ros')}\n")
 
 
 def test_an_unknown_command_is_refused_with_the_known_ones():

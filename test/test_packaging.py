@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -24,6 +25,30 @@ def workspace(request, tmp_path_factory):
     )  # fmt: skip
     assert built.returncode == 0, built.stderr
     return base / "install"
+
+
+def version_of(package: Path) -> str:
+    return ElementTree.parse(package / "package.xml").findtext("version")
+
+
+def test_all_packages_have_one_version():
+    """control_msgs is a copy of another project's."""
+    found = {path.parent for path in (ROOT / "package.xml", *ROOT.glob("*/package.xml"))}
+    assert {ROOT, ROOT / "sim", ROOT / "vjepa_msgs"} < found
+    for package in found - {ROOT / "control_msgs"}:
+        assert version_of(package) == version_of(ROOT), package
+        if (setup := package / "setup.py").exists():
+            assert f'version="{version_of(ROOT)}"' in setup.read_text(), setup
+
+
+def test_what_is_installed_has_the_version_of_its_package(workspace):
+    executable = workspace / "vjepa_ros" / "lib" / "vjepa_ros" / "vjepa-ros"
+    shown = subprocess.run(
+        ["sh", "-c", f". {workspace}/setup.sh && {sys.executable} {executable} --version"],
+        capture_output=True,
+        text=True,
+    )
+    assert shown.stdout == f"vjepa-ros {version_of(ROOT)}\n", shown.stderr
 
 
 EXECUTABLES = [
@@ -52,6 +77,19 @@ def test_executables_run_in_whatever_environment_is_active(workspace, tmp_path, 
     assert shown.returncode == 0, shown.stderr
     assert "active" in shown.stderr
     assert "usage" in shown.stdout
+
+
+def test_pages_are_installed_with_their_templates(workspace):
+    code = "from vjepa_ros import html; print(html.__file__, *html.TEMPLATES.list_templates())"
+    shown = subprocess.run(
+        ["sh", "-c", f'. {workspace}/setup.sh && {sys.executable} -c "{code}"'],
+        capture_output=True,
+        text=True,
+        cwd=workspace,
+    )
+    module, *templates = shown.stdout.split()
+    assert workspace.parent in Path(module).parents
+    assert templates == sorted(path.name for path in (ROOT / "vjepa_ros/templates").iterdir())
 
 
 @pytest.mark.parametrize("package", SOURCES)

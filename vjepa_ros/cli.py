@@ -4,6 +4,7 @@ import argparse
 import importlib
 import sys
 from collections.abc import Sequence
+from importlib import metadata
 
 from vjepa_gate.errors import UserError
 
@@ -33,6 +34,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         parser = _parser(chosen)
         parsed = parser.parse_args(arguments)
+        if parsed.version:
+            print(f"vjepa-ros {metadata.version('vjepa_ros')}")
+            return 0
         if parsed.command is None:
             parser.print_help()
             return 0
@@ -51,6 +55,7 @@ def _parser(chosen: str) -> argparse.ArgumentParser:
         description="Plan a robot arm's motion to a goal image with the V-JEPA 2 world model.",
         epilog=EPILOG,
     )
+    parser.add_argument("--version", action="store_true", help="show the version and exit")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for name, summary in COMMANDS.items():
         subparser = subparsers.add_parser(name, help=summary, description=summary)

@@ -69,6 +69,7 @@ class Look:
         return found
 
     def describe(self) -> str:
+        """Say it in a line."""
         return (
             f"{_pixels(self.size)}, the encoder sees {_pixels(self.crop)} of it; brightness "
             f"{self.brightness:.0f} of 255, sharpness {self.sharpness:.2f}"

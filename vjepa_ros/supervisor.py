@@ -139,6 +139,7 @@ class Supervisor:
             child.start()
 
     def pids(self) -> dict[str, int]:
+        """Process ids by name; another one after each new start."""
         return {child.process.name: child.popen.pid for child in self._children}
 
     def _end(self) -> None:

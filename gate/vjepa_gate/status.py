@@ -6,6 +6,8 @@ from typing import Literal
 
 @dataclass(frozen=True, kw_only=True)
 class Status:
+    """How something is, as /diagnostics tells it."""
+
     level: Literal["ok", "warning", "error"]
     message: str
     values: dict[str, str] = field(default_factory=dict)

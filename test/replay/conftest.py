@@ -12,8 +12,8 @@ from vjepa_ros.replay.results import (
     Plan,
     Prediction,
     Replay,
-    Settings,
-    Surprise,
+    ReplaySettings,
+    Surprises,
 )
 
 
@@ -47,7 +47,7 @@ def made_episode(name="one", model=(0.5, 0.6, 0.4), copy_last=(1.0, 1.0, 1.0), p
             model=[list(model)], copy_last=[list(copy_last)], zero_action=[list(copy_last)]
         ),
         plan=plan,
-        surprise=Surprise(values=list(model), thresholds=[None] * len(model), outliers=[]),
+        surprise=Surprises(values=list(model), thresholds=[None] * len(model), outliers=[]),
         clocks=Clocks(frame_period=0.25, stamped=None, nominal=None),
         figures={},
     )
@@ -55,7 +55,7 @@ def made_episode(name="one", model=(0.5, 0.6, 0.4), copy_last=(1.0, 1.0, 1.0), p
 
 
 def made_replay(*episodes, **changes):
-    settings = Settings(
+    settings = ReplaySettings(
         weights="tiny-0",
         arithmetic="float32 on cpu",
         seed=0,

@@ -18,8 +18,9 @@ from vjepa_gate.robots import load_robot
 from vjepa_gate.ros.spinning import spinning_node
 from vjepa_ros.commands import replay, replay_graph
 from vjepa_ros.episodes.library import open_episode
+from vjepa_ros.isolation import reserve_domain
 from vjepa_ros.replay.agreement import Offline
-from vjepa_ros.replay.graph import graph_processes, replay_through_graph, told
+from vjepa_ros.replay.graph import describe, graph_processes, replay_through_graph
 from vjepa_ros.replay.player import Player
 from vjepa_ros.stack import Options
 from vjepa_ros.supervisor import Supervisor
@@ -57,7 +58,7 @@ def test_every_frame_is_answered_and_as_offline(answered):
     assert episode.shown - episode.dropped >= FRAMES
     assert episode.agreement["latents"].compared == FRAMES
     assert episode.agreement["actions (m)"].compared >= FRAMES - 1
-    assert episode.agrees, told(episode)
+    assert episode.agrees, describe(episode)
 
 
 def test_latencies_and_rates_are_those_of_the_graph(answered):
@@ -84,7 +85,7 @@ def test_what_cannot_be_read_is_told_apart_and_the_rest_is_json(answered):
     assert found["seed"] == 3
     assert found["planner"]["samples"] == 16
     assert found["episodes"][0]["agreement"]["latents"]["within"] == FRAMES
-    assert "image to delta" in told(answered.episodes[0])
+    assert "image to delta" in describe(answered.episodes[0])
 
 
 def test_the_launch_file_tells_the_command_the_same_options():
@@ -104,12 +105,11 @@ def test_the_launch_file_tells_the_command_the_same_options():
 
 def test_the_command_brings_up_the_nodes_itself_and_ends_them(options, tmp_path):
     out = tmp_path / "graph.json"
-    elsewhere = str(1 + (int(os.environ["ROS_DOMAIN_ID"]) + 50) % 100)
     words = ("replay", BAG, "--graph", "--rate", 0, "--weights", options.weights, "--json", out)
     chosen = ("--samples", 16, "--iterations", 2, "--device", "cpu")
     done = subprocess.run(
         [sys.executable, "-m", "vjepa_ros.cli", *map(str, words + chosen)],
-        env=os.environ | {"ROS_DOMAIN_ID": elsewhere},
+        env=os.environ | {"ROS_DOMAIN_ID": str(reserve_domain())},
         capture_output=True,
         text=True,
         timeout=200,

@@ -28,7 +28,8 @@ def text_of(path):
     links = re.findall(r'(?:src|href|srcset)="([^"]*)"', page)
     assert all(link.startswith(("data:", "#")) for link in links)
     assert "<script" not in page
-    return html.unescape(re.sub(r"<style>.*?</style>|<[^>]*>", " ", page, flags=re.DOTALL))
+    text = html.unescape(re.sub(r"<style>.*?</style>|<[^>]*>", " ", page, flags=re.DOTALL))
+    return " ".join(text.split())
 
 
 @pytest.fixture(scope="module")
@@ -127,8 +128,8 @@ def test_what_surprised_comes_before_what_was_planned_wrong(found):
     )
     first, second = worst_steps([surprised], 2)
     assert (first.number, second.number) == (5, plan.steps[2])
-    assert "surprised" in first.told()
-    assert "20.0 cm" in second.told()
+    assert "surprised" in first.describe()
+    assert "20.0 cm" in second.describe()
 
 
 def test_the_worst_predicted_episode_comes_first(found):

@@ -12,10 +12,10 @@ from datetime import datetime
 from pathlib import Path
 
 from vjepa_gate.errors import UserError
+from vjepa_ros.isolation import isolate
 from vjepa_ros.supervisor import PROFILE, environment
 
 INTERRUPTED = 130  # as the shell says it of Ctrl-C
-_DOMAINS = 101  # that ROS allows on every system
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,14 +34,16 @@ def run(arguments: argparse.Namespace) -> int:
     _keep_apart()
     try:
         from vjepa_ros.demo import film, performance, report
-        from vjepa_ros.demo.settings import Settings
+        from vjepa_ros.demo.settings import DemoSettings
     except ImportError as error:
         raise UserError(f"{error}: run `vjepa-ros doctor`") from error
 
     names = ("task", "goals", "scene", "seed")
     given = {name: getattr(arguments, name) for name in names}
     try:
-        settings = Settings(**{name: value for name, value in given.items() if value is not None})
+        settings = DemoSettings(
+            **{name: value for name, value in given.items() if value is not None}
+        )
     except ValueError as error:
         raise UserError(str(error)) from error
     folder = _new_folder(arguments.out)
@@ -69,8 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _keep_apart() -> None:
     """No real arm may hear a demonstration: nobody outside this machine, nor in its domain."""
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % _DOMAINS)
+    isolate()
     os.environ[PROFILE] = environment()[PROFILE]
 
 

@@ -26,7 +26,7 @@ from vjepa_ros.planning.planners import PLANNERS, choose_planner
 from vjepa_ros.planning.solvers import PRESETS, SOLVERS
 from vjepa_ros.replay.clocks import CLOCKS
 from vjepa_ros.replay.compare import Comparison, compare
-from vjepa_ros.replay.gates import Gate, check, gate_around, read_gate, write_gate
+from vjepa_ros.replay.gates import ReplayGate, check, gate_around, read_gate, write_gate
 from vjepa_ros.replay.report import write_report
 from vjepa_ros.replay.results import Replay, read_replay
 from vjepa_ros.replay.runs import ReplayConfig, replay
@@ -215,7 +215,7 @@ def _table(found: Replay) -> str:
 # --- diff --------------------------------------------------------------------------------
 
 
-def _diff(results: Sequence[Path], gate: Gate | None) -> int:
+def _diff(results: Sequence[Path], gate: ReplayGate | None) -> int:
     if len(results) != 2:
         raise UserError(f"replay diff: found {len(results)} results, expected BEFORE and AFTER")
     before, after = (read_replay(path) for path in results)
@@ -245,7 +245,7 @@ def _changes(comparison: Comparison) -> str:
     return "\n".join(lines)
 
 
-def _outside(comparison: Comparison, gate: Gate) -> list[str]:
+def _outside(comparison: Comparison, gate: ReplayGate) -> list[str]:
     changes = {change.name: change for change in comparison.changes}
     lines = []
     for name, bound in gate.diff.items():

@@ -8,7 +8,7 @@ import math
 
 from vjepa_gate.errors import UserError
 from vjepa_ros.commands.opening import opening
-from vjepa_ros.replay.graph import replay_through_graph, told
+from vjepa_ros.replay.graph import describe, replay_through_graph
 from vjepa_ros.stack import Options
 
 
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
         args.sources, options_of(args), rate=args.rate, opening=opening(args), start=not args.attach
     )
     for episode in found.episodes:
-        print(told(episode))
+        print(describe(episode))
     for broken in found.broken:
         print(f"BROKEN  {broken.reason}")
     if args.json:

@@ -17,7 +17,7 @@ from vjepa_ros.planning.config import PLANNERS
 from vjepa_ros.training import stages
 from vjepa_ros.training.card import model_card
 from vjepa_ros.training.report import examine, page
-from vjepa_ros.training.settings import Settings, load_settings
+from vjepa_ros.training.settings import TrainingSettings, load_settings
 from vjepa_ros.training.trainer import process_group
 
 # --- arguments ---------------------------------------------------------------------------
@@ -92,7 +92,7 @@ def _device(name: str | None) -> torch.device:
     return chosen
 
 
-def _run(args: argparse.Namespace, settings: Settings, device: torch.device) -> stages.Run:
+def _run(args: argparse.Namespace, settings: TrainingSettings, device: torch.device) -> stages.Run:
     return stages.Run(
         stage=args.verb,
         data=args.data,
@@ -106,27 +106,27 @@ def _run(args: argparse.Namespace, settings: Settings, device: torch.device) -> 
 # --- single stages -----------------------------------------------------------------------
 
 
-def _pretrain(args: argparse.Namespace, settings: Settings, device: torch.device) -> Path:
+def _pretrain(args: argparse.Namespace, settings: TrainingSettings, device: torch.device) -> Path:
     if settings.pretrain is None:
         raise UserError(f"--preset {args.preset}: it has no section `pretrain`")
     model = PRESETS[settings.model]
     return stages.pretrain(settings.pretrain, model, _run(args, settings, device))
 
 
-def _joint(args: argparse.Namespace, settings: Settings, device: torch.device) -> Path:
+def _joint(args: argparse.Namespace, settings: TrainingSettings, device: torch.device) -> Path:
     if settings.joint is None:
         raise UserError(f"--preset {args.preset}: it has no section `joint`")
     model = PRESETS[settings.model]
     return stages.pretrain(settings.joint, model, _run(args, settings, device), args.start)
 
 
-def _posttrain(args: argparse.Namespace, settings: Settings, device: torch.device) -> Path:
+def _posttrain(args: argparse.Namespace, settings: TrainingSettings, device: torch.device) -> Path:
     weights = load_weights(args.weights, device)
     model = replace(weights.config, predictor=PRESETS[settings.model].predictor)
     return stages.posttrain(settings.posttrain, model, weights, _run(args, settings, device))
 
 
-def _finetune(args: argparse.Namespace, settings: Settings, device: torch.device) -> Path:
+def _finetune(args: argparse.Namespace, settings: TrainingSettings, device: torch.device) -> Path:
     weights = load_weights(args.weights, device)
     if weights.predictor is None:
         raise UserError(f"{args.weights} holds no predictor: `train posttrain` makes one")
@@ -136,7 +136,7 @@ def _finetune(args: argparse.Namespace, settings: Settings, device: torch.device
     return stages.posttrain(settings.posttrain, model, weights, _run(args, settings, device))
 
 
-def _report(args: argparse.Namespace, settings: Settings, device: torch.device) -> Path:
+def _report(args: argparse.Namespace, settings: TrainingSettings, device: torch.device) -> Path:
     weights = load_weights(args.weights, device)
     run = _run(args, settings, device)
     findings = examine(
@@ -157,7 +157,7 @@ def _report(args: argparse.Namespace, settings: Settings, device: torch.device) 
 # --- all of it ---------------------------------------------------------------------------
 
 
-def _weights(args: argparse.Namespace, settings: Settings, device: torch.device) -> Path:
+def _weights(args: argparse.Namespace, settings: TrainingSettings, device: torch.device) -> Path:
     """Each part in a process of its own; what is there already is not made again."""
     # A simulation is needed here alone.
     from vjepa_ros.episodes.collection import CollectionConfig, collect

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from vjepa_gate.ros.stamps import seconds
 from vjepa_ros.demo.performance import Performance
-from vjepa_ros.demo.settings import Settings
+from vjepa_ros.demo.settings import DemoSettings
 from vjepa_ros.episodes.bag import read_bag
 from vjepa_ros.episodes.episode import Episode
 from vjepa_ros.evaluation.trials import Moment
@@ -38,7 +38,8 @@ class Recording:
     film: Film
 
 
-def look_again(bag: Path, performance: Performance, settings: Settings) -> Recording:
+def look_again(bag: Path, performance: Performance, settings: DemoSettings) -> Recording:
+    """Read the recording again and encode each of its frames, for film and plots."""
     planned_at = np.array([seconds(plan.image_stamp) for plan in performance.plans])
     aims = np.array([plan.subgoal for plan in performance.plans])
     episode = _between(bag, planned_at[0] - _BEFORE, planned_at[-1] + _AFTER)

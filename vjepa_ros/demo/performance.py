@@ -14,7 +14,7 @@ from vjepa_msgs.msg import Plan, SceneTruth
 
 from vjepa_gate.ros.spinning import spinning_node
 from vjepa_gate.signals import signals_noted
-from vjepa_ros.demo.settings import Settings
+from vjepa_ros.demo.settings import DemoSettings
 from vjepa_ros.goals import Goals, read_subgoals
 from vjepa_ros.images import encode_png
 from vjepa_ros.nodes.reach_client import reach
@@ -41,13 +41,15 @@ _MORE = {
 
 @dataclass(frozen=True, kw_only=True)
 class Performance:
+    """What was done and what came of it."""
+
     result: Any  # of the action ReachGoal
     plans: list[Plan]
     truth: SceneTruth
     pictures: tuple[Path, ...]  # of the sub-goals
 
 
-def draw_goals(settings: Settings, folder: Path) -> Goals:
+def draw_goals(settings: DemoSettings, folder: Path) -> Goals:
     """Pictures of the states that a scripted expert reaches in the same scene, as PNG files."""
     config = SceneConfig(width=PICTURE_SIZE, height=PICTURE_SIZE)
     with Scene(config) as scene:
@@ -59,7 +61,7 @@ def draw_goals(settings: Settings, folder: Path) -> Goals:
     return read_subgoals(folder)
 
 
-def perform(settings: Settings, goals: Goals, folder: Path) -> Performance | None:
+def perform(settings: DemoSettings, goals: Goals, folder: Path) -> Performance | None:
     """None when a signal ended it. Raises UserError where a node cannot live."""
     options = Options(
         sim=True,

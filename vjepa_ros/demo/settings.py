@@ -10,7 +10,7 @@ MAX_SEED = 2**31 - 1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class DemoSettings:
     """Raises ValueError for what there is not."""
 
     task: str = "pick_place cube"  # of `vjepa-sim tasks`
@@ -28,6 +28,7 @@ class Settings:
                 raise ValueError(f"--{name} {getattr(self, name)}: expected 0 … {MAX_SEED}")
 
     def make_task(self) -> Task:
+        """Make the task that its words name."""
         name, *about = self.task.split() or [""]
         if len(about) > 2:
             raise ValueError(f"--task {self.task!r}: expected a name, an object and a place")

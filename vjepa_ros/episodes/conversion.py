@@ -30,6 +30,8 @@ class Conversion:
 
 @dataclass(kw_only=True)
 class Converted:
+    """What a conversion did with each episode."""
+
     written: list[Path] = field(default_factory=list)
     there_already: list[Path] = field(default_factory=list)
     bad: list[EpisodeError] = field(default_factory=list)

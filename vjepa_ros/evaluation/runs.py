@@ -39,24 +39,30 @@ class Evaluation:
     planner: PlannerConfig = field(default_factory=PlannerConfig)
 
     def make_task(self) -> Task:
+        """Make the task with its object."""
         return replace(make_task(self.task, self.object), object=self.object)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
+    """What the trials of an evaluation came to."""
+
     evaluation: Evaluation
     weights_identity: str
     trials: list[Trial]  # by seed
 
     @property
     def successes(self) -> int:
+        """Count the trials that the truth calls done."""
         return sum(trial.success for trial in self.trials)
 
     @property
     def seconds_per_plan(self) -> dict[str, float]:
+        """Median and 95th percentile over all plans."""
         return median_and_p95([one for trial in self.trials for one in trial.seconds] or [0.0])
 
     def as_json(self) -> dict[str, Any]:
+        """Give everything that a file keeps."""
         about, trials = self.evaluation, self.trials
         return {
             "task": about.task,
@@ -81,6 +87,7 @@ class Report:
 
 
 def failure(trial: Trial) -> str:
+    """Say why a trial failed, and how the planner saw it."""
     return f"{trial.reason}; the planner ended with {trial.ended}"
 
 

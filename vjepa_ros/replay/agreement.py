@@ -39,6 +39,7 @@ class Agreement:
 
     @property
     def whole(self) -> bool:
+        """Whether anything was compared, and all of it agreed."""
         return 0 < self.compared == self.within
 
 

@@ -25,6 +25,8 @@ SECTIONS = ("run", "episode", "diff")
 
 @dataclass(frozen=True, kw_only=True)
 class Bound:
+    """What a figure must not go below or above."""
+
     min: float | None = None
     max: float | None = None
 
@@ -53,16 +55,19 @@ Bounds = Mapping[str, Bound]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gate:
+class ReplayGate:
+    """All bounds, by section and figure."""
+
     run: Bounds = field(default_factory=dict)
     episode: Bounds = field(default_factory=dict)
     diff: Bounds = field(default_factory=dict)
 
 
-def read_gate(path: Path) -> Gate:
+def read_gate(path: Path) -> ReplayGate:
+    """Read a gate file; raise UserError where it is none."""
     try:
         found = yaml.safe_load(path.read_text())
-        return Gate(**{section: _bounds(*item) for section, item in _sections(found)})
+        return ReplayGate(**{section: _bounds(*item) for section, item in _sections(found)})
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise UserError(f"{path}: {error}") from error
 
@@ -121,7 +126,8 @@ class Violation:
         return f"{where}{self.name} {self.problem}"
 
 
-def check(gate: Gate, replay: Replay) -> list[Violation]:
+def check(gate: ReplayGate, replay: Replay) -> list[Violation]:
+    """Find the bounds of `run` and `episode` that a replay breaks."""
     terms = [(episode, terms_of(episode)) for episode in replay.episodes]
     violations: list[Violation] = []
     for name, bound in gate.run.items():
@@ -211,7 +217,7 @@ _EPISODE_MARGINS = {
 }
 
 
-def gate_around(replay: Replay) -> Gate:
+def gate_around(replay: Replay) -> ReplayGate:
     """The bounds that this run keeps with some room, and a run that is worse does not."""
     if not replay.episodes:
         raise UserError("no episode could be scored: there is nothing to put a gate around")
@@ -225,10 +231,11 @@ def gate_around(replay: Replay) -> Gate:
         values = [one.figures[name] for one in replay.episodes if name in one.figures]
         if values:
             episode[name] = margin.around(name, min(values), max(values))
-    return Gate(run=run, episode=episode)
+    return ReplayGate(run=run, episode=episode)
 
 
-def write_gate(path: Path, gate: Gate, replay: Replay) -> None:
+def write_gate(path: Path, gate: ReplayGate, replay: Replay) -> None:
+    """Write a gate file that tells what run it is around."""
     settings = replay.settings
     lines = [
         f"# Around a run of {len(replay.episodes)} episodes with {settings.weights} "

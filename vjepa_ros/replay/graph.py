@@ -62,6 +62,8 @@ class Latency:
 
 @dataclass(frozen=True, kw_only=True)
 class GraphEpisode:
+    """What the nodes made of one recording."""
+
     name: str
     frames: int
     shown: int  # more than there are frames where one was shown again
@@ -81,6 +83,8 @@ class GraphEpisode:
 
 @dataclass(frozen=True, kw_only=True)
 class GraphReplay:
+    """What they made of all recordings."""
+
     weights: str  # identity
     planner: dict[str, Any]  # of planning.planners.PlannerConfig
     seed: int
@@ -89,6 +93,7 @@ class GraphReplay:
     broken: list[Broken] = field(default_factory=list)
 
     def to_json(self) -> str:
+        """Give the file that `--json` writes."""
         return json.dumps({"format": "vjepa_ros graph replay 1", **asdict(self)}, indent=1) + "\n"
 
 
@@ -195,8 +200,8 @@ def _latency(seconds: list[float]) -> Latency | None:
     return Latency(**median_and_p95(seconds))
 
 
-def told(episode: GraphEpisode) -> str:
-    """For a person."""
+def describe(episode: GraphEpisode) -> str:
+    """Say it for a person."""
     lines = [
         f"{episode.name}: {episode.frames} frames in {episode.seconds:.1f} s, "
         f"{episode.dropped} of {episode.shown} images dropped, {episode.planned} planned from"

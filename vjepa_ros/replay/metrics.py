@@ -19,7 +19,7 @@ from vjepa_ros.planning.solvers import Cost
 from vjepa_ros.planning.surprise import Threshold
 from vjepa_ros.planning.world_model import Context, Goal, WorldModel
 from vjepa_ros.replay import actions
-from vjepa_ros.replay.results import Plan, Prediction, Surprise
+from vjepa_ros.replay.results import Plan, Prediction, Surprises
 
 _BATCH = 16  # frames that are encoded at once
 _GRIPPER_REACH = 0.75  # closedness that sampled actions move the fingers, as in V-JEPA 2
@@ -44,10 +44,12 @@ class Method:
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
+    """All that is measured of one episode."""
+
     goal_energy: list[float]
     prediction: Prediction
     plan: Plan | None
-    surprise: Surprise
+    surprise: Surprises
 
 
 @torch.no_grad()
@@ -81,11 +83,11 @@ def score(reader: EpisodeReader, world_model: WorldModel, method: Method) -> Sco
     )
 
 
-def judge(errors: list[float]) -> Surprise:
+def judge(errors: list[float]) -> Surprises:
     """As the live stack judges prediction errors one step ahead, one after the other."""
     threshold = Threshold()
     verdicts = [threshold.judge(error) for error in errors]
-    return Surprise(
+    return Surprises(
         values=errors,
         thresholds=[verdict.threshold for verdict in verdicts],
         outliers=[step for step, verdict in enumerate(verdicts) if verdict.surprising],

@@ -30,7 +30,7 @@ from vjepa_ros.replay.results import (
     Clocks,
     EpisodeResult,
     Replay,
-    Settings,
+    ReplaySettings,
 )
 
 _CLOCK_STEPS = 50  # of an episode, on which its two clocks are compared
@@ -53,11 +53,12 @@ class ReplayConfig:
     axes: Path | None = None  # a file of `vjepa-ros calibrate`
     opening: dict[str, Any] = field(default_factory=dict)  # of open_episode
 
-    def settings(self) -> Settings:
+    def settings(self) -> ReplaySettings:
+        """Load the weights and name all that determines the figures."""
         loaded = load_world_model(self.weights, self.device)
         axes = self._axes()
         dtype = str(loaded.world_model.dtype).removeprefix("torch.")
-        return Settings(
+        return ReplaySettings(
             weights=loaded.identity,
             arithmetic=f"{dtype} on {self.device}",
             seed=self.seed,
@@ -79,6 +80,7 @@ class ReplayConfig:
         return axes
 
     def method(self) -> Method:
+        """Give what each episode is scored with."""
         return Method(
             horizon=self.settings().horizon,
             plan_every=self.plan_every,

@@ -44,11 +44,13 @@ class Batch:
     objects: Tensor  # [B, T, 3] where things near the tool are, metres; NaN if not recorded
 
     def to(self, device: torch.device) -> Self:
+        """Move to a device."""
         moved = (getattr(self, field.name).to(device, non_blocking=True) for field in fields(self))
         return type(self)(*moved)
 
     @property
     def windows(self) -> int:
+        """How many there are."""
         return len(self.frames)
 
     def pixels(self) -> Tensor:
@@ -74,6 +76,7 @@ class Share:
     world: int = 1
 
     def of(self, batch: int) -> slice:
+        """Select this process's windows of a batch."""
         if batch % self.world:
             raise ValueError(
                 f"a batch of {batch} does not divide into {self.world} processes: "

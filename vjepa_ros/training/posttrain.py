@@ -16,6 +16,8 @@ from vjepa_ros.training.losses import prediction_error, rolled_out, teacher_forc
 
 @dataclass(frozen=True, kw_only=True)
 class PosttrainConfig:
+    """Weights and lengths of the losses of post-training."""
+
     horizon: int = 4  # actions of a window: as many as planning looks ahead
     rollout: float = 1.0  # weight of the rollout's error beside the teacher-forced one
     rollout_steps: int | None = None  # actions that are rolled out; None: all of the window
@@ -36,6 +38,7 @@ class Posttraining(nn.Module):
 
     @property
     def frames(self) -> int:
+        """Frames of a window."""
         return self.config.horizon + 1
 
     def averages(self) -> Iterable[tuple[nn.Module, nn.Module]]:

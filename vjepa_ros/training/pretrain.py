@@ -29,6 +29,8 @@ from vjepa_ros.training.masks import LARGE_BLOCKS, SMALL_BLOCKS, draw_mask
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainConfig:
+    """Weights of the losses of pretraining."""
+
     frames: int = 4  # of a window
     masked: float = 1.0  # weight of masked latent prediction
     dynamics: float = 0.0  # of action-conditioned prediction, trained together with the encoder
@@ -94,6 +96,7 @@ class Pretraining(nn.Module):
 
     @property
     def frames(self) -> int:
+        """Frames of a window."""
         return self.config.frames
 
     def averages(self) -> Iterable[tuple[nn.Module, nn.Module]]:

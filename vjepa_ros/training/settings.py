@@ -33,12 +33,16 @@ class DataConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class Pretrain:
+    """A stage that trains the encoder."""
+
     losses: PretrainConfig
     trainer: TrainerConfig
 
 
 @dataclass(frozen=True, kw_only=True)
 class Posttrain:
+    """A stage that trains the predictor alone."""
+
     losses: PosttrainConfig
     trainer: TrainerConfig
     low_rank: int = 0  # of the updates that are trained in place of the blocks; 0: all is trained
@@ -47,7 +51,9 @@ class Posttrain:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class TrainingSettings:
+    """A preset: every number of a training run."""
+
     model: str  # one of the model presets; fine-tuning keeps that of its weights
     processes: int = 1  # that `train weights` starts, each with its share of every batch
     data: DataConfig = field(default_factory=DataConfig)
@@ -56,13 +62,13 @@ class Settings:
     posttrain: Posttrain
 
 
-def load_settings(preset: str, changes: list[str] | None = None) -> Settings:
+def load_settings(preset: str, changes: list[str] | None = None) -> TrainingSettings:
     """A preset by name or path, with changes as `pretrain.trainer.steps=100`."""
     path = _find(preset)
     tree = yaml.safe_load(path.read_text())
     for change in changes or []:
         _apply(tree, change)
-    return _build(Settings, tree, path.name)
+    return _build(TrainingSettings, tree, path.name)
 
 
 def _find(preset: str) -> Path:

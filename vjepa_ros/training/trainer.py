@@ -24,6 +24,8 @@ from vjepa_ros.training.data import EpisodeSet, Share
 
 @dataclass(frozen=True, kw_only=True)
 class TrainerConfig:
+    """How a stage is optimised."""
+
     steps: int
     batch: int = 12  # windows, over all processes
     seed: int = 0
@@ -45,8 +47,11 @@ class Stage(Protocol):
     fixed: tuple[str, ...]  # prefixes of what never changes, which checkpoints leave out
 
     @property
-    def frames(self) -> int: ...
-    def averages(self) -> Iterable[tuple[nn.Module, nn.Module]]: ...
+    def frames(self) -> int:
+        """Frames of a window."""
+
+    def averages(self) -> Iterable[tuple[nn.Module, nn.Module]]:
+        """Modules, and those that follow them as moving averages."""
 
 
 def train(
@@ -157,6 +162,7 @@ def process_group(device: torch.device) -> Iterator[Share]:
 
 
 def this_share() -> Share:
+    """Find this process's share of each batch."""
     if not dist.is_initialized():
         return Share()
     return Share(dist.get_rank(), dist.get_world_size())
@@ -204,6 +210,7 @@ def _changing(stage: Any) -> dict[str, Tensor]:
 
 
 def load_checkpoint(folder: Path) -> dict[str, Any] | None:
+    """Load where a run was interrupted; None where it was not."""
     path = folder / CHECKPOINT
     if not path.exists():
         return None
@@ -249,6 +256,7 @@ class Metrics:
             self._write(row)
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
+        """Append a row to the file."""
         if self.active:
             seconds = self.before + time.monotonic() - self.began
             self._write({"step": step, "seconds": round(seconds, 2), **values})

@@ -16,7 +16,8 @@ import pytest
 
 PROFILE = Path(__file__).parents[3] / "config" / "fastdds.xml"
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
+# Beside vjepa_ros' tests it is chosen; and each robot here has a namespace of its own.
+os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
 os.environ["ROS_PYTHON_CHECK_FIELDS"] = "1"
 os.environ["FASTRTPS_DEFAULT_PROFILES_FILE"] = str(PROFILE)
 
