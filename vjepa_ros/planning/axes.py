@@ -197,6 +197,7 @@ class AxesTurned:
     axes: Axes
 
     def cost(self, context: Context, goal: Goal, objective: Objective) -> Cost:
+        """Ask about the motions as the model sees them."""
         cost = self.world_model.cost(context, goal, objective)
         turned = torch.eye(7)
         turned[XY, XY] = torch.tensor(self.axes.matrix)
@@ -207,6 +208,7 @@ class AxesTurned:
 
 
 def write_axes(path: Path, axes: Axes) -> None:
+    """Write the record, with what it means for a person on top."""
     content = asdict(axes) | {"matrix": [list(row) for row in axes.matrix]}
     header = (
         "# By `vjepa-ros calibrate`: inferred = matrix * executed, along x and y of the base.\n"

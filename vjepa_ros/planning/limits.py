@@ -19,6 +19,8 @@ _ROUNDING = 1e-5  # what float32 arithmetic may add to a value that lies on its 
 
 @dataclass(frozen=True)
 class Box:
+    """Bounds every dimension by itself."""
+
     size: float
 
     def extent(self, values: Tensor) -> Tensor:
@@ -26,11 +28,14 @@ class Box:
         return values.abs().amax(-1)
 
     def project(self, values: Tensor) -> Tensor:
+        """The nearest values that are within it."""
         return values.clamp(-self.size, self.size)
 
 
 @dataclass(frozen=True)
 class Ball:
+    """Bounds the L2 norm."""
+
     size: float
 
     def extent(self, values: Tensor) -> Tensor:
@@ -38,6 +43,7 @@ class Ball:
         return values.norm(dim=-1)
 
     def project(self, values: Tensor) -> Tensor:
+        """The nearest values that are within it."""
         return values * (self.size / self.extent(values).clamp(min=self.size)).unsqueeze(-1)
 
 

@@ -16,6 +16,8 @@ from vjepa_ros.planning.world_model import WorldModel
 
 @dataclass(frozen=True, kw_only=True)
 class Loaded:
+    """A file of weights, ready to look and plan."""
+
     world_model: WorldModel
     config: ModelConfig
     identity: str

@@ -53,6 +53,7 @@ class Progress:
         self._goal, self._lowest = -1, 0.0
 
     def observe(self, goal: int, energy: float) -> int:
+        """Count a step towards a goal, and tell how many have not helped."""
         if goal != self._goal or energy < self._lowest * (1 - self.min_improvement):
             self._goal, self._lowest, self.steps_since_best = goal, energy, 0
         else:

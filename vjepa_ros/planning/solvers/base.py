@@ -91,16 +91,20 @@ class Search:
         return float(self._finite_energies(plan[None], "the plan")[0])
 
     def record_elites(self, mean: Tensor, std: Tensor) -> None:
+        """Note mean and spread [H, 7] of an iteration's elites."""
         self.elite_mean.append(mean)
         self.elite_std.append(std)
 
     def confidence(self) -> float:
+        """Tell how far the search has settled, as Solution defines it."""
         assert self.first_std is not None
         searched = self.first_std > 0
         ratio = self.elite_std[-1][searched] / self.first_std[searched]
         return float((1 - ratio.mean()).clamp(0, 1))
 
     def statistics(self) -> Statistics:
+        """Collect what was noted of each iteration."""
+
         def padded(rows: list[Tensor]) -> Tensor:
             return pad_sequence(rows, batch_first=True, padding_value=torch.nan)
 
