@@ -8,6 +8,7 @@ from mkdocs.structure.files import File, Files
 ROOT = Path(__file__).resolve().parent.parent
 # In the order of their dependencies; of the first the modules that are in no folder.
 PACKAGES = (
+    "vjepa_gate",
     "vjepa_ros",
     "vjepa_ros.model",
     "vjepa_ros.planning",
@@ -18,7 +19,8 @@ PACKAGES = (
     "vjepa_ros.nodes",
     "vjepa_sim",
 )
-_HOMES = {"vjepa_sim": ROOT / "sim"}  # of packages that are not at the top
+# Of packages that are not at the top.
+_HOMES = {"vjepa_gate": ROOT / "gate", "vjepa_sim": ROOT / "sim"}
 
 
 def on_config(config: MkDocsConfig) -> None:

@@ -5,10 +5,11 @@ import os
 
 import pytest
 
-from vjepa_ros.isolation import isolate
+from vjepa_gate.isolation import isolate
 
 # Tests of what runs in real time, in processes of its own.
 REAL_TIME = (
+    "gate/test/node/",
     "sim/test/node/",
     "test/commands/test_demo.py",
     "test/commands/test_run.py",

@@ -11,12 +11,11 @@ from scipy.spatial.transform import Rotation
 from audit import violations
 from vjepa_gate.conventions import ACTION_NAMES
 from vjepa_gate.gate import Delta, Gate, GateConfig
+from vjepa_gate.isolation import isolate
 from vjepa_gate.pose import Pose
 from vjepa_gate.robots import load_robot
 
-# Every test process has a ROS domain of its own, on this machine alone.
-os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
+isolate()
 # rclpy takes a wrong field type for garbage unless it is told to look.
 os.environ["ROS_PYTHON_CHECK_FIELDS"] = "1"
 

@@ -14,11 +14,11 @@ import torch
 from sensor_msgs.msg import Image
 
 from vjepa_gate.errors import UserError
+from vjepa_gate.isolation import reserve_domain
 from vjepa_gate.robots import load_robot
 from vjepa_gate.ros.spinning import spinning_node
 from vjepa_ros.commands import replay, replay_graph
 from vjepa_ros.episodes.library import open_episode
-from vjepa_ros.isolation import reserve_domain
 from vjepa_ros.replay.agreement import Offline
 from vjepa_ros.replay.graph import describe, graph_processes, replay_through_graph
 from vjepa_ros.replay.player import Player

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from vjepa_gate.errors import UserError
-from vjepa_ros.isolation import isolate
+from vjepa_gate.isolation import isolate
 from vjepa_ros.supervisor import PROFILE, environment
 
 INTERRUPTED = 130  # as the shell says it of Ctrl-C

@@ -6,12 +6,12 @@ import sys
 
 import pytest
 
-from vjepa_ros import isolation
-from vjepa_ros.isolation import DOMAINS, isolate, reserve_domain
+from vjepa_gate import isolation
+from vjepa_gate.isolation import DOMAINS, isolate, reserve_domain
 
 KEEP_ONE = """
 import os, sys
-from vjepa_ros import isolation
+from vjepa_gate import isolation
 isolation.DOMAINS = tuple(map(int, sys.argv[1:])) or isolation.DOMAINS
 isolation.isolate()
 print(os.environ["ROS_DOMAIN_ID"], os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"], flush=True)
