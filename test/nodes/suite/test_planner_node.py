@@ -206,9 +206,9 @@ def test_a_plan_that_was_thrown_away_is_as_if_it_had_never_been_made(
     client, camera, start_nodes, wait_until
 ):
     """The search goes on with the same numbers, and the fingers with what they may do."""
-    tiny = SEARCH | {"planner": "tiny", "seed": 5, "max_image_age": 1.0}
+    tiny = SEARCH | {"planner": "tiny", "seed": 5, "max_image_age": 0.65}
     start_nodes("encoder", "predictor", "planner", **tiny)
-    camera.delay = 2.0
+    camera.delay = 0.7
     handle = client.ask(max_steps=1)
     late = "thrown away"
     wait_until(lambda: any(late in said.message for said in client.feedback), late)
@@ -326,7 +326,7 @@ def test_deactivating_ends_the_task(client, bench, start_nodes, wait_until):
 
 
 def test_the_seed_decides(client, start_nodes, wait_until):
-    *_, planner = start_nodes("encoder", "predictor", "planner", seed=5, **SEARCH)
+    start_nodes("encoder", "predictor", "planner", seed=5, **SEARCH)
     for _ in range(2):
         client.result(client.ask(max_steps=1))
     wait_until(lambda: len(client.plans) == 2, "two plans")
@@ -334,7 +334,6 @@ def test_the_seed_decides(client, start_nodes, wait_until):
     torch.testing.assert_close(
         torch.tensor(client.plans[0].elite_mean), torch.tensor(client.plans[1].elite_mean)
     )
-    assert planner.value("seed") == 5
 
 
 def test_many_goals_leave_nothing_behind(client, start_nodes):
