@@ -230,8 +230,7 @@ class Reach:
         )
         if times >= _MOST_LATE:
             advice = (
-                "plan with fewer samples, iterations or a shorter horizon, or raise max_image_age "
-                "of planner and arm gate"
+                "plan with fewer samples, iterations or a shorter horizon, or raise max_image_age"
                 if seconds > age / 2
                 else "the camera is late"
             )
