@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from rcl_interfaces.msg import IntegerRange, ParameterDescriptor
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.node import Node
 
 from vjepa_gate.ros.managed_node import ManagedNode
@@ -11,14 +11,25 @@ from vjepa_ros.nodes import health
 
 
 class ModelNode(ManagedNode):
-    """cleanup also gives back what the class lists in `holds`."""
+    """cleanup also forgets the attributes that were made since configure, for their memory."""
 
-    holds: tuple[str, ...] = ()  # attributes that keep memory
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self.resources.callback(self._forget_all_but, frozenset(vars(self)))
+        return super().on_configure(state)
 
-    def tear_down(self) -> None:
-        super().tear_down()
-        for attribute in self.holds:
-            self.__dict__.pop(attribute, None)
+    def _forget_all_but(self, attributes: frozenset[str]) -> None:
+        for name in vars(self).keys() - attributes:
+            delattr(self, name)
+
+    def subscribe(self, kind: type, topic: str, callback: Any, profile: Any, **how: Any) -> None:
+        live = [True]  # rclpy may call once more, of a message that it took before cleanup
+
+        def call(message: Any) -> None:
+            if live:
+                callback(message)
+
+        super().subscribe(kind, topic, call, profile, **how)
+        self.resources.callback(live.clear)
 
     def memory(self) -> dict[str, str]:
         return health.memory()
@@ -46,11 +57,3 @@ class ModelNode(ManagedNode):
         client = self.create_client(kind, name, **how)
         self.resources.callback(self.destroy_client, client)
         return client
-
-
-def declare_count(
-    node: Node, name: str, default: int, low: int, high: int, description: str
-) -> None:
-    bounds = IntegerRange(from_value=low, to_value=high, step=1)
-    descriptor = ParameterDescriptor(description=description, integer_range=[bounds])
-    node.declare_parameter(name, default, descriptor)

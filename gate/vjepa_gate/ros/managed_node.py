@@ -1,7 +1,7 @@
 """A lifecycle node that says why it cannot start, how it is, and gives back what it took."""
 
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, TypeVar
 
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -10,7 +10,10 @@ from rclpy.parameter import Parameter
 from vjepa_gate.errors import UserError
 from vjepa_gate.ros.diagnostics import Diagnostics
 from vjepa_gate.ros.memory import memory
+from vjepa_gate.settings import make, read_parameters
 from vjepa_gate.status import Status
+
+T = TypeVar("T")
 
 _SUCCESS, _FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
@@ -47,8 +50,9 @@ class ManagedNode(LifecycleNode):
         """Of the process, to tell while the node is not active."""
         return memory()
 
-    def value(self, parameter: str) -> Any:
-        return self.get_parameter(parameter).value
+    def settings(self, kind: type[T]) -> T:
+        """As the parameters have them now."""
+        return make(kind, read_parameters(kind, self))
 
     # --- lifecycle -----------------------------------------------------------------------
 
