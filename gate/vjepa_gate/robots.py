@@ -15,9 +15,9 @@ from typing import Any, Literal
 
 import yaml
 
-from vjepa_gate.conventions import ARM_REACH
 from vjepa_gate.errors import UserError
 from vjepa_gate.share import config_folder
+from vjepa_gate.units import ARM_REACH
 
 STOPPING_TIME = 0.25  # seconds within which the limits must let the arm come to rest
 
