@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from vjepa_gate.conventions import ARM_REACH
 from vjepa_gate.errors import UserError
 from vjepa_gate.robots import STOPPING_TIME, load_robot
 from vjepa_gate.share import config_folder
+from vjepa_gate.units import ARM_REACH
 
 SHIPPED = ("franka_crisp", "franka_servo", "sim")
 

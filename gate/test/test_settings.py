@@ -326,7 +326,7 @@ def test_sections_and_mappings(tmp_path):
         ("topic: {name: a, depth: yes}", "topic.depth is 'yes', expected a whole number in"),
         ("topic: {name: a, depth: true}", "topic.depth is True, expected a whole number"),
         ("topic: none", "topic is 'none', expected keys and values"),
-        ("bounds: {a: {min: 2, max: 1}}", "min 2 is more than max 1"),
+        ("bounds: {a: {min: 2, max: 1}}", "bounds.a: min 2 is more than max 1"),
         ("bounds: {a: {min: .nan}}", "bounds.a.min is nan, expected a number or none"),
         ("matrix: [[1, 2], [3]]", "matrix[1] is [3], expected a list of 2, each a number"),
         ("", "the file is None, expected keys and values"),
@@ -471,6 +471,26 @@ def test_in_a_command_one_item_is_a_list():
     assert FLAT["joints"].parse("left, right", "joints") == ("left", "right")
     assert FLAT["joints"].parse('["left", right]', "joints") == ("left", "right")
     assert FLAT["rules"].parse("none", "rules") == ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Span:
+    from_: int = setting(0, "first frame")
+    to: int = setting(9, "last frame")
+    step: int = setting(1, "frames between two")
+
+
+def test_a_part_of_the_settings_and_names_that_python_keeps(capsys):
+    parser = Parser(prog="cut")
+    add_options(parser, Span, only=("from_", "to"), defaults=False)
+    parsed = parser.parse_args(["--from", "2", "--to=4"])
+    assert read_options(Span, parsed) == {"from_": 2, "to": 4}
+    with pytest.raises(UserError, match="--step is unknown"):
+        parser.parse_args(["--step", "3"])
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "--from FROM first frame --to TO last frame" in text  # and no [9]
 
 
 def test_required_settings_must_be_given(capsys):

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from vjepa_gate.rotations import from_euler, multiply, to_euler
+from vjepa_gate.units import ARM_REACH, FRANKA_HAND_WIDTH
 
 STATE_NAMES = ("x", "y", "z", "roll", "pitch", "yaw", "closedness")
 ACTION_NAMES = ("dx", "dy", "dz", "droll", "dpitch", "dyaw", "dclosedness")
@@ -23,9 +24,6 @@ ACTION_NAMES = ("dx", "dy", "dz", "droll", "dpitch", "dyaw", "dclosedness")
 POSITION = slice(0, 3)
 ROTATION = slice(3, 6)
 GRIPPER = 6
-
-FRANKA_HAND_WIDTH = 0.08  # metres between the fingers of an open Franka hand
-ARM_REACH = 3.0  # metres; no table-top arm reaches further, but 3 mm written as 3 does not pass
 
 _SLACK = 1e-4  # what float32 arithmetic may add to a bound
 

@@ -99,12 +99,12 @@ class Setting:
             return f"one of {', '.join(self.choices)}{or_none}"
         return f"{_KINDS[hint]}{self._bounds()}{or_none}"
 
-    def about(self) -> str:
+    def about(self, *, default: bool = True) -> str:
         """Description, what is expected and default, for people."""
         expected = f": {self.expected()}" if self.choices or self._bounds() else ""
-        has_default = self.default is not REQUIRED and self.default != self.nothing
-        default = f" [{text_of(self.default)}]" if has_default else ""
-        return f"{self.description}{expected}{default}"
+        has_default = default and self.default not in (REQUIRED, self.nothing)
+        value = f" [{text_of(self.default)}]" if has_default else ""
+        return f"{self.description}{expected}{value}"
 
     def _bounds(self) -> str:
         if self.low is None and self.high is None:
@@ -225,7 +225,10 @@ def build(kind: Callable[..., T], given: Mapping[str, Any], key: str) -> T:
         if about.default is REQUIRED and name not in given:
             full_name = f"{key}.{name}" if key else name
             raise ValueError(f"{full_name} is missing, expected {about.expected()}")
-    return kind(**given)
+    try:
+        return kind(**given)
+    except ValueError as error:
+        raise ValueError(f"{key}: {error}" if key else str(error)) from error
 
 
 def mapping(content: Any, key: str) -> Mapping[str, Any]:

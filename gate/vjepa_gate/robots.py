@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from vjepa_gate.conventions import ARM_REACH
 from vjepa_gate.errors import UserError
 from vjepa_gate.settings import REQUIRED, make, read_yaml, setting
 from vjepa_gate.share import config_folder
+from vjepa_gate.units import ARM_REACH
 
 STOPPING_TIME = 0.25  # seconds within which the limits must let the arm come to rest
 

@@ -28,7 +28,7 @@ All readers take the same values and refuse the others in the same words, by Use
 import argparse
 import sys
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -116,21 +116,28 @@ class Parser(argparse.ArgumentParser):
 
 
 def option(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
+    """Of a setting; the underscore of `from_` is for Python alone."""
+    return f"--{name.rstrip('_').replace('_', '-')}"
 
 
 def add_options(
-    parser: argparse._ActionsContainer, kind: type, *, positional: Sequence[str] = ()
+    parser: argparse._ActionsContainer,
+    kind: type,
+    *,
+    positional: Sequence[str] = (),
+    only: Container[str] | None = None,
+    defaults: bool = True,
 ) -> None:
     """An option for each setting, or an argument by its position; read_options() checks them.
 
     An option whose value is a list may be repeated. A setting that several dataclasses have is
-    one option.
+    one option. With `only` others are left out; without `defaults` none is told, as where it
+    depends on something else.
     """
     for name, about in _flat(kind).items():
-        if option(name) in parser._option_string_actions:
+        if option(name) in parser._option_string_actions or (only is not None and name not in only):
             continue
-        how: dict[str, Any] = {"help": about.about().replace("%", "%%")}
+        how: dict[str, Any] = {"help": about.about(default=defaults).replace("%", "%%")}
         several = typing.get_origin(about.hint) is tuple
         required = about.default is REQUIRED
         if name in positional:
@@ -142,7 +149,7 @@ def add_options(
         if about.hint is bool and not about.optional:
             how["action"] = argparse.BooleanOptionalAction
         else:
-            how["metavar"] = name.rpartition("_")[2].upper()
+            how["metavar"] = name.rstrip("_").rpartition("_")[2].upper()
             how["action"] = "append" if several else "store"
         parser.add_argument(
             option(name), dest=name, required=required, default=argparse.SUPPRESS, **how

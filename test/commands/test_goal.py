@@ -1,7 +1,5 @@
 """`vjepa-ros goal`: with pictures from files, and from a camera that publishes."""
 
-import argparse
-
 import cv2
 import numpy as np
 import pytest
@@ -9,7 +7,7 @@ import torch
 
 from vjepa_gate.errors import UserError
 from vjepa_gate.robots import load_robot
-from vjepa_ros.commands import goal
+from vjepa_ros import cli
 from vjepa_ros.images import decode_picture, encode_png, rgb_to_fields
 from vjepa_ros.model.preprocessing import Preprocessor
 from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
@@ -18,9 +16,7 @@ from vjepa_ros.planning.loading import load_world_model
 
 
 def command(*arguments):
-    parser = argparse.ArgumentParser()
-    goal.add_arguments(parser)
-    return goal.run(parser.parse_args([str(argument) for argument in arguments]))
+    return cli.run(["goal", *map(str, arguments)])
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +103,7 @@ def test_what_is_no_picture_is_one_line(tmp_path, saved):
         command("check", tmp_path / "text.png")
     with pytest.raises(UserError, match=r"--out .*goal.bmp: expected a .png"):
         command("capture", "--out", tmp_path / "goal.bmp")
-    with pytest.raises(UserError, match="--weights none: no such file"):
+    with pytest.raises(UserError, match="none: cannot be read as weights: No such file"):
         command("check", tmp_path / "goal.png", "--weights", "none")
 
 

@@ -51,5 +51,8 @@ def random_weights(tmp_path_factory):
     config = PRESETS["tiny"]
     torch.manual_seed(0)
     assert config.predictor is not None
-    save_weights(path, config, Encoder(config.encoder), Predictor(config.predictor))
+    metadata = {"planner": "tiny"}
+    save_weights(
+        path, config, Encoder(config.encoder), Predictor(config.predictor), metadata=metadata
+    )
     return path

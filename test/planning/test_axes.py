@@ -211,10 +211,16 @@ def test_axes_of_other_weights_are_refused():
 @pytest.mark.parametrize(
     ("before", "after", "complaint"),
     [
-        ("moves: 24", "motions: 24", "expected the keys matrix, moves"),
-        ("- - 1.0", "- - one", "matrix is .*expected 2 × 2 numbers"),
-        ("- - 1.0", "- - .nan", "matrix is .*expected 2 × 2 numbers"),
-        ("matrix:", "matrix: [", "not a readable YAML file"),
+        (
+            "moves: 24",
+            "motions: 24",
+            "motions is unknown.*make them anew",
+        ),
+        ("- - 1.0", "- - one", r"matrix\[0\]\[0\] is 'one', expected a number"),
+        ("- - 1.0", "- - .nan", r"matrix\[0\]\[0\] is nan, expected a number"),
+        ("- - 1.0\n", "- ", "matrix"),
+        ("moves: 24", "moves: 24\nmoves: 24", "moves is given twice"),
+        ("matrix:", "matrix: [", "not YAML"),
     ],
 )
 def test_a_damaged_file_is_refused(tmp_path, before, after, complaint):
@@ -228,5 +234,5 @@ def test_a_damaged_file_is_refused(tmp_path, before, after, complaint):
 
 
 def test_a_missing_file_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r"nowhere\.yaml: not a readable"):
+    with pytest.raises(UserError, match=r"nowhere\.yaml: cannot be read: No such file"):
         load_axes(tmp_path / "nowhere.yaml")

@@ -1,10 +1,9 @@
 """Results made by hand, to compare and to hold to gates."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pytest
 
-from vjepa_ros.planning.planners import PlannerConfig
 from vjepa_ros.replay.figures import figures_of
 from vjepa_ros.replay.results import (
     Clocks,
@@ -65,7 +64,7 @@ def made_replay(*episodes, **changes):
         horizon=1,
         samples_ranked=64,
         plan_every=None,
-        planner=asdict(PlannerConfig()),
+        planner={"name": "paper", "samples": 800},
     )
     return Replay(
         settings=replace(settings, **changes),

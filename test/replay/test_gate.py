@@ -27,17 +27,21 @@ def test_a_gate_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("runs: {}", "unknown section 'runs', expected run, episode, diff"),
-        ("run: {prediction.1.eror: {max: 1}}", "run: unknown figure 'prediction.1.eror'"),
-        ("run: {prediction.0.error: {max: 1}}", "unknown figure"),
-        ("run: {energy.rank: {maximum: 1}}", "energy.rank has maximum, expected min, max"),
-        ("run: {energy.rank: {}}", "has nothing, expected min, max"),
+        ("runs: {}", "runs is unknown, expected run"),
+        (
+            "run: {prediction.1.eror: {max: 1}}",
+            "prediction.1.eror is unknown",
+        ),
+        ("run: {prediction.0.error: {max: 1}}", "prediction.0.error is unknown"),
+        ("run: {energy.rank: {maximum: 1}}", "energy.rank.maximum is unknown, expected one of min"),
+        ("run: {energy.rank: {}}", "energy.rank: has nothing, expected min, max"),
         ("run: {energy.rank: {max: low}}", "max is 'low', expected a number"),
         ("run: {energy.rank: {max: .nan}}", "max is nan, expected a number"),
-        ("run: {energy.rank: {min: 2, max: 1}}", "min 2 is more than max 1"),
-        ("run: {energy.rank: 1}", "energy.rank is 1, expected keys with values"),
-        ("", "the file is None, expected keys with values"),
-        ("run: [", "while parsing"),
+        ("run: {energy.rank: {min: 2, max: 1}}", "run.energy.rank: min 2 is more than max 1"),
+        ("run: {energy.rank: 1}", "energy.rank is 1, expected keys and values"),
+        ("run: {energy.rank: {max: 1}, energy.rank: {max: 2}}", "energy.rank is given twice"),
+        ("", "the file is None, expected keys and values"),
+        ("run: [", "not YAML"),
     ],
 )
 def test_what_is_no_gate_is_refused(tmp_path, text, complaint):

@@ -12,7 +12,7 @@ import torch
 from vjepa_ros.conventions import GRIPPER, POSITION, apply_action
 from vjepa_ros.episodes.episode import EpisodeReader, Trajectory
 from vjepa_ros.planning.axes import Axes
-from vjepa_ros.planning.planners import PlannerConfig
+from vjepa_ros.planning.config import PlannerConfig
 from vjepa_ros.replay import actions
 from vjepa_ros.replay.clocks import at_steps, frames_by
 from vjepa_ros.replay.metrics import Method, judge, score

@@ -10,8 +10,8 @@ import pytest
 
 from vjepa_ros.episodes.calibration import Calibration
 from vjepa_ros.images import decode_picture
+from vjepa_ros.planning.config import PlannerConfig
 from vjepa_ros.planning.loading import load_world_model
-from vjepa_ros.planning.planners import PlannerConfig
 from vjepa_ros.replay import pictures
 from vjepa_ros.replay.report import worst_episodes, worst_steps, write_report
 from vjepa_ros.replay.results import Broken

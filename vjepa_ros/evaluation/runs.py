@@ -37,6 +37,7 @@ class Evaluation:
     seed: int = 7000  # of the first episode; the others follow
     weights: Path
     planner: PlannerConfig = field(default_factory=PlannerConfig)
+    planner_name: str | None = None  # of the one that `planner` started from
 
     def make_task(self) -> Task:
         """Make the task with its object."""
@@ -81,7 +82,7 @@ class Report:
             "distance": median_and_p95([trial.distance for trial in trials]),
             "reasons": {str(one.seed): failure(one) for one in trials if not one.success},
             "weights": self.weights_identity,
-            "planner": asdict(about.planner),
+            "planner": {"name": about.planner_name, **asdict(about.planner)},
             "trials": [asdict(trial) for trial in trials],
         }
 

@@ -10,7 +10,7 @@ model would see, and carries out the one that it meant.
 
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -20,6 +20,7 @@ import yaml
 from torch import Tensor
 
 from vjepa_gate.errors import UserError
+from vjepa_gate.settings import REQUIRED, make, read_yaml, setting
 from vjepa_ros.conventions import action_between
 from vjepa_ros.planning.limits import ActionLimits, Box
 from vjepa_ros.planning.objectives import Objective
@@ -114,13 +115,15 @@ class Axes:
     """inferred = matrix · executed, along x and y of the base frame; and what it holds for."""
 
     matrix: tuple[tuple[float, float], tuple[float, float]]
-    moves: int
-    residual: float  # metres, root mean square over the moves
-    r2: float  # share of the inferred motions' squares that the matrix explains
-    weights: str  # identity
-    robot: str
-    camera: str
-    date: str
+    moves: int = setting(REQUIRED, "that it was fitted to", low=1)
+    residual: float = setting(REQUIRED, "root mean square over the moves", low=0.0, unit="m")
+    r2: float = setting(
+        REQUIRED, "share of the inferred motions' squares that the matrix explains", high=1.0
+    )
+    weights: str = setting(REQUIRED, "identity")
+    robot: str = setting(REQUIRED, "its name")
+    camera: str = setting(REQUIRED, "its topic")
+    date: str = setting(REQUIRED, "when it was fitted")
 
     @property
     def angle(self) -> float:
@@ -220,18 +223,6 @@ def write_axes(path: Path, axes: Axes) -> None:
 def load_axes(path: Path) -> Axes:
     """Raises UserError."""
     try:
-        content = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: not a readable YAML file: {error}") from error
-    names = [field.name for field in fields(Axes)]
-    if not isinstance(content, dict) or set(content) != set(names):
-        raise UserError(f"{path}: expected the keys {', '.join(names)}: {_AGAIN}")
-    try:
-        matrix = np.array(content["matrix"], float)
-        if matrix.shape != (2, 2) or not np.isfinite(matrix).all():
-            raise ValueError
-    except (TypeError, ValueError):
-        found = content["matrix"]
-        raise UserError(f"{path}: matrix is {found}, expected 2 × 2 numbers: {_AGAIN}") from None
-    (a, b), (c, d) = matrix.tolist()
-    return replace(Axes(**content), matrix=((a, b), (c, d)))
+        return make(Axes, read_yaml(Axes, path), path)
+    except UserError as error:
+        raise UserError(f"{error}: {_AGAIN}") from error

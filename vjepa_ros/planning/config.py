@@ -9,8 +9,8 @@ import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from vjepa_gate.conventions import ARM_REACH
 from vjepa_gate.settings import setting
+from vjepa_gate.units import ARM_REACH
 
 SOLVERS = ("cem", "icem", "mppi", "gradient")
 OBJECTIVES = ("l1", "l2", "cosine")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from vjepa_gate.conventions import ARM_REACH
+from vjepa_gate.units import ARM_REACH
 from vjepa_ros.conventions import GRIPPER, POSITION, ROTATION
 
 _ROUNDING = 1e-5  # what float32 arithmetic may add to a value that lies on its limit

@@ -1,8 +1,10 @@
 """From a file of weights to a world model that can look and plan."""
 
 import functools
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -11,6 +13,7 @@ from vjepa_ros.model.checkpoints import load_weights, open_checkpoint
 from vjepa_ros.model.preprocessing import Preprocessor
 from vjepa_ros.model.presets import ModelConfig
 from vjepa_ros.planning.choice import planner_of
+from vjepa_ros.planning.config import PlannerConfig, choose_planner
 from vjepa_ros.planning.world_model import WorldModel
 
 
@@ -22,6 +25,16 @@ class Loaded:
     config: ModelConfig
     identity: str
     planner: str  # name of the one that belongs to the weights
+
+    def chosen_planner(
+        self, name: str | None, given: Mapping[str, Any]
+    ) -> tuple[str, PlannerConfig]:
+        """The named planner, or that of the weights, with what was given instead; its name."""
+        name = name or self.planner
+        try:
+            return name, replace(choose_planner(name), **given)
+        except ValueError as error:
+            raise UserError(f"planner {name}: {error}") from error
 
 
 @functools.cache

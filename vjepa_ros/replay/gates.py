@@ -12,23 +12,26 @@ A gate is a YAML file of up to three sections. `run` bounds the figures of all e
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from vjepa_gate.errors import UserError
+from vjepa_gate.fields import unknown
+from vjepa_gate.settings import make, read_yaml, setting
 from vjepa_ros.replay.figures import Terms, better, names, terms_of
 from vjepa_ros.replay.results import EpisodeResult, Figures, Replay
-
-SECTIONS = ("run", "episode", "diff")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bound:
     """What a figure must not go below or above."""
 
-    min: float | None = None
-    max: float | None = None
+    min: float | None = setting(None, "least value")
+    max: float | None = setting(None, "largest value")
+
+    def __post_init__(self) -> None:
+        if self.min is None and self.max is None:
+            raise ValueError("has nothing, expected min, max")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min:g} is more than max {self.max:g}")
 
     def broken_by(self, value: float) -> str | None:
         """Which limit a value is beyond, as a person reads it."""
@@ -62,49 +65,16 @@ class ReplayGate:
     episode: Bounds = field(default_factory=dict)
     diff: Bounds = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        for section, bounds in vars(self).items():
+            for name in bounds:
+                if better(name) is None:
+                    raise ValueError(unknown(f"{section}: {name}", name, names()))
+
 
 def read_gate(path: Path) -> ReplayGate:
     """Read a gate file; raise UserError where it is none."""
-    try:
-        found = yaml.safe_load(path.read_text())
-        return ReplayGate(**{section: _bounds(*item) for section, item in _sections(found)})
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: {error}") from error
-
-
-def _sections(found: Any) -> Iterator[tuple[str, tuple[str, Any]]]:
-    for section, bounds in _mapping("the file", found).items():
-        if section not in SECTIONS:
-            raise ValueError(f"unknown section {section!r}, expected {', '.join(SECTIONS)}")
-        yield section, (section, bounds)
-
-
-def _bounds(section: str, found: Any) -> dict[str, Bound]:
-    bounds = {}
-    for name, limits in _mapping(section, found).items():
-        if better(str(name)) is None:
-            raise ValueError(f"{section}: unknown figure {name!r}, expected {', '.join(names())}")
-        bounds[name] = _bound(f"{section}: {name}", limits)
-    return bounds
-
-
-def _bound(key: str, found: Any) -> Bound:
-    limits = _mapping(key, found)
-    if not limits or set(limits) - {"min", "max"}:
-        raise ValueError(f"{key} has {', '.join(map(str, limits)) or 'nothing'}, expected min, max")
-    for limit, value in limits.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
-            raise ValueError(f"{key}: {limit} is {value!r}, expected a number")
-    bound = Bound(**limits)
-    if bound.min is not None and bound.max is not None and bound.min > bound.max:
-        raise ValueError(f"{key}: min {bound.min:g} is more than max {bound.max:g}")
-    return bound
-
-
-def _mapping(key: str, found: Any) -> dict[Any, Any]:
-    if not isinstance(found, dict):
-        raise ValueError(f"{key} is {found!r}, expected keys with values")
-    return found
+    return make(ReplayGate, read_yaml(ReplayGate, path), path)
 
 
 # --- checking ----------------------------------------------------------------------------
@@ -241,8 +211,7 @@ def write_gate(path: Path, gate: ReplayGate, replay: Replay) -> None:
         f"# Around a run of {len(replay.episodes)} episodes with {settings.weights} "
         f"({settings.arithmetic}), seed {settings.seed}."
     ]
-    for section in SECTIONS:
-        bounds: Bounds = getattr(gate, section)
+    for section, bounds in vars(gate).items():
         lines += [f"{section}:"] if bounds else []
         for name, bound in bounds.items():
             limits = [

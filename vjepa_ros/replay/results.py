@@ -30,7 +30,7 @@ class ReplaySettings:
     horizon: int  # steps ahead that are predicted
     samples_ranked: int  # actions that a recorded one is ranked among
     plan_every: int | None  # steps; None: nothing was planned or ranked
-    planner: dict[str, Any]  # of planning.planners.PlannerConfig
+    planner: dict[str, Any]  # name and PlannerConfig
     axes: list[list[float]] | None = None  # matrix by which planning was corrected
 
 

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vjepa_gate.settings import setting
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.predictor import Predictor
 from vjepa_ros.model.presets import ModelConfig
@@ -31,13 +32,17 @@ from vjepa_ros.training.masks import LARGE_BLOCKS, SMALL_BLOCKS, draw_mask
 class PretrainConfig:
     """Weights of the losses of pretraining."""
 
-    frames: int = 4  # of a window
-    masked: float = 1.0  # weight of masked latent prediction
-    dynamics: float = 0.0  # of action-conditioned prediction, trained together with the encoder
-    inverse: float = 0.0  # of inverse dynamics
-    readout: float = 0.0  # of tool and object positions, from each token and from all
-    gripper_weight: float = 3.0  # of closedness among what is read out
-    object_weight: float = 1.0  # of the object's position
+    frames: int = setting(4, "of a window", low=1, high=64)
+    masked: float = setting(1.0, "weight of masked latent prediction", low=0.0)
+    dynamics: float = setting(
+        0.0, "of action-conditioned prediction, trained together with the encoder", low=0.0
+    )
+    inverse: float = setting(0.0, "of inverse dynamics", low=0.0)
+    readout: float = setting(
+        0.0, "of tool and object positions, from each token and from all", low=0.0
+    )
+    gripper_weight: float = setting(3.0, "of closedness among what is read out", low=0.0)
+    object_weight: float = setting(1.0, "of the object's position", low=0.0)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
 
