@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from vjepa_gate.settings import setting
 from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
@@ -18,13 +18,14 @@ class DemoSettings:
     """Raises ValueError for what there is not."""
 
     task: str = setting("pick_place cube", "one of `vjepa-sim tasks`")
-    goals: str = setting("dense", "sub-goal pictures: dense, paper or single")
-    scene: int = setting(3, "seed of the scene; no figure is reported for it", low=0, high=MAX_SEED)
+    goals: Literal["single", "paper", "dense"] = setting("dense", "sub-goal pictures")
+    scene: int = setting(3, "seed of the scene; no figure is reported for 3", low=0, high=MAX_SEED)
     seed: int = setting(0, "of the planner", low=0, high=MAX_SEED)
     weights: Path = setting(SHIPPED_WEIGHTS, "file of weights")
+    out: Path | None = setting(None, "folder to make; none: runs/<time>")
 
     def __post_init__(self) -> None:
-        from vjepa_sim.tasks import SCHEDULES  # which draws
+        from vjepa_sim.tasks import SCHEDULES  # not for --help
 
         known = SCHEDULES[self.make_task().name]
         if self.goals not in known:
