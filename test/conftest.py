@@ -40,7 +40,7 @@ def pytest_xdist_make_scheduler(config, log):
 @pytest.fixture(scope="session")
 def small_weights(tmp_path_factory):
     """A function that writes weights which nobody trained, of a model small enough for any test;
-    with what is given as fields of its ModelConfig and as metadata.
+    with what is given as fields of its ModelConfig, and the planner that they name.
     """
     import torch  # not before the lines above
 
@@ -56,12 +56,13 @@ def small_weights(tmp_path_factory):
         image_size=64,
     )
 
-    def write(seed=0, metadata=None, **changes):
+    def write(seed=0, planner="tiny", **changes):
         config = dataclasses.replace(small, **changes)
         torch.manual_seed(seed)
         encoder = Encoder(config.encoder)
         predictor = Predictor(config.predictor) if config.predictor else None
         path = tmp_path_factory.mktemp("weights") / f"small_{seed}.safetensors"
+        metadata = {"planner": planner} if planner else {}
         save_weights(path, config, encoder, predictor, metadata=metadata)
         return path
 

@@ -86,10 +86,10 @@ def asked(monkeypatch):
 
 
 def test_the_planner_is_the_one_that_the_weights_name(asked, small_weights):
-    paper = asked("--weights", small_weights(metadata={"planner": "paper"}))
+    paper = asked("--weights", small_weights(planner="paper"))
     assert (paper.planner_name, paper.planner) == ("paper", PLANNERS["paper"])
     assert paper.planner.rules == ()
-    path = small_weights()
+    path = small_weights(planner=None)
     unnamed = asked("--weights", path)
     assert unnamed.planner_name == planner_of(open_checkpoint(path), "cpu")
     assert unnamed.planner == PLANNERS[unnamed.planner_name]
@@ -109,7 +109,7 @@ def test_every_setting_of_the_planner_is_an_option(asked, small_weights, name):
     value = getattr(PlannerConfig(), name)
     value = other.get(name, value + 1 if isinstance(value, int) else None) or value / 2
     (word,) = words({name: value})
-    weights = small_weights(metadata={"planner": "paper"})
+    weights = small_weights(planner="paper")
     assert asked("--weights", weights, word).planner == replace(PlannerConfig(), **{name: value})
 
 

@@ -238,7 +238,7 @@ def test_the_real_pair_replays(tmp_path):
 
 def test_the_planner_is_the_one_that_the_weights_name(small_weights, tmp_path):
     out, quick = tmp_path / "out.json", ("--samples", 10, "--iterations", 1, "--workers", 1)
-    named, unnamed = small_weights(metadata={"planner": "paper"}), small_weights()
+    named, unnamed = small_weights(planner="paper"), small_weights(planner=None)
     assert planner_of(open_checkpoint(unnamed), "cpu") != "tiny"
     for path, name in ((named, "paper"), (unnamed, planner_of(open_checkpoint(unnamed), "cpu"))):
         assert run(REACH, "--weights", path, *quick, "--json", out) == 0
