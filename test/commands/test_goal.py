@@ -13,6 +13,7 @@ from vjepa_ros.model.preprocessing import Preprocessor
 from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
 from vjepa_ros.picture_checks import energies, look_at
 from vjepa_ros.planning.loading import load_world_model
+from vjepa_ros.planning.objectives import L1
 
 
 def command(*arguments):
@@ -48,11 +49,11 @@ def saved(tmp_path):
 def test_energy_is_told_in_moves_that_one_can_imagine(scenes):
     model, limits = load_world_model(SHIPPED_WEIGHTS).world_model, load_robot("sim").limits
     start, aside, aloof = scenes
-    same, near, far = energies(model, start, start, limits)
+    same, near, far = energies(model, L1(), start, start, limits)
     assert same == 0
     assert 0 < near < far
-    assert energies(model, start, aside, limits)[0] == pytest.approx(far, rel=0.6)
-    assert energies(model, start, aloof, limits)[0] > 1.3 * far
+    assert energies(model, L1(), start, aside, limits)[0] == pytest.approx(far, rel=0.6)
+    assert energies(model, L1(), start, aloof, limits)[0] > 1.3 * far
 
 
 def test_a_good_goal(scenes, saved, capfd):

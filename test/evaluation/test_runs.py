@@ -114,5 +114,5 @@ def test_the_report_adds_up(reach):
     assert found["seconds_per_plan"] == {"median": pytest.approx(0.1), "p95": pytest.approx(0.1)}
     assert found["steps"]["median"] == 2.5
     assert found["reasons"] == {"2": "tool 0.031 m from the goal; the planner ended with its steps"}
-    assert found["planner"] == {"name": None, **asdict(QUICK)}
+    assert found["planner"] == {"name": None, **json.loads(json.dumps(asdict(QUICK)))}
     assert [one["seed"] for one in found["trials"]] == [1, 2, 3, 4]

@@ -41,7 +41,7 @@ def weights(small_weights):
 def found(weights):
     config = ReplayConfig(
         weights=weights,
-        horizon=3,
+        ahead=3,
         planner=PlannerConfig(samples=8, iterations=2, elites=4),
         samples_ranked=8,
         plan_every=2,
