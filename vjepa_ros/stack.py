@@ -21,7 +21,7 @@ from vjepa_ros.nodes.settings import PlannerNodeSettings
 from vjepa_ros.options import NODES, Options, StackSettings, pick
 from vjepa_ros.planning import choice
 from vjepa_ros.planning.axes import load_axes
-from vjepa_ros.planning.config import PlannerConfig
+from vjepa_ros.planning.config import PlannerConfig, choose_planner
 from vjepa_ros.planning.loading import chosen_device
 
 
@@ -88,7 +88,7 @@ def planner_config(options: Options, checkpoint: Checkpoint) -> tuple[str, Plann
     given, device = options.of("planner"), str(chosen_device(options.value("planner", "device")))
     name = given.get("planner") or choice.planner_of(checkpoint, device)
     try:
-        config = choice.planner_config(checkpoint, device, name, pick([PlannerConfig], given))
+        config = choose_planner(name, pick([PlannerConfig], given))
     except ValueError as error:
         raise UserError(str(error)) from error
     longest = load_robot(options.value("planner", "robot")).limits.max_step

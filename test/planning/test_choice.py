@@ -10,12 +10,11 @@ from vjepa_ros.model.presets import PRESETS
 from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
 from vjepa_ros.planning.choice import (
     longest_image_age,
-    planner_config,
     planner_of,
     planning_seconds,
     why,
 )
-from vjepa_ros.planning.config import PLANNERS, PUBLISHED
+from vjepa_ros.planning.config import PLANNERS, PUBLISHED, choose_planner
 from vjepa_ros.planning.loading import load_world_model
 
 SHIPPED = open_checkpoint(SHIPPED_WEIGHTS)
@@ -59,11 +58,13 @@ def test_a_name_that_this_version_does_not_know_counts_as_none():
 
 
 def test_a_planner_of_ones_own_choice_with_changes():
-    assert planner_config(SHIPPED, "cpu", None, {}) == PLANNERS["tiny"]
-    chosen = planner_config(SHIPPED, "cpu", "paper", {"samples": 50, "axis": "z=0"})
+    assert choose_planner("tiny") == PLANNERS["tiny"]
+    chosen = choose_planner("paper", {"samples": 50, "axis": "z=0"})
     assert chosen == replace(PLANNERS["paper"], samples=50, axis="z=0")
     with pytest.raises(ValueError, match="planner 'papre' is unknown"):
-        planner_config(SHIPPED, "cpu", "papre", {})
+        choose_planner("papre")
+    with pytest.raises(ValueError, match="planner paper: elites is 10"):
+        choose_planner("paper", {"samples": 5})
 
 
 def test_a_plan_is_in_time_at_the_planners_own_pace():

@@ -135,7 +135,7 @@ class PlannerNode(ModelNode):
 
     def _planner_config(self, name: str, longest_step: float) -> PlannerConfig:
         """That planner with what was given instead; what is wrong is said now."""
-        config = dataclasses.replace(choose_planner(name), **read_parameters(PlannerConfig, self))
+        config = choose_planner(name, read_parameters(PlannerConfig, self))
         return dataclasses.replace(config, max_step=min(config.max_step, longest_step))
 
     # --- the action ------------------------------------------------------------------------

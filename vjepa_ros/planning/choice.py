@@ -1,25 +1,14 @@
 """Which planner belongs to which weights: the one default of node, evaluation and replay."""
 
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
-
 import torch
 
 from vjepa_ros.model.checkpoints import Checkpoint
 from vjepa_ros.model.operations import cached_operations, matmul_rate
-from vjepa_ros.planning.config import PLANNERS, PUBLISHED, PlannerConfig, choose_planner
+from vjepa_ros.planning.config import PLANNERS, PUBLISHED, PlannerConfig
 from vjepa_ros.planning.world_model import fast_dtype
 
 PLANNING_TIME = 10.0  # seconds that a plan may take on a CPU, where the weights name no planner
 CPU_RATE = 0.5e12  # operations a second of an ordinary CPU: the same choice on every machine
-
-
-def planner_config(
-    checkpoint: Checkpoint, device: str, name: str | None, given: Mapping[str, Any]
-) -> PlannerConfig:
-    """Give the named planner, or that of the weights, with what was given instead."""
-    return replace(choose_planner(name or planner_of(checkpoint, device)), **given)
 
 
 def planner_of(checkpoint: Checkpoint, device: str) -> str:

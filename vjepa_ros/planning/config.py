@@ -6,8 +6,9 @@ hand rules: what they plan is what they do.
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from vjepa_gate.settings import setting
 from vjepa_gate.units import ARM_REACH
@@ -237,8 +238,11 @@ PLANNERS: dict[str, PlannerConfig] = {
 PUBLISHED = ("paper", "notebook", "jepa_wms", "vjepa2_1")
 
 
-def choose_planner(name: str) -> PlannerConfig:
-    """Give the planner of that name, or raise ValueError."""
+def choose_planner(name: str, given: Mapping[str, Any] | None = None) -> PlannerConfig:
+    """Give the planner of that name, with what was given instead; raises ValueError."""
     if name not in PLANNERS:
         raise ValueError(f"planner {name!r} is unknown, expected one of {', '.join(PLANNERS)}")
-    return PLANNERS[name]
+    try:
+        return replace(PLANNERS[name], **(given or {}))
+    except ValueError as error:
+        raise ValueError(f"planner {name}: {error}") from error

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +32,9 @@ class Loaded:
         """The named planner, or that of the weights, with what was given instead; its name."""
         name = name or self.planner
         try:
-            return name, replace(choose_planner(name), **given)
+            return name, choose_planner(name, given)
         except ValueError as error:
-            raise UserError(f"planner {name}: {error}") from error
+            raise UserError(str(error)) from error
 
 
 @functools.cache
