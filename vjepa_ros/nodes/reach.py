@@ -20,7 +20,7 @@ from vjepa_ros.nodes.world import Unavailable, World
 from vjepa_ros.planning.objectives import Objective
 from vjepa_ros.planning.planner import Decision, Planner, Task, TaskStatus
 from vjepa_ros.planning.solvers import Cost
-from vjepa_ros.planning.summary import Progress, path_length
+from vjepa_ros.planning.summary import path_length
 from vjepa_ros.planning.world_model import Context, Goal
 
 Result = ReachGoal.Result
@@ -106,7 +106,6 @@ class Reach:
         self._act, self._tell, self._check, self._now = act, tell, check, now
         self._pictures, self._planner, self._begin = pictures, planner, start
         self.late = False  # the last plan came too late to be carried out
-        self._progress = Progress()
         self._states: list[Tensor] = []
         self._feedback = ReachGoal.Feedback()
         self._waiting_since: float | None = None
@@ -149,7 +148,7 @@ class Reach:
                 self._wait_for_help(str(error))
                 continue
             self._waiting_since = None
-            self._note(decision, state)
+            self._note(decision, after.pursuit.steps_above, state)
             if decision.status is not TaskStatus.RUNNING:
                 alone = decision.status is TaskStatus.STALLED and len(self._pictures) == 1
                 return _OUTCOMES[decision.status], decision.reason + (f". {_HINT}" if alone else "")
@@ -200,14 +199,13 @@ class Reach:
         why = self._reports.trouble("encoder") or "are camera and encoder working?"
         return f"no new latents: {why}"
 
-    def _note(self, decision: Decision, state: Tensor) -> None:
+    def _note(self, decision: Decision, idle_steps: int, state: Tensor) -> None:
         """Feedback of where the arm is now."""
         self._states.append(state)
-        stalled = self._progress.observe(decision.goal, decision.energy)
         feedback = self._feedback
         feedback.subgoal, feedback.energy = decision.goal, decision.energy
         feedback.distance_moved = path_length(torch.stack(self._states))
-        feedback.message = _HINT if stalled >= self._timing.hint_steps else decision.reason
+        feedback.message = _HINT if idle_steps > self._timing.hint_steps else decision.reason
         self._tell(feedback)
 
     def _wait_for_help(self, why: str) -> None:
