@@ -17,6 +17,7 @@ from launch.substitutions import EnvironmentVariable
 from vjepa_gate.settings import launch_arguments, read_launch, refuse_undeclared
 from vjepa_ros import active_environment  # noqa: F401  (first, for all that follow)
 from vjepa_ros.options import KINDS, Options
+from vjepa_ros.planning.config import PlannerConfig
 from vjepa_ros.stack import Process
 from vjepa_ros.supervisor import PROFILE, environment
 
@@ -28,7 +29,8 @@ def described(start: Any, *kinds: type) -> list[Any]:
         refuse_undeclared(context, *kinds)
         return start(context)
 
-    return [*launch_arguments(*kinds), transport(), OpaqueFunction(function=checked)]
+    declared = launch_arguments(*kinds, derived=(PlannerConfig,))
+    return [*declared, transport(), OpaqueFunction(function=checked)]
 
 
 def options(context: LaunchContext, *kinds: type) -> Options:

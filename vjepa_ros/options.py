@@ -123,7 +123,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for heading, kinds in GROUPS.items():
         group = parser.add_argument_group(heading)
         for kind in kinds:
-            add_options(group, kind)
+            add_options(group, kind, defaults=kind is not PlannerConfig)
 
 
 def options_of(parsed: argparse.Namespace) -> Options:

@@ -309,22 +309,22 @@ def _ros_type(hint: Any) -> str:
 # --- launch arguments: `context` is a launch context -------------------------------------
 
 
-def launch_arguments(*kinds: type) -> list[Any]:
+def launch_arguments(*kinds: type, derived: Container[type] = ()) -> list[Any]:
     """One for each setting; an empty text stands for one that is not given.
 
-    A setting that several dataclasses have is one argument.
+    A setting that several dataclasses have is one argument. Of those in `derived` no default is
+    told, as it depends on something else.
     """
     from launch.actions import DeclareLaunchArgument
 
+    known = {name: kind for kind in reversed(kinds) for name in _flat(kind)}
     return [
         DeclareLaunchArgument(
             name,
-            default_value=None if about.default is REQUIRED else "",
-            description=about.about(),
+            default_value=None if settings_of(kind)[name].default is REQUIRED else "",
+            description=settings_of(kind)[name].about(default=kind not in derived),
         )
-        for name, about in {
-            name: about for kind in reversed(kinds) for name, about in _flat(kind).items()
-        }.items()
+        for name, kind in known.items()
     ]
 
 
