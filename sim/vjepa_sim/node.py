@@ -98,9 +98,10 @@ class RobotNode(Node):
         try:
             from vjepa_sim.ros.fr3 import Fr3Robot
         except ModuleNotFoundError as error:
+            package = str(error.name).partition(".")[0]
             raise ValueError(
-                f"robot fr3 speaks {error.name}, which is not built: run `make setup`, or install "
-                f"ros-$ROS_DISTRO-{str(error.name).replace('_', '-')} or build it from source"
+                f"robot fr3 speaks {package}, which is not there: run `make setup`, or install "
+                f"ros-$ROS_DISTRO-{package.replace('_', '-')}, or build it from source"
             ) from error
         return Fr3Robot(self, self._scene, self._settings)
 
