@@ -23,6 +23,7 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 OLDEST, NEWEST = (3, 11), (3, 12)
 ROS_SOURCED = bool(os.environ.get("ROS_DISTRO"))
+BORROWED = ("control_msgs", "controller_manager_msgs", "franka_msgs", "tf2_msgs")
 DISK_NEEDED_GB = 4  # with a CPU-only torch; a CUDA one takes about 6 more
 
 NETWORK_TROUBLE = re.compile(
@@ -138,20 +139,21 @@ def install_requirements() -> None:
 
 
 def interface_packages() -> list:
-    """vjepa_msgs, and control_msgs' GripperCommand where ROS does not bring it."""
-    if ROS_SOURCED:
-        if not ros_brings("control_msgs"):
-            raise SetupError(
-                f"ROS {os.environ['ROS_DISTRO']} is sourced but control_msgs is not there: "
-                f"`sudo apt install ros-{os.environ['ROS_DISTRO']}-control-msgs`."
-            )
-        return [ROOT / "vjepa_msgs"]
-    return [ROOT / "control_msgs", ROOT / "vjepa_msgs"]
+    """vjepa_msgs, and of other projects' interfaces what ROS does not bring."""
+    if ROS_SOURCED and not ros_brings("control_msgs"):
+        raise SetupError(
+            f"ROS {os.environ['ROS_DISTRO']} is sourced but control_msgs is not there: "
+            f"`sudo apt install ros-{os.environ['ROS_DISTRO']}-control-msgs`."
+        )
+    missing = [name for name in BORROWED if not ros_brings(name)]
+    return [ROOT / name for name in (*missing, "vjepa_msgs")]
 
 
 def ros_brings(package: str) -> bool:
     prefixes = filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep))
-    return any(Path(prefix, "share", package).is_dir() for prefix in prefixes)
+    return ROS_SOURCED and any(
+        Path(prefix, "share", package).is_dir() for prefix in prefixes if Path(prefix) != VENV
+    )
 
 
 def build_interfaces(packages: list) -> None:
