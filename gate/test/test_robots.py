@@ -74,11 +74,11 @@ def edited(tmp_path, key, value):
         ("limits.speed", "fast", "limits.speed is 'fast', expected a number in"),
         ("limits.speed", True, "limits.speed is True"),
         ("limits.speed", math.nan, "limits.speed is nan"),
-        ("limits.max_tilt", None, "limits.max_tilt is missing, expected a value in [0, 1.5] rad"),
-        ("limits.max_tild", 0.3, "limits.max_tild is unknown, expected one of workspace_low"),
+        ("limits.max_tilt", None, "limits.max_tilt is missing, expected a number in [0, 1.5] rad"),
+        ("limits.max_tild", 0.3, "limits.max_tild is unknown, expected max_tilt"),
         ("limits.acceleration", 0.5, "expected at least 1.2, so that the arm can stop"),
         ("limits.turn_acceleration", 1, "limits.turn_acceleration is 1, expected at least 4"),
-        ("limits.workspace_low", [0, 0], "a list of 3 in [-3, 3] m"),
+        ("limits.workspace_low", [0, 0], "a list of 3, each a number in [-3, 3] m"),
         ("limits.workspace_low", [0, 0, 250], "limits.workspace_low[2] is 250"),
         ("limits.workspace_low", [0, 0.5, 0], "0.5 is not below workspace_high 0.4 in y"),
         ("command", "joints", "command is 'joints', expected one of pose, twist"),
@@ -117,5 +117,5 @@ def test_a_file_that_is_no_mapping(tmp_path, content):
 def test_unknown_names_and_missing_files():
     with pytest.raises(UserError, match=r"robot 'ur5' is unknown: .*franka_crisp.*sim"):
         load_robot("ur5")
-    with pytest.raises(UserError, match=r"nowhere/arm\.yaml: not a readable"):
+    with pytest.raises(UserError, match=r"nowhere/arm\.yaml: cannot be read"):
         load_robot(Path("nowhere/arm.yaml"))

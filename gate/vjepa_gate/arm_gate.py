@@ -24,24 +24,18 @@ from std_srvs.srv import Trigger
 from vjepa_msgs.msg import EndEffectorDelta
 
 from vjepa_gate.conventions import ACTION_NAMES
-from vjepa_gate.gate import Delta, Gate, GateConfig, Refused
+from vjepa_gate.gate import Delta, Gate, Refused
+from vjepa_gate.gate_config import ArmGateSettings
 from vjepa_gate.robots import Robot, Topic, load_robot
 from vjepa_gate.ros import stamps
 from vjepa_gate.ros.managed_node import ManagedNode
-from vjepa_gate.ros.parameters import declare, declare_number
 from vjepa_gate.ros.process import run_nodes
-from vjepa_gate.ros.robot_side import RobotSide, qos
+from vjepa_gate.ros.qos import DELTAS, SIGNALS, of_topic
+from vjepa_gate.ros.robot_side import RobotSide
+from vjepa_gate.settings import declare_parameters
 from vjepa_gate.status import Status
 from vjepa_gate.stream import Target
 
-_NUMBERS = {
-    "rate": (50, 1000, "targets per second"),
-    "max_image_age": (0.05, 30, "seconds; an action from an older image is refused"),
-    "max_command_age": (0.05, 30, "seconds after the last action at which the arm holds"),
-    "max_state_age": (0.02, 5, "seconds that a measured pose or finger position is good for"),
-    "max_camera_age": (0.05, 30, "seconds without a new image after which the arm holds"),
-    "max_deadman_age": (0.05, 5, "seconds that a deadman message is good for"),
-}
 _GRAPH_PERIOD = 0.5  # seconds between two looks at who publishes what
 _STAMP_END = 12  # bytes into a serialized image
 
@@ -49,37 +43,32 @@ _STAMP_END = 12  # bytes into a serialized image
 class ArmGate(ManagedNode):
     def __init__(self, **options: Any) -> None:
         super().__init__("arm_gate", **options)
-        defaults = dataclasses.asdict(GateConfig())
-        for name, (low, high, description) in _NUMBERS.items():
-            declare_number(self, name, defaults[name], low, high, description)
-        declare(self, "deadman", False, "move only while `deadman` (std_msgs/Bool) says true")
-        declare(self, "dry_run", False, "publish on ~/shadow_target, and command nothing")
-        declare(self, "robot", "sim", "robot YAML: a file, or a name in gate/config/")
+        declare_parameters(ArmGateSettings, self)
 
     # --- life ----------------------------------------------------------------------------
 
     def set_up(self) -> None:
-        self._robot = robot = load_robot(self.value("robot"))
-        config = GateConfig(**{name: self.value(name) for name in (*_NUMBERS, "deadman")})
+        settings = self.settings(ArmGateSettings)
+        self._robot = robot = load_robot(settings.robot)
         mode_topic = robot.topics.franka_state
         mode_type = self._franka_state_type() if mode_topic else None
-        self._period = 1 / config.rate
-        self._gate = Gate(robot, config, watch_mode=mode_type is not None)
-        self._dry_run = self.value("dry_run")
+        self._period = 1 / settings.rate
+        self._gate = Gate(robot, settings, watch_mode=mode_type is not None)
+        self._dry_run = settings.dry_run
 
         self._target_type = PoseStamped if robot.command == "pose" else TwistStamped
         target = Topic(name="~/shadow_target") if self._dry_run else robot.topics.target
-        self._targets = self.publisher(self._target_type, target.name, qos(target))
+        self._targets = self.publisher(self._target_type, target.name, of_topic(target))
         self._gripper = ActionClient(self, GripperCommand, robot.gripper.action)
         self.resources.callback(self._gripper.destroy)
 
         self._listen(robot)
         self._deltas = self.resolve_topic_name("ee_delta")
-        self.subscribe(EndEffectorDelta, self._deltas, self._on_delta, 10)
-        if config.deadman:
-            self.subscribe(Bool, "deadman", self._on_deadman, 10)
+        self.subscribe(EndEffectorDelta, self._deltas, self._on_delta, DELTAS)
+        if settings.deadman:
+            self.subscribe(Bool, "deadman", self._on_deadman, SIGNALS)
         if mode_topic and mode_type:
-            self.subscribe(mode_type, mode_topic.name, self._on_franka_state, qos(mode_topic))
+            self.subscribe(mode_type, mode_topic.name, self._on_franka_state, of_topic(mode_topic))
         self.serve(Trigger, "~/hold", self._hold)
         self.serve(Trigger, "~/stop", self._stop)
         self.serve(Trigger, "~/resume", self._resume)
@@ -112,7 +101,7 @@ class ArmGate(ManagedNode):
         camera = robot.topics.camera
         image_type = CompressedImage if camera.compressed else Image
         # What matters is when it was taken and that it changes: it is never decoded.
-        self.subscribe(image_type, camera.name, self._on_image, qos(camera), raw=True)
+        self.subscribe(image_type, camera.name, self._on_image, of_topic(camera), raw=True)
 
     def _franka_state_type(self) -> type | None:
         try:

@@ -209,10 +209,6 @@ def text_of(value: Any) -> str:
     return str(value)
 
 
-def _quoted(item: Any) -> str:
-    return json.dumps(item, ensure_ascii=False) if isinstance(item, str) else text_of(item)
-
-
 # --- dataclasses, all of them raise ValueError -------------------------------------------
 
 

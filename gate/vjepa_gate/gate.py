@@ -20,6 +20,7 @@ from vjepa_gate.conventions import (
     closedness_from_width,
     width_from_closedness,
 )
+from vjepa_gate.gate_config import GateConfig
 from vjepa_gate.limits import confine, limit_action, tilt
 from vjepa_gate.pose import Pose, PoseHistory
 from vjepa_gate.robots import Robot
@@ -52,19 +53,6 @@ _LATCHING_MODES = (4, 5)  # the arm goes on after `resume` only
 
 class Refused(ValueError):
     """An action that is not carried out; the message says why."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class GateConfig:
-    """Times in seconds."""
-
-    rate: float = 100.0  # targets per second
-    max_image_age: float = 2.0  # of the image behind an action, when the action arrives
-    max_command_age: float = 2.0  # since the last accepted action; then the arm holds
-    max_state_age: float = 0.25  # of the measured pose, the fingers and the robot's mode
-    max_camera_age: float = 1.0
-    deadman: bool = False  # move only while the deadman topic says true
-    max_deadman_age: float = 0.3
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -81,7 +81,7 @@ _ROS_LAUNCH = ("launch-prefix", "launch-prefix-filter")  # which it adds to the 
 
 def make(kind: type[T], given: Mapping[str, Any], source: object = "") -> T:
     """The dataclass of what was given and the defaults; a failure names the source."""
-    with _told(source):
+    with _said_to_user(source):
         return build(kind, given, "")
 
 
@@ -90,7 +90,7 @@ def make(kind: type[T], given: Mapping[str, Any], source: object = "") -> T:
 
 def read_yaml(kind: type, path: Path) -> dict[str, Any]:
     """The settings that a file gives: a mapping, with sections for nested dataclasses."""
-    with _told(path):
+    with _said_to_user(path):
         return given_in(kind, load_yaml_file(path), "")
 
 
@@ -124,9 +124,12 @@ def add_options(
 ) -> None:
     """An option for each setting, or an argument by its position; read_options() checks them.
 
-    An option whose value is a list may be repeated.
+    An option whose value is a list may be repeated. A setting that several dataclasses have is
+    one option.
     """
     for name, about in _flat(kind).items():
+        if option(name) in parser._option_string_actions:
+            continue
         how: dict[str, Any] = {"help": about.about().replace("%", "%%")}
         several = typing.get_origin(about.hint) is tuple
         required = about.default is REQUIRED
@@ -148,7 +151,7 @@ def add_options(
 
 def read_options(kind: type, parsed: argparse.Namespace) -> dict[str, Any]:
     known, given = _flat(kind), {}
-    with _told():
+    with _said_to_user():
         for name, found in vars(parsed).items():
             if name in known:
                 first = found[0] if isinstance(found, list) else found
@@ -188,7 +191,7 @@ def declare_parameters(kind: type, node: Any, *, defaults: bool = True) -> None:
         node.undeclare_parameter(name)
         value: Any = about.default if defaults else None
         if found is not None:
-            with _told(node.get_name()):
+            with _said_to_user(node.get_name()):
                 value = parameter_value(about.check(found, f"parameter {name}"))
         elif value in (None, REQUIRED, about.nothing):
             typed = about.nothing is REQUIRED
@@ -213,7 +216,7 @@ def read_parameters(kind: type, node: Any) -> dict[str, Any]:
     """Of those that have a value."""
     found = {name: node.get_parameter_or(name).value for name in _flat(kind)}
     given = {name: value for name, value in found.items() if value is not None}
-    with _told(node.get_name()):
+    with _said_to_user(node.get_name()):
         return {name: _flat(kind)[name].check(given[name], f"parameter {name}") for name in given}
 
 
@@ -223,7 +226,7 @@ def refuse_unknown_parameters(nodes: Sequence[Any]) -> None:
 
     known = [name for node in nodes for name in node.get_parameters_by_prefix("")]
     for node in nodes:
-        with node.handle, _told(node.get_name()):
+        with node.handle, _said_to_user(node.get_name()):
             for name in node.handle.get_parameters(Parameter):
                 if name not in known:
                     raise ValueError(unknown(f"parameter {name}", name, known))
@@ -248,7 +251,7 @@ def read_parameter_file(
         for node, kinds in nodes.items()
     }
     given: dict[str, dict[str, Any]] = {node: {} for node in nodes}
-    with _told(path):
+    with _said_to_user(path):
         for section, content in mapping(load_yaml_file(path), "").items():
             name = section.rpartition("/")[2]
             chosen = list(nodes) if "*" in name else [name]
@@ -300,7 +303,10 @@ def _ros_type(hint: Any) -> str:
 
 
 def launch_arguments(*kinds: type) -> list[Any]:
-    """One for each setting; an empty text stands for one that is not given."""
+    """One for each setting; an empty text stands for one that is not given.
+
+    A setting that several dataclasses have is one argument.
+    """
     from launch.actions import DeclareLaunchArgument
 
     return [
@@ -309,14 +315,15 @@ def launch_arguments(*kinds: type) -> list[Any]:
             default_value=None if about.default is REQUIRED else "",
             description=about.about(),
         )
-        for kind in kinds
-        for name, about in _flat(kind).items()
+        for name, about in {
+            name: about for kind in reversed(kinds) for name, about in _flat(kind).items()
+        }.items()
     ]
 
 
 def read_launch(kind: type, context: Any) -> dict[str, Any]:
     texts = context.launch_configurations
-    with _told():
+    with _said_to_user():
         return {
             name: about.parse(texts[name], f"argument {name}")
             for name, about in _flat(kind).items()
@@ -334,7 +341,7 @@ def refuse_undeclared(context: Any, *kinds: type) -> None:
     if launched not in (Path(word).name for word in sys.argv):
         return
     known = [name for kind in kinds for name in _flat(kind)]
-    with _told():
+    with _said_to_user():
         for word in context.argv:
             name = word.partition(":=")[0]
             if name not in known and name not in _ROS_LAUNCH:
@@ -353,7 +360,7 @@ def _flat(kind: type) -> Mapping[str, Setting]:
 
 
 @contextmanager
-def _told(source: object = "") -> Iterator[None]:
+def _said_to_user(source: object = "") -> Iterator[None]:
     """To the user, and of what."""
     try:
         yield

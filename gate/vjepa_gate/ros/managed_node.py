@@ -1,7 +1,7 @@
 """A lifecycle node that says why it cannot start, how it is, and gives back what it took."""
 
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, TypeVar
 
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -10,14 +10,17 @@ from rclpy.parameter import Parameter
 from vjepa_gate.errors import UserError
 from vjepa_gate.ros.diagnostics import Diagnostics
 from vjepa_gate.ros.memory import memory
+from vjepa_gate.settings import make, read_parameters
 from vjepa_gate.status import Status
+
+T = TypeVar("T")
 
 _SUCCESS, _FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
 
 
 class ManagedNode(LifecycleNode):
     """configure calls `set_up`, activate `start`, deactivate `stop`; cleanup gives back all
-    that was put on `resources`.
+    that was put on `resources`, and forgets the attributes that were made since configure.
 
     What the user can mend is raised as UserError or ValueError: the transition then fails,
     and one line of the log says why.
@@ -47,12 +50,14 @@ class ManagedNode(LifecycleNode):
         """Of the process, to tell while the node is not active."""
         return memory()
 
-    def value(self, parameter: str) -> Any:
-        return self.get_parameter(parameter).value
+    def settings(self, kind: type[T]) -> T:
+        """As the parameters have them now."""
+        return make(kind, read_parameters(kind, self))
 
     # --- lifecycle -----------------------------------------------------------------------
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self.resources.callback(self._forget_all_but, frozenset(vars(self)))
         try:
             self.set_up()
         except (UserError, ValueError, OSError) as error:
@@ -92,6 +97,10 @@ class ManagedNode(LifecycleNode):
     def tear_down(self) -> None:
         self.resources.close()
         self._configured = False
+
+    def _forget_all_but(self, attributes: frozenset[str]) -> None:
+        for name in vars(self).keys() - attributes:
+            delattr(self, name)
 
     def _refuse_late_changes(self, parameters: list[Parameter]) -> SetParametersResult:
         if not self._configured or all(p.name == "use_sim_time" for p in parameters):

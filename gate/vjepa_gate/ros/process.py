@@ -11,6 +11,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from vjepa_gate.errors import UserError
 from vjepa_gate.ros.spinning import spinning
+from vjepa_gate.settings import refuse_unknown_parameters
 from vjepa_gate.signals import signals_noted
 
 _POLL = 0.05  # seconds
@@ -28,6 +29,7 @@ def run_nodes(make: Callable[[], Sequence[LifecycleNode]], *, autostart: bool) -
     with signals_noted() as ended:
         try:
             nodes = make()
+            refuse_unknown_parameters(nodes)
         except (UserError, InvalidParameterTypeException, InvalidParameterValueException) as error:
             print(error, file=sys.stderr)
             rclpy.try_shutdown()

@@ -8,7 +8,6 @@ from typing import Any
 
 from geometry_msgs.msg import PoseStamped, TransformStamped
 from rclpy.node import Node
-from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.time import Time
 from sensor_msgs.msg import JointState
 
@@ -16,13 +15,9 @@ from vjepa_gate.errors import UserError
 from vjepa_gate.pose import Pose
 from vjepa_gate.robots import Robot, Topic
 from vjepa_gate.ros import stamps
+from vjepa_gate.ros.qos import of_topic
 
 _TF_PERIOD = 0.01  # seconds between two looks
-
-
-def qos(topic: Topic) -> QoSProfile:
-    reliability = ReliabilityPolicy[topic.reliability.upper()]
-    return QoSProfile(depth=topic.depth, reliability=reliability)
 
 
 class RobotSide:
@@ -54,7 +49,7 @@ class RobotSide:
         self._resources.close()
 
     def _subscribe(self, kind: type, topic: Topic, callback: Callable[[Any], None]) -> None:
-        subscription = self._node.create_subscription(kind, topic.name, callback, qos(topic))
+        subscription = self._node.create_subscription(kind, topic.name, callback, of_topic(topic))
         self._resources.callback(self._node.destroy_subscription, subscription)
 
     def _on_pose_message(self, message: PoseStamped) -> None:
