@@ -21,8 +21,12 @@ _LONGEST = 0.1  # seconds after which the arm's controller stops without a new v
 
 class Following:
     def __init__(self, measured: Pose, now: float) -> None:
-        self._measured = self._stride_start = self._turn_start = measured
         self._offset = self._turn_offset = np.zeros(3)  # commanded less measured
+        self.rest(measured, now)
+
+    def rest(self, measured: Pose, now: float) -> None:
+        """Go on from an arm that was moved by others, and is at rest there."""
+        self._measured = self._stride_start = self._turn_start = measured
         self._velocity = self._turn_velocity = np.zeros(3)
         self._time = now
 

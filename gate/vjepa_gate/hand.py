@@ -80,6 +80,8 @@ class Hand:
         what = "closing" if goal.closing else "opening"
         ended = "stalled" if result.outcome == "succeeded" else result.outcome
         why = f": {result.why}" if result.why else ""
+        if self._gripper.kind == "franka_hand" and not goal.closing:
+            why += "; was it homed since it was switched on?"
         self._fault = f"{what} was {ended}, the fingers are at {_mm(self.width)}{why}"
         self._goal = None
 

@@ -35,6 +35,7 @@ class MeasuredArm:
         self._fault = self._other_point = ""
         self._sources: list[str] = []
         self._rest_start: tuple[float, Pose] | None = None
+        self.pose: Pose  # the newest that was believed, once there was one
 
     def forget(self) -> None:
         """After a step of the clock, what was measured before has no time any more."""
@@ -52,7 +53,7 @@ class MeasuredArm:
             return
         self._pose_watch.feed(stamp, now)
         self._history.add(stamp, pose)
-        self._fault = ""
+        self.pose, self._fault = pose, ""
         if self._rest_start is None or _moved(self._rest_start[1], pose):
             self._rest_start = stamp, pose
 
@@ -82,10 +83,6 @@ class MeasuredArm:
     def observe_mode(self, mode: int, stamp: float, now: float) -> None:
         self.mode = mode
         self._mode_watch.feed(stamp, now)
-
-    @property
-    def pose(self) -> Pose:
-        return self._history.newest()
 
     def pose_at(self, stamp: float) -> Pose | None:
         return self._history.at(stamp, self._max_age)

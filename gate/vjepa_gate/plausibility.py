@@ -43,6 +43,6 @@ class Plausibility:
 
 
 def _reachable(start: tuple[float, Pose], end: tuple[float, Pose]) -> bool:
-    seconds = end[0] - start[0]
+    seconds = min(end[0] - start[0], SETTLED)  # after a longer gap, poses must agree first
     way, turn = apart(end[1], start[1])
     return way <= FASTEST * seconds + _NOISE and turn <= FASTEST_TURN * seconds + _TURN_NOISE
