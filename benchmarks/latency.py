@@ -44,14 +44,15 @@ from vjepa_ros.images import encode_png
 from vjepa_ros.model.checkpoints import load_weights
 from vjepa_ros.model.preprocessing import Preprocessor
 from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
-from vjepa_ros.nodes.encoder import LATENTS
 from vjepa_ros.nodes.latents import Frame, stamp_key, to_message
 from vjepa_ros.nodes.model_node import ModelNode
+from vjepa_ros.nodes.qos import LATENTS
 from vjepa_ros.nodes.world import RemoteWorld, Unavailable
+from vjepa_ros.options import Options
 from vjepa_ros.planning.config import PLANNERS
 from vjepa_ros.planning.planner import CostModel, Planner
 from vjepa_ros.planning.world_model import Context, Goal, WorldModel
-from vjepa_ros.stack import Options, processes, told
+from vjepa_ros.stack import processes, with_parameters
 from vjepa_ros.supervisor import Supervisor
 
 WIDTH, HEIGHT = 640, 480
@@ -74,10 +75,17 @@ def main() -> None:
 
 
 def picture_to_command(name: str, composed: bool, steps: int) -> None:
-    options = Options(sim=True, composed=composed, samples=32, iterations=2, horizon=1)
+    options = Options(
+        sim=True,
+        composed=composed,
+        samples=32,
+        iterations=2,
+        horizon=1,
+        step_period=0.25,
+        max_image_age=20.0,
+    )
     size = {"image_width": WIDTH, "image_height": HEIGHT}
-    planner = {"step_period": 0.25, "max_image_age": 20.0}
-    stack = told(processes(options), {"sim": size, "models": planner, "planner": planner})
+    stack = with_parameters(processes(options), {"sim": size})
     with (
         tempfile.TemporaryFile("w+") as log,
         Supervisor(stack, log) as supervisor,

@@ -62,7 +62,7 @@ def small_weights(tmp_path_factory):
         encoder = Encoder(config.encoder)
         predictor = Predictor(config.predictor) if config.predictor else None
         path = tmp_path_factory.mktemp("weights") / f"small_{seed}.safetensors"
-        save_weights(path, config, encoder, predictor)
+        save_weights(path, config, encoder, predictor, metadata={"planner": "tiny"})
         return path
 
     return write

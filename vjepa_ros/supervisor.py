@@ -30,19 +30,7 @@ def command_line(process: Process) -> list[str]:
         if found is None:
             raise UserError(f"{process.name}: no program {process.executable} on the PATH")
         command = [found]
-    settings = [
-        part
-        for name, value in process.parameters.items()
-        for part in ("-p", f"{name}:={_text(value)}")
-    ]
-    return [*command, *process.arguments, *(["--ros-args", *settings] if settings else [])]
-
-
-def _text(value: Any) -> str:
-    """As YAML reads it back with its type; a text stays one even if it looks like a number."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"'{value}'" if isinstance(value, str) else str(value)
+    return [*command, *process.words()]
 
 
 def environment() -> Mapping[str, str]:
@@ -61,6 +49,8 @@ class _Child:
         self._prefix = f"[{process.name}]".ljust(width + 2)
         self._command = command_line(process)
         self.restarts = 0
+        if process.notice:
+            self._say(process.notice)
         self.start()
 
     def start(self) -> None:
@@ -81,7 +71,10 @@ class _Child:
 
     def _forward(self, lines: Any) -> None:
         for line in lines:
-            print(f"{self._prefix} {line.rstrip()}", file=self._output, flush=True)
+            self._say(line.rstrip())
+
+    def _say(self, line: str) -> None:
+        print(f"{self._prefix} {line}", file=self._output, flush=True)
 
     def end(self, number: signal.Signals) -> None:
         if self.popen.poll() is None:

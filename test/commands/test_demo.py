@@ -23,7 +23,8 @@ from vjepa_ros.demo.settings import DemoSettings
 from vjepa_ros.episodes.bag import read_bag
 from vjepa_ros.episodes.mp4 import Mp4
 from vjepa_ros.images import decode_picture
-from vjepa_ros.stack import Options, processes
+from vjepa_ros.options import Options
+from vjepa_ros.stack import processes
 from vjepa_ros.supervisor import Supervisor
 from vjepa_sim.scene import Scene
 

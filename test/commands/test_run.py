@@ -170,7 +170,7 @@ def test_texts_stay_texts_on_the_command_line():
         parameters={"seed": 3, "weights": "007", "dry_run": True, "energy": 1.0},
     )
     assert command_line(process) == [
-        *(sys.executable, "-m", "m", "a", "--ros-args", "-p", "seed:=3", "-p", "weights:='007'"),
+        *(sys.executable, "-m", "m", "a", "--ros-args", "-p", "seed:=3", "-p", 'weights:="007"'),
         *("-p", "dry_run:=true", "-p", "energy:=1.0"),
     ]
 

@@ -19,10 +19,10 @@ from vjepa_gate.ros.spinning import spinning_node
 from vjepa_ros.commands import replay, replay_graph
 from vjepa_ros.episodes.library import open_episode
 from vjepa_ros.isolation import reserve_domain
+from vjepa_ros.options import Options
 from vjepa_ros.replay.agreement import Offline
 from vjepa_ros.replay.graph import describe, graph_processes, replay_through_graph
 from vjepa_ros.replay.player import Player
-from vjepa_ros.stack import Options
 from vjepa_ros.supervisor import Supervisor
 
 BAG = Path(__file__).parents[1] / "data/bags/reach/episode_000000"

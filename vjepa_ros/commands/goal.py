@@ -124,7 +124,7 @@ def _next_image(robot: Robot, timeout: float) -> NDArray[np.uint8]:
     try:
         from sensor_msgs.msg import CompressedImage, Image
 
-        from vjepa_gate.ros.robot_side import qos
+        from vjepa_gate.ros.qos import of_topic
         from vjepa_gate.ros.spinning import spinning_node
     except ImportError as error:
         raise UserError(f"{error}: run `vjepa-ros doctor`") from error
@@ -137,7 +137,7 @@ def _next_image(robot: Robot, timeout: float) -> NDArray[np.uint8]:
 
     with spinning_node("vjepa_ros_goal") as node:
         kind = CompressedImage if camera.compressed else Image
-        node.create_subscription(kind, camera.name, take, qos(camera))
+        node.create_subscription(kind, camera.name, take, of_topic(camera))
         if not came.wait(timeout):
             raise UserError(
                 f"no image on {node.resolve_topic_name(camera.name)} within {timeout:g} s: is "

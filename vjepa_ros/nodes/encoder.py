@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from torch import Tensor
@@ -21,9 +20,9 @@ from vjepa_msgs.srv import EncodeImage
 
 from vjepa_gate.robots import load_robot
 from vjepa_gate.ros import stamps
-from vjepa_gate.ros.parameters import declare, declare_number
 from vjepa_gate.ros.process import run_node
-from vjepa_gate.ros.robot_side import qos
+from vjepa_gate.ros.qos import of_topic
+from vjepa_gate.settings import declare_parameters
 from vjepa_gate.status import Status
 from vjepa_ros.images import compressed_to_rgb, rgb_to_fields, to_rgb
 from vjepa_ros.model.encoder import Encoder
@@ -32,24 +31,17 @@ from vjepa_ros.model.preprocessing import Preprocessor
 from vjepa_ros.nodes.health import Meter, memory
 from vjepa_ros.nodes.latents import Frame, to_message
 from vjepa_ros.nodes.model_node import ModelNode
+from vjepa_ros.nodes.qos import LATENTS, PICTURES
+from vjepa_ros.nodes.settings import EncoderSettings
 from vjepa_ros.nodes.shelf import Shelf
-from vjepa_ros.nodes.weights import declare_weights, load
+from vjepa_ros.nodes.weights import load
 from vjepa_ros.picture_watch import PictureWatch
-
-GOALS_KEPT = 64
-GOALS = QoSProfile(depth=GOALS_KEPT, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-LATENTS = QoSProfile(depth=1)
 
 
 class EncoderNode(ModelNode):
-    holds = ("_encoder", "_painter")
-
     def __init__(self, **options: Any) -> None:
         super().__init__("encoder", **options)
-        declare_weights(self)
-        declare(self, "robot", "sim", "robot YAML: a file, or a name in gate/config/")
-        declare(self, "picture", False, "publish ~/picture: the image and its latents' PCA")
-        declare_number(self, "max_image_age", 2.0, 0.05, 30, "seconds, for a warning")
+        declare_parameters(EncoderSettings, self)
         self._listeners: list[Callable[[Frame], None]] = []
 
     def listen(self, listener: Callable[[Frame], None], *, first: bool = False) -> None:
@@ -61,17 +53,18 @@ class EncoderNode(ModelNode):
     # --- life ------------------------------------------------------------------------------
 
     def set_up(self) -> None:
-        camera = load_robot(self.value("robot")).topics.camera
-        weights, self._device = load(self)
+        self._settings = settings = self.settings(EncoderSettings)
+        camera = load_robot(settings.robot).topics.camera
+        weights, self._device = load(self, settings)
         if weights.encoder is None:
             raise ValueError(
-                f"weights: {self.value('weights')} holds no encoder: join one to it with "
+                f"weights: {settings.weights} holds no encoder: join one to it with "
                 "`vjepa-ros weights convert --encoder FILE`"
             )
         self._encoder: Encoder = weights.encoder
         self._identity, self._crop = weights.identity, weights.config.crop
         self._preprocess = Preprocessor(weights.config.image_size, self._crop)
-        self._painter = LatentPainter(self._preprocess) if self.value("picture") else None
+        self._painter = LatentPainter(self._preprocess) if settings.picture else None
         self._model_lock = threading.Lock()
         self._images: Shelf[None, Image | CompressedImage] = Shelf(1)
         self._image_stamp, self._fault = 0.0, ""
@@ -79,11 +72,11 @@ class EncoderNode(ModelNode):
         self._received, self._encoded = Meter(), Meter()
 
         self._latents = self.publisher(Latent, "latent", LATENTS)
-        self._pictures = self.publisher(Image, "~/picture", 1) if self._painter else None
+        self._pictures = self.publisher(Image, "~/picture", PICTURES) if self._painter else None
         self._source = self.resolve_topic_name(camera.name)
         self._convert = compressed_to_rgb if camera.compressed else to_rgb
         kind = CompressedImage if camera.compressed else Image
-        self.subscribe(kind, camera.name, self._on_image, qos(camera))
+        self.subscribe(kind, camera.name, self._on_image, of_topic(camera))
         self.serve_apart(EncodeImage, "encode_image", self._encode_image)
 
     def start(self) -> None:
@@ -171,7 +164,7 @@ class EncoderNode(ModelNode):
             return Status(level="warning", message=f"no image on {self._source}", values=values)
         if self._fault:
             return Status(level="error", message=self._fault, values=values)
-        if age > self.value("max_image_age"):
+        if age > self._settings.max_image_age:
             return Status(
                 level="error",
                 message=f"the newest image on {self._source} is {age:.1f} s old",

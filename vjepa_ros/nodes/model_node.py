@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from rcl_interfaces.msg import IntegerRange, ParameterDescriptor
 from rclpy.node import Node
 
 from vjepa_gate.ros.managed_node import ManagedNode
@@ -11,15 +10,6 @@ from vjepa_ros.nodes import health
 
 
 class ModelNode(ManagedNode):
-    """cleanup also gives back what the class lists in `holds`."""
-
-    holds: tuple[str, ...] = ()  # attributes that keep memory
-
-    def tear_down(self) -> None:
-        super().tear_down()
-        for attribute in self.holds:
-            self.__dict__.pop(attribute, None)
-
     def memory(self) -> dict[str, str]:
         return health.memory()
 
@@ -46,11 +36,3 @@ class ModelNode(ManagedNode):
         client = self.create_client(kind, name, **how)
         self.resources.callback(self.destroy_client, client)
         return client
-
-
-def declare_count(
-    node: Node, name: str, default: int, low: int, high: int, description: str
-) -> None:
-    bounds = IntegerRange(from_value=low, to_value=high, step=1)
-    descriptor = ParameterDescriptor(description=description, integer_range=[bounds])
-    node.declare_parameter(name, default, descriptor)

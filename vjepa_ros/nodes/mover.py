@@ -16,7 +16,7 @@ from vjepa_msgs.msg import EndEffectorDelta
 from vjepa_gate.conventions import ACTION_NAMES
 from vjepa_gate.robots import Robot
 from vjepa_gate.ros import stamps
-from vjepa_gate.ros.robot_side import qos
+from vjepa_gate.ros.qos import DELTAS, of_topic
 from vjepa_gate.ros.spinning import spinning_node
 from vjepa_ros.conventions import POSITION
 from vjepa_ros.images import compressed_to_rgb, to_rgb
@@ -45,9 +45,9 @@ class GateMover:
         self._rgb = compressed_to_rgb if camera.compressed else to_rgb
         kind = CompressedImage if camera.compressed else Image
         node.create_subscription(
-            kind, camera.name, lambda image: self._images.put(None, image), qos(camera)
+            kind, camera.name, lambda image: self._images.put(None, image), of_topic(camera)
         )
-        self._deltas = node.create_publisher(EndEffectorDelta, "ee_delta", 10)
+        self._deltas = node.create_publisher(EndEffectorDelta, "ee_delta", DELTAS)
         self._hold = node.create_client(Trigger, "arm_gate/hold")
         self._sequence = 0
         self._due = stamps.now(node)  # from which on an image shows the arm at rest

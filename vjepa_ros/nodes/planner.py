@@ -28,24 +28,29 @@ from vjepa_msgs.msg import EndEffectorDelta, Plan
 from vjepa_gate.robots import load_robot
 from vjepa_gate.ros import stamps
 from vjepa_gate.ros.process import run_node
+from vjepa_gate.ros.qos import DELTAS, SIGNALS
 from vjepa_gate.ros.spinning import spinning
-from vjepa_gate.settings import declare_parameters, make, read_parameters
+from vjepa_gate.settings import declare_parameters, read_parameters
 from vjepa_gate.status import Status
 from vjepa_ros.images import compressed_to_rgb, decode_picture
+from vjepa_ros.model.checkpoints import open_checkpoint
 from vjepa_ros.nodes import plan_messages
 from vjepa_ros.nodes.arm_state import ArmState
-from vjepa_ros.nodes.encoder import GOALS, EncoderNode
+from vjepa_ros.nodes.encoder import EncoderNode
 from vjepa_ros.nodes.health import memory
 from vjepa_ros.nodes.latents import Frame
 from vjepa_ros.nodes.log_lines import log_line
 from vjepa_ros.nodes.model_node import ModelNode
 from vjepa_ros.nodes.predictor import PredictorNode
+from vjepa_ros.nodes.qos import GOALS, PICTURES
 from vjepa_ros.nodes.reach import Ended, InterruptibleWorld, Planned, Reach, Result, Timing
 from vjepa_ros.nodes.reports import Reports
 from vjepa_ros.nodes.settings import PlannerNodeSettings
 from vjepa_ros.nodes.world import LocalWorld, RemoteWorld, World
 from vjepa_ros.planning.axes import AxesTurned, load_axes
+from vjepa_ros.planning.choice import planner_of
 from vjepa_ros.planning.config import PlannerConfig, choose_planner
+from vjepa_ros.planning.loading import chosen_device
 from vjepa_ros.planning.planner import CostModel, Planner, Task
 from vjepa_ros.planning.world_model import Context, Goal
 
@@ -55,8 +60,6 @@ _THREADS = _MOST_WAITING + 3  # that one carries out, those that wait, one cance
 
 class PlannerNode(ModelNode):
     """Given encoder and predictor in the same process, it uses them without a message."""
-
-    holds = ("_arm",)
 
     def __init__(
         self,
@@ -72,12 +75,11 @@ class PlannerNode(ModelNode):
     # --- life ------------------------------------------------------------------------------
 
     def set_up(self) -> None:
-        self._settings = settings = make(
-            PlannerNodeSettings, read_parameters(PlannerNodeSettings, self)
-        )
+        self._settings = settings = self.settings(PlannerNodeSettings)
         robot = load_robot(settings.robot)
         self._base_frame = robot.base_frame
-        self._config = self._planner_config(robot.limits.max_step)
+        name = settings.planner or self._planner_of_weights()
+        self._config = self._planner_config(name, robot.limits.max_step)
         self._axes = None if settings.axes is None else load_axes(settings.axes)
         self._turn = threading.Lock()  # one task after the other
         self._newest_task: Any = None
@@ -89,15 +91,18 @@ class PlannerNode(ModelNode):
         self._arm = ArmState(self, robot)
         self.resources.callback(self._arm.destroy)
         self._reports = Reports(self)
-        self._deltas = self.publisher(EndEffectorDelta, "ee_delta", 10)
-        self._plans = self.publisher(Plan, "plan", 10)
-        self._paths = self.publisher(Path, "plan/path", 1)
-        self._markers = self.publisher(MarkerArray, "plan/markers", 1)
+        self._deltas = self.publisher(EndEffectorDelta, "ee_delta", DELTAS)
+        self._plans = self.publisher(Plan, "plan", SIGNALS)
+        self._paths = self.publisher(Path, "plan/path", PICTURES)
+        self._markers = self.publisher(MarkerArray, "plan/markers", PICTURES)
         self._goal_pictures = self.publisher(CompressedImage, plan_messages.GOAL_PICTURES, GOALS)
         self._hold = self.client(Trigger, "arm_gate/hold")
         self._world: World = self._local or RemoteWorld(self, settings.answer_timeout)
         self._serve_goals()
-        self.get_logger().info(f"planner {self._config.describe()}, seed {settings.seed}")
+        self.get_logger().info(
+            f"planner {name}: {self._config.describe()}, seed {settings.seed}, "
+            f"max_image_age {settings.max_image_age:g} s"
+        )
 
     def _serve_goals(self) -> None:
         node = self.node_apart("reach_goal")
@@ -119,10 +124,18 @@ class PlannerNode(ModelNode):
         with self._turn:
             self._hold_arm()
 
-    def _planner_config(self, longest_step: float) -> PlannerConfig:
-        """The named planner with what was given instead; what is wrong is said now."""
-        given = read_parameters(PlannerConfig, self)
-        config = make(PlannerConfig, vars(choose_planner(self._settings.planner)) | given)
+    def _planner_of_weights(self) -> str:
+        """The name of the planner that belongs to them."""
+        settings = self._settings
+        if not settings.weights.is_file():
+            raise ValueError(
+                f"weights: no file {settings.weights}, and planner is not set: set one of them"
+            )
+        return planner_of(open_checkpoint(settings.weights), str(chosen_device(settings.device)))
+
+    def _planner_config(self, name: str, longest_step: float) -> PlannerConfig:
+        """That planner with what was given instead; what is wrong is said now."""
+        config = dataclasses.replace(choose_planner(name), **read_parameters(PlannerConfig, self))
         return dataclasses.replace(config, max_step=min(config.max_step, longest_step))
 
     # --- the action ------------------------------------------------------------------------

@@ -2,17 +2,59 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from vjepa_gate.settings import setting
+from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
+from vjepa_ros.planning.config import PLANNERS
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlannerNodeSettings:
-    """Of the planner's node; the numbers of the planner itself are in PlannerConfig."""
+class RobotSettings:
+    robot: str = setting("sim", "robot YAML: a file, or a name in gate/config/")
 
-    robot: str = setting("sim", "robot YAML: a file, or a name in config/")
-    planner: str = setting(
-        "tiny", "settings to start from: tiny, paper, notebook, jepa_wms, vjepa2_1 or plain"
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSettings(RobotSettings):
+    weights: Path = setting(SHIPPED_WEIGHTS, "file of weights")
+    device: str = setting("auto", "of the models: cpu, cuda, or auto for a GPU where there is one")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderSettings(ModelSettings):
+    picture: bool = setting(False, "publish ~/picture: the image and its latents' PCA")
+    max_image_age: float = setting(
+        2.0, "of the newest image, before a warning", low=0.05, high=3600.0, unit="s"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictorSettings(ModelSettings):
+    objective: Literal["l1", "l2", "cosine"] = setting(
+        "l1", "distance between latents, of surprise and of requests that name none"
+    )
+    surprise_deviations: float = setting(
+        3.0, "from the usual, beyond which a step surprises", low=1, high=10
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecorderSettings(RobotSettings):
+    folder: Path | None = setting(None, "of the bag, not there yet; none: runs/<time>/bag")
+    task: str = setting("", "what is done, written into the bag")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannerNodeSettings(ModelSettings):
+    """Of the planner's node; the numbers of the planner itself are in PlannerConfig.
+
+    It looks into the weights only to see which planner belongs to them.
+    """
+
+    planner: str | None = setting(
+        None,
+        "settings to start from; none: those that belong to the weights",
+        choices=PLANNERS,
     )
     axes: Path | None = setting(None, "file of `vjepa-ros calibrate`, for where the camera stands")
     seed: int = setting(0, "of the first search; each following one has the next number", low=0)

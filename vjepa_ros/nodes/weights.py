@@ -11,23 +11,16 @@ from rclpy.node import Node
 
 from vjepa_gate.errors import UserError
 from vjepa_gate.ros.memory import resident
-from vjepa_gate.ros.parameters import declare
 from vjepa_ros.model.checkpoints import Weights, load_weights
-from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
+from vjepa_ros.nodes.settings import ModelSettings
 from vjepa_ros.planning.loading import chosen_device
 from vjepa_ros.planning.world_model import fast_dtype
 
 _PERIOD = 5.0  # seconds between two lines while weights load
 
 
-def declare_weights(node: Node) -> None:
-    declare(node, "weights", str(SHIPPED_WEIGHTS), "file of weights")
-    declare(node, "device", "auto", "of the model: cpu, cuda, or auto for a GPU where there is one")
-
-
-def load(node: Node) -> tuple[Weights, torch.device]:
-    path = Path(node.get_parameter("weights").value)
-    device = chosen_device(node.get_parameter("device").value)
+def load(node: Node, settings: ModelSettings) -> tuple[Weights, torch.device]:
+    path, device = settings.weights, chosen_device(settings.device)
     if not path.is_file():
         raise UserError(f"weights: no file {path}: give the path of a checkpoint")
     started = time.monotonic()

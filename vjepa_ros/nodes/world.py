@@ -21,10 +21,11 @@ from vjepa_msgs.msg import Latent
 from vjepa_msgs.srv import EncodeImage, ScoreActions
 
 from vjepa_ros.images import rgb_to_fields
-from vjepa_ros.nodes.encoder import GOALS, GOALS_KEPT, LATENTS, EncoderNode
+from vjepa_ros.nodes.encoder import EncoderNode
 from vjepa_ros.nodes.latents import Frame, stamp_named, to_frame, to_message
 from vjepa_ros.nodes.model_node import ModelNode
 from vjepa_ros.nodes.predictor import PredictorNode
+from vjepa_ros.nodes.qos import GOALS, GOALS_KEPT, LATENTS
 from vjepa_ros.nodes.shelf import Shelf
 from vjepa_ros.planning.objectives import OBJECTIVES, Objective
 from vjepa_ros.planning.solvers import Cost
@@ -77,11 +78,13 @@ class RemoteWorld:
     again has them at once.
     """
 
-    def __init__(self, node: ModelNode, patience: float) -> None:
-        """patience is in seconds, for one answer."""
-        self._node, self._patience = node, patience
+    def __init__(self, node: ModelNode, answer_timeout: float) -> None:
+        """answer_timeout: seconds for one answer."""
+        self._node, self._answer_timeout = node, answer_timeout
         self.frames: Shelf[None, Frame] = Shelf(1)
-        self._told: deque[str] = deque(maxlen=GOALS_KEPT)  # names of goals that were latched
+        self._latched_names: deque[str] = deque(
+            maxlen=GOALS_KEPT
+        )  # names of goals that were latched
         self._started = node.get_clock().now().nanoseconds  # names are never used again
         self._numbers = itertools.count()
         node.subscribe(Latent, "latent", self._on_latent, LATENTS)
@@ -104,12 +107,12 @@ class RemoteWorld:
     def cost(self, context: Context, goal: Goal, objective: Objective) -> Cost:
         kind = next(kind for kind, of in OBJECTIVES.items() if type(objective) is of)
         state = context.states[-1].double().numpy()
-        self._tell(goal)
+        self._latch(goal)
         about = {"goal": goal.name, "objective": kind, "state": state}
         if (stamp := stamp_named(context.name)) is not None:
             about["image_stamp"] = stamp
         else:
-            self._tell(Goal(latents=context.latents[-1], name=context.name))
+            self._latch(Goal(latents=context.latents[-1], name=context.name))
             about["start_goal"] = context.name
 
         def energies(actions: Tensor) -> Tensor:
@@ -123,13 +126,13 @@ class RemoteWorld:
 
         return energies
 
-    def _tell(self, goal: Goal) -> None:
+    def _latch(self, goal: Goal) -> None:
         """Let the predictor know a goal that it does not know yet."""
-        if goal.name in self._told:
+        if goal.name in self._latched_names:
             return
         frame = self.frames.newest()
         assert frame is not None  # without one nobody plans
-        self._told.append(goal.name)
+        self._latched_names.append(goal.name)
         self._latched.publish(to_message(replace(frame, latents=goal.latents, source=goal.name)))
 
     def _call(self, server: str, client: Any, request: Any) -> Any:
@@ -138,7 +141,7 @@ class RemoteWorld:
         future = client.call_async(request)
         done = threading.Event()
         future.add_done_callback(lambda _: done.set())
-        end = time.monotonic() + self._patience
+        end = time.monotonic() + self._answer_timeout
         while not future.done():
             done.wait(0.2)
             if not self._node.active:  # a transition has the thread that would bring the answer

@@ -2,25 +2,22 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vjepa_gate.robots import Robot, load_robot
 from vjepa_ros.conventions import GRIPPER, POSITION, pose_from_state, state_from_pose
 from vjepa_ros.episodes.episode import EpisodeReader
 from vjepa_ros.model.checkpoints import open_checkpoint
+from vjepa_ros.options import Options
 from vjepa_ros.planning.axes import AxesTurned, load_axes
-from vjepa_ros.planning.choice import planner_of
-from vjepa_ros.planning.config import PlannerConfig, choose_planner
 from vjepa_ros.planning.loading import chosen_device, load_world_model
 from vjepa_ros.planning.planner import CostModel, Planner, Task
 from vjepa_ros.planning.world_model import Context, Goal, WorldModel
 from vjepa_ros.replay.player import GraphPlan, Played
-from vjepa_ros.stack import Options
+from vjepa_ros.stack import planner_config
 
 _LATENT_TOLERANCE = 1e-3  # mean |difference|; latents have a spread of 1
 _ENERGY_TOLERANCE = 1e-3
@@ -47,13 +44,16 @@ class Offline:
     """Encoder, predictor and planner of the same options, called as a library."""
 
     def __init__(self, options: Options) -> None:
-        loaded = load_world_model(Path(options.weights), chosen_device(options.device))
+        weights = options.value("planner", "weights")
+        device = chosen_device(options.value("planner", "device"))
+        loaded = load_world_model(weights, device)
         self.world_model: WorldModel = loaded.world_model
         self.identity = loaded.identity
         model: CostModel = self.world_model
-        if options.axes:
-            model = AxesTurned(model, load_axes(Path(options.axes)))
-        self.planner = Planner(planner_config(options, load_robot(options.robot)), model)
+        if axes := options.value("planner", "axes"):
+            model = AxesTurned(model, load_axes(axes))
+        _, config = planner_config(options, open_checkpoint(weights))
+        self.planner = Planner(config, model)
 
     def compare(self, reader: EpisodeReader, played: Played) -> dict[str, Agreement]:
         """Of the steps whose latents were kept: encoded and planned anew, in the order and with
@@ -99,16 +99,6 @@ class Offline:
 
     def _encode(self, frame: NDArray[np.uint8]) -> Tensor:
         return self.world_model.encode(torch.from_numpy(frame)[None])[0].cpu()
-
-
-def planner_config(options: Options, robot: Robot) -> PlannerConfig:
-    """As the planner node takes the same options: 0 or nothing leaves a number as it is."""
-    checkpoint = open_checkpoint(Path(options.weights))
-    config = choose_planner(planner_of(checkpoint, str(chosen_device(options.device))))
-    given = {"solver": options.solver, "samples": options.samples}
-    given |= {"iterations": options.iterations, "horizon": options.horizon}
-    config = replace(config, **{name: value for name, value in given.items() if value})
-    return replace(config, max_step=min(config.max_step, robot.limits.max_step))
 
 
 def as_measured(states: NDArray[np.float64]) -> Tensor:

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +17,10 @@ from vjepa_ros.episodes.episode import EpisodeReader
 from vjepa_ros.episodes.files import EpisodeError
 from vjepa_ros.episodes.library import open_episode
 from vjepa_ros.evaluation.statistics import median_and_p95
+from vjepa_ros.options import Options
 from vjepa_ros.replay.results import Broken
 from vjepa_ros.replay.runs import named_episodes
-from vjepa_ros.stack import Options, Process, processes
+from vjepa_ros.stack import Process, processes
 from vjepa_ros.supervisor import PROFILE, Supervisor, environment
 
 if TYPE_CHECKING:  # they need ROS
@@ -27,29 +28,22 @@ if TYPE_CHECKING:  # they need ROS
     from vjepa_ros.replay.player import Played, Player
 
 CHECKED = 300  # steps of a run that are compared with the library's
-# The planner does not wait for an arm that does not move, throws no plan away, and gives slow
-# nodes time; the arm gate does not complain of a camera that waits for them.
-_PLANNER_PACE = {
+# The planner does not wait for an arm that does not move, no plan is thrown away, and slow nodes
+# have time; the arm gate does not complain of a camera that waits for them.
+PACE = {
     "step_period": 0.02,
     "settle": 0.0,
     "max_image_age": 60.0,
-    "patience": 300.0,
+    "max_wait": 300.0,
     "answer_timeout": 60.0,
-}
-_PACE = {
-    "arm_gate": {"max_image_age": 30.0, "max_camera_age": 30.0, "max_state_age": 5.0},
-    "planner": _PLANNER_PACE,
-    "models": _PLANNER_PACE,  # all three in one process
+    "max_camera_age": 30.0,
+    "max_state_age": 5.0,
 }
 
 
 def graph_processes(options: Options) -> list[Process]:
     """The stack as it always is, the arm gate in dry run and no robot."""
-    stack = processes(replace(options, sim=False, dry_run=True))
-    return [
-        replace(process, parameters=process.parameters | _PACE.get(process.name, {}))
-        for process in stack
-    ]
+    return processes(options.but(sim=False, dry_run=True), PACE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +80,7 @@ class GraphReplay:
     """What they made of all recordings."""
 
     weights: str  # identity
-    planner: dict[str, Any]  # of planning.planners.PlannerConfig
+    planner: dict[str, Any]  # of planning.config.PlannerConfig
     seed: int
     rate: float  # 0: as fast as the nodes follow
     episodes: list[GraphEpisode] = field(default_factory=list)
@@ -125,7 +119,7 @@ def replay_through_graph(
     return GraphReplay(
         weights=offline.identity,
         planner=asdict(offline.planner.config),
-        seed=options.seed,
+        seed=options.value("planner", "seed"),
         rate=rate,
         episodes=[
             _measured(name, played, offline.compare(reader, played) if played.latents else {})
@@ -155,7 +149,7 @@ def _player(options: Options, check: Callable[[], object]) -> "Iterator[Player]"
     except ImportError as error:
         raise UserError(f"{error}: run `vjepa-ros doctor`") from error
     with spinning_node("vjepa_ros_replay") as node:
-        yield Player(node, load_robot(options.robot), check)
+        yield Player(node, load_robot(options.value("planner", "robot")), check)
 
 
 def _play_all(

@@ -24,7 +24,8 @@ from vjepa_gate.ros.spinning import ask, spinning_node
 from vjepa_gate.share import config_folder
 from vjepa_ros.images import encode_png
 from vjepa_ros.model.predictor import PredictorConfig
-from vjepa_ros.stack import Options, processes
+from vjepa_ros.options import Options
+from vjepa_ros.stack import processes, with_parameters
 from vjepa_ros.supervisor import Supervisor
 from vjepa_sim.faults import PREFIX, Faults
 
@@ -35,17 +36,16 @@ INDIFFERENT = PredictorConfig(latent_width=48, grid=4, width=48, depth=1, heads=
 # Slow, so that the arm is on its way all the time, and well above the table.
 SLOW = {"speed": 0.05, "acceleration": 0.5, "workspace_low": [0.25, -0.4, 0.15]}
 MAX_COMMAND_AGE = 0.5
-PARAMETERS = {
-    "sim": {"image_width": 64, "image_height": 64, "camera_rate": 8.0, "state_rate": 40.0},
-    # Ages that a busy machine keeps.
-    "arm_gate": {
-        "rate": 50.0,
-        "max_command_age": MAX_COMMAND_AGE,
-        "max_state_age": 2.0,
-        "max_camera_age": 3.0,
-        "max_image_age": 4.5,
-    },
-    "planner": {"settle": 0.0, "max_image_age": 4.5, "patience": 300.0},
+SIM = {"image_width": 64, "image_height": 64, "camera_rate": 8.0, "state_rate": 40.0}
+# Ages that a busy machine keeps.
+SETTINGS = {
+    "rate": 50.0,
+    "max_command_age": MAX_COMMAND_AGE,
+    "max_state_age": 2.0,
+    "max_camera_age": 3.0,
+    "max_image_age": 4.5,
+    "settle": 0.0,
+    "max_wait": 300.0,
 }
 HEALTHY = dataclasses.asdict(Faults())
 Result = ReachGoal.Result
@@ -253,11 +253,9 @@ def running_lab(make_weights, slow_robot, watch, wait_until):
         weights=make_weights(0),
         samples=16,
         iterations=2,
+        **SETTINGS,
     )
-    stack = [
-        dataclasses.replace(one, parameters=one.parameters | PARAMETERS.get(one.name, {}))
-        for one in processes(options)
-    ]
+    stack = with_parameters(processes(options), {"sim": SIM})
     with (
         spinning_node("lab") as node,
         Supervisor(stack) as supervisor,
