@@ -9,8 +9,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from audit import violations
-from vjepa_gate.conventions import ACTION_NAMES
 from vjepa_gate.admission import Delta
+from vjepa_gate.conventions import ACTION_NAMES
 from vjepa_gate.gate import Gate
 from vjepa_gate.gate_config import GateConfig
 from vjepa_gate.pose import Pose

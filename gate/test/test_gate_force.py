@@ -155,7 +155,7 @@ def test_two_publishers_of_the_measured_pose(rig):
 
 def test_a_pose_of_another_point_than_the_tool_is_refused_with_both(rig, make_pose):
     """Desk without the hand: the flange is measured, and the fingers are commanded."""
-    assert rig.gate.observe_tool(make_pose(z=0.3 - 0.1034), rig.now)
+    assert not rig.gate.observe_tool(make_pose(z=0.3 - 0.1034), rig.now)
     why = (
         "the measured pose (0.500, 0.000, 0.300) is 0.103 m and 0.00 rad from panda_hand_tcp in TF "
         "(0.500, 0.000, 0.197)"

@@ -135,7 +135,7 @@ def test_a_pose_that_cannot_be_used_is_explained(rig):
 def test_an_arm_outside_its_limits_is_left_alone(robot, make_rig, make_pose):
     rig = make_rig(make_pose(z=-0.05, pitch=0.9))
     rig.pass_time(0.5)
-    with pytest.raises(Refused, match="the tool at .* is outside"):
+    with pytest.raises(Refused, match="the tool at"):
         rig.send(dx=0.01)
     assert not rig.targets
     assert "the tool at (0.500, 0.000, -0.050) m, tilted by 0.90 rad" in rig.status().message

@@ -24,7 +24,7 @@ def test_a_fast_arm_is_believed_at_every_rate(judge):
 
 
 def test_a_glitch_is_doubted_while_it_lasts_however_small_and_long(judge):
-    """After 0.1 s an arm could be 0.2 m away: the poses must come from where it was, step by step."""
+    """After 0.1 s an arm could be 0.2 m away, but not at once."""
     stamps = np.arange(0, 0.6, PERIOD)
     jumped = (stamps >= 0.1) & (stamps < 0.1 + 0.9 * SETTLED)
     doubts = judge(np.where(jumped, 0.05, 0.0), stamps)

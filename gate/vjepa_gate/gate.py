@@ -47,9 +47,7 @@ class Gate:
             config.max_state_age, config.max_image_age + 1, watch_mode=watch_mode
         )
         self._hand = make_hand(robot.gripper)
-        self._admission = Admission(
-            robot.base_frame, config.max_image_age, config.max_command_age
-        )
+        self._admission = Admission(robot.base_frame, config.max_image_age, config.max_command_age)
         self._stream: TargetStream | None = None
         self._following: Following | None = None  # in twist mode, beside the stream
         self._finger_watch = Watchdog("finger position", config.max_state_age)
@@ -85,7 +83,7 @@ class Gate:
         self._arm.observe_sources(names)
 
     def observe_tool(self, pose: Pose, stamp: float) -> bool:
-        """Where TF says that the tool frame was; whether that could be compared."""
+        """Where TF says that the tool frame was; whether that is what was measured then."""
         return self._arm.observe_tool(pose, stamp, self._robot.tool_frame)
 
     def observe_fingers(self, width: float, stamp: float, now: float) -> None:
@@ -341,7 +339,7 @@ class Gate:
         return self._hand.plan(float(action[GRIPPER]), float(goal_state[GRIPPER]), now)
 
     def _is_too_far(self, target: Target) -> bool:
-        """Whether the arm is so far away that the target would pull it too hard; lets it go then."""
+        """Whether the target would pull the arm too hard; then it is let go."""
         limits = self._robot.limits
         way, turn = apart(target.pose, self._arm.pose)
         most, most_turn = limits.max_step + limits.lag, limits.max_turn + limits.turn_lag

@@ -2,7 +2,7 @@
 
 Two kinds. `gripper_command` takes positions. `franka_hand` opens or grasps: whatever stops the
 fingers is held, at a given force. It is told to grasp once, and not again while it holds: a
-second grasp hangs, or lets go. Both are asked again for what failed by the next action that wants it.
+second grasp hangs, or lets go. What failed is asked again by the next action that wants it.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ class Hand:
         closedness_from_width(width, self._gripper.max_width)
         self.width = width
         if self._held is not None and width < self._held - _SLIP:
-            self._fault = f"what it held at {_mm(self._held)} is lost, the fingers are at {_mm(width)}"
-            self._held = None
+            held, self._held = _mm(self._held), None
+            self._fault = f"what it held at {held} is lost, the fingers are at {_mm(width)}"
 
     def plan(self, change: float, closedness: float, now: float) -> HandGoal | None:
         """The goal to send for a planned change that leads to a closedness; None for none."""

@@ -66,7 +66,7 @@ class MeasuredArm:
         self._sources = names
 
     def observe_tool(self, pose: Pose, stamp: float, tool_frame: str) -> bool:
-        """Where TF says that the tool was; whether a pose was measured then to compare it with."""
+        """Where TF says that the tool was; whether that is what was measured then."""
         measured = self._history.at(stamp, self._max_age)
         if measured is None:
             return False
@@ -78,7 +78,7 @@ class MeasuredArm:
                 f"{tool_frame} in TF {_place(pose)}: give both the same point, the robot's own "
                 "end effector frame or tool_frame"
             )
-        return True
+        return not self._other_point
 
     def observe_mode(self, mode: int, stamp: float, now: float) -> None:
         self.mode = mode

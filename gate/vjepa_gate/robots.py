@@ -97,9 +97,7 @@ class Limits:
     lag: float = setting(
         0.05, "of the arm behind its targets, besides max_step", low=0.005, high=0.3, unit="m"
     )
-    turn_lag: float = setting(
-        0.2, "likewise, besides max_turn", low=0.02, high=1.0, unit="rad"
-    )
+    turn_lag: float = setting(0.2, "likewise, besides max_turn", low=0.02, high=1.0, unit="rad")
     max_tilt: float = setting(
         REQUIRED, "between the tool's z axis and straight down", low=0.0, high=1.5, unit="rad"
     )

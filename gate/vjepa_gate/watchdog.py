@@ -4,7 +4,6 @@ from collections.abc import Hashable
 
 import numpy as np
 
-
 CLOCK_TOLERANCE = 0.05  # seconds that a stamp may lie in the future
 
 
