@@ -21,6 +21,7 @@ from vjepa_gate.limits import tilt
 from vjepa_gate.pose import Pose
 from vjepa_gate.robots import Contact, Robot, Topic, load_robot
 from vjepa_gate.rotations import between, from_vector, multiply, z_axis
+from vjepa_gate.watchdog import CLOCK_TOLERANCE
 
 PERIOD = 0.01
 DOWN = (1.0, 0.0, 0.0, 0.0)
@@ -86,13 +87,15 @@ class World:
             names = ("pose", "fingers", "camera", "mode", "frozen", "glitch", "ahead", "led",
                      "blocked", "reach", "late")  # fmt: skip
             name = chance.choice(names)
-            longest = 0.1 if name == "glitch" else chance.choice((0.05, 0.3, 2.0))
+            longest = {"glitch": 0.1, "frozen": 4.0}.get(name, chance.choice((0.05, 0.3, 2.0)))
             self.faults[name] = self.time + chance.uniform(0, longest)
             self.drift = np.array([chance.uniform(-0.8, 0.8) for _ in range(3)])
             self.glitch = np.array([chance.choice((-1, 1)) * chance.uniform(0.5, 2), 0.1, 0.0])
         if chance.random() < 0.002:
-            self.offset += chance.choice((-20.0, -0.3, -0.04, 0.04, 0.3, 20.0))
-            self.auditor.forget()
+            step = chance.choice((-20.0, -0.3, -0.04, 0.04, 0.3, 20.0))
+            self.offset += step
+            if abs(step) > CLOCK_TOLERANCE:
+                self.auditor.forget()
         if chance.random() < 0.001:
             self.mode = chance.choice((1, 2, 2, 2, 3, 4, 5))
         elif chance.random() < 0.1:
@@ -306,10 +309,13 @@ def _is_halt(target) -> bool:
     return not target.velocity.any()
 
 
-def attack(command: str, steps: int, seed: int) -> World:
+def attack(command: str, steps: int, seed: int, sought: str = "") -> World:
+    """The world after so many steps, or when the auditor has found what is sought."""
     world = World(hostile_robot(command), seed)
     for _ in range(steps):
         world.step()
+        if sought and any(sought in what for what in world.auditor.found):
+            break
     return world
 
 
