@@ -58,17 +58,7 @@ def processes(options: Options, usual: Mapping[str, Any] | None = None) -> list[
     if axes := options.value("planner", "axes"):
         load_axes(axes)
     stack = options.stack
-    expected = expect(options, checkpoint)
-    defaults = {
-        "planner": expected.planner,
-        "step_period": checkpoint.config.step_period,
-        "max_image_age": expected.max_image_age,
-    }
-    if stack.sim:
-        defaults["task"] = stack.task
-    if stack.rviz:
-        defaults["picture"] = True
-    defaults |= usual or {}
+    defaults, notice = _defaults(options, checkpoint, usual or {})
 
     found = [_simulation(stack)] if stack.sim else []
     found.append(
@@ -87,20 +77,10 @@ def processes(options: Options, usual: Mapping[str, Any] | None = None) -> list[
         found.append(_nodes(options, defaults, "encoder", "predictor", "planner"))
     else:
         found += [_nodes(options, defaults, name) for name in ("encoder", "predictor", "planner")]
-    found[-1] = dataclasses.replace(found[-1], notice=expected.notice)
+    found[-1] = dataclasses.replace(found[-1], notice=notice)
     if stack.rviz:
         found += _views(robot, stack.sim)
     return found
-
-
-@dataclass(frozen=True, kw_only=True)
-class Expected:
-    """Of a planner, on this machine."""
-
-    planner: str
-    config: PlannerConfig
-    max_image_age: float  # seconds
-    notice: str
 
 
 def planner_config(options: Options, checkpoint: Checkpoint) -> tuple[str, PlannerConfig]:
@@ -115,26 +95,30 @@ def planner_config(options: Options, checkpoint: Checkpoint) -> tuple[str, Plann
     return name, dataclasses.replace(config, max_step=min(config.max_step, longest))
 
 
-def expect(options: Options, checkpoint: Checkpoint) -> Expected:
-    """Which planner it is, how long its plans may take here, and what follows."""
+def _defaults(
+    options: Options, checkpoint: Checkpoint, usual: Mapping[str, Any]
+) -> tuple[dict[str, Any], str]:
+    """Of the nodes' settings, as weights and machine have it; and what to tell of them."""
+    given, device = options.of("planner"), chosen_device(options.value("planner", "device"))
     name, config = planner_config(options, checkpoint)
-    device = chosen_device(options.value("planner", "device"))
     seconds = choice.planning_seconds(checkpoint, config, device)
     highest = settings_of(PlannerNodeSettings)["max_image_age"].high or 0.0
-    age = round(min(choice.longest_image_age(seconds), highest), 1)
-    age = options.of("planner").get("max_image_age", age)
-    own = pick([PlannerConfig], options.of("planner"))
-    why = (
-        f"planner {name}, as was chosen"
-        if options.of("planner").get("planner")
-        else choice.why(checkpoint, str(device))
-    )
-    carried = f". With what was set: {config.describe()}" if own else ""
-    notice = (
-        f"{why}{carried}. A plan is expected to take {seconds:.2f} s here; images behind actions "
+    defaults = {
+        "planner": name,
+        "step_period": checkpoint.config.step_period,
+        "max_image_age": round(min(choice.longest_image_age(seconds), highest), 1),
+        "picture": options.stack.rviz,
+        "task": options.stack.task if options.stack.sim else "",
+        **usual,
+    }
+    age = defaults["max_image_age"] = given.get("max_image_age", defaults["max_image_age"])
+    named = f"planner {name}, as was chosen"
+    why = named if given.get("planner") else choice.why(checkpoint, str(device))
+    changed = f". With what was set: {config.describe()}" if pick([PlannerConfig], given) else ""
+    return defaults, (
+        f"{why}{changed}. A plan is expected to take {seconds:.2f} s here; images behind actions "
         f"may be {age:g} s old (max_image_age)"
     )
-    return Expected(planner=name, config=config, max_image_age=age, notice=notice)
 
 
 def _parameters(options: Options, defaults: Mapping[str, Any], node: str) -> dict[str, Any]:

@@ -7,7 +7,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from vjepa_gate.settings import read_options, words
+from vjepa_gate.settings import settings_of, words
+from vjepa_ros import options
 from vjepa_ros.commands.opening import opening
 from vjepa_ros.options import Options, pick
 from vjepa_ros.planning.config import PlannerConfig
@@ -36,14 +37,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def options_of(args: argparse.Namespace) -> Options:
-    given = {name: getattr(args, name) for name in (*_OF_NODES, "composed")}
-    return Options(**given, **read_options(PlannerConfig, args))
+    taken = (*_OF_NODES, "composed", *settings_of(PlannerConfig))
+    said = {name: value for name, value in vars(args).items() if name in taken}
+    return options.options_of(argparse.Namespace(**said))
 
 
-def command_line(bag: Path, options: Options, *, rate: float, json: Path | None) -> list[str]:
+def command_line(bag: Path, given: Options, *, rate: float, json: Path | None) -> list[str]:
     """Of `vjepa-ros`, for nodes that were started with the same options."""
-    planner = options.of("planner")
-    given: dict[str, Any] = {name: options.value("planner", name) for name in _OF_NODES}
-    given |= pick([PlannerConfig], planner) | {"rate": rate, "json": json}
-    said = {name: value for name, value in given.items() if value is not None or name in planner}
+    planner = given.of("planner")
+    said: dict[str, Any] = {name: given.value("planner", name) for name in _OF_NODES}
+    said |= pick([PlannerConfig], planner) | {"rate": rate, "json": json}
+    said = {name: value for name, value in said.items() if value is not None or name in planner}
     return ["replay", str(bag), "--graph", "--attach", *words(said)]

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.node import Node
 
 from vjepa_gate.ros.managed_node import ManagedNode
@@ -10,6 +11,26 @@ from vjepa_ros.nodes import health
 
 
 class ModelNode(ManagedNode):
+    """cleanup also forgets the attributes that were made since configure, for their memory."""
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self.resources.callback(self._forget_all_but, frozenset(vars(self)))
+        return super().on_configure(state)
+
+    def _forget_all_but(self, attributes: frozenset[str]) -> None:
+        for name in vars(self).keys() - attributes:
+            delattr(self, name)
+
+    def subscribe(self, kind: type, topic: str, callback: Any, profile: Any, **how: Any) -> None:
+        live = [True]  # rclpy may call once more, of a message that it took before cleanup
+
+        def call(message: Any) -> None:
+            if live:
+                callback(message)
+
+        super().subscribe(kind, topic, call, profile, **how)
+        self.resources.callback(live.clear)
+
     def memory(self) -> dict[str, str]:
         return health.memory()
 

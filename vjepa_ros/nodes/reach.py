@@ -1,5 +1,6 @@
 """One ReachGoal task: look, plan, act, until there is a reason to end."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -161,7 +162,8 @@ class Reach:
             if age > self._timing.max_image_age:
                 thrown_away += 1
                 self._complain_of_age(age, seconds, thrown_away)
-                due = frame.stamp  # the task is what it was: as if it had never been made
+                # The task is what it was, and looks at the next image: this one grows no younger.
+                due = math.nextafter(frame.stamp, math.inf)
                 continue
             task, thrown_away = after, 0
             started_at = self._act(
@@ -228,8 +230,7 @@ class Reach:
         )
         if times >= _MOST_LATE:
             advice = (
-                "plan with fewer samples, iterations or a shorter horizon, or raise max_image_age "
-                "of planner and arm gate"
+                "plan with fewer samples, iterations or a shorter horizon, or raise max_image_age"
                 if seconds > age / 2
                 else "the camera is late"
             )

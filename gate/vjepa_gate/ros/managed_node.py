@@ -20,7 +20,7 @@ _SUCCESS, _FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.
 
 class ManagedNode(LifecycleNode):
     """configure calls `set_up`, activate `start`, deactivate `stop`; cleanup gives back all
-    that was put on `resources`, and forgets the attributes that were made since configure.
+    that was put on `resources`.
 
     What the user can mend is raised as UserError or ValueError: the transition then fails,
     and one line of the log says why.
@@ -57,7 +57,6 @@ class ManagedNode(LifecycleNode):
     # --- lifecycle -----------------------------------------------------------------------
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        self.resources.callback(self._forget_all_but, frozenset(vars(self)))
         try:
             self.set_up()
         except (UserError, ValueError, OSError) as error:
@@ -97,10 +96,6 @@ class ManagedNode(LifecycleNode):
     def tear_down(self) -> None:
         self.resources.close()
         self._configured = False
-
-    def _forget_all_but(self, attributes: frozenset[str]) -> None:
-        for name in vars(self).keys() - attributes:
-            delattr(self, name)
 
     def _refuse_late_changes(self, parameters: list[Parameter]) -> SetParametersResult:
         if not self._configured or all(p.name == "use_sim_time" for p in parameters):

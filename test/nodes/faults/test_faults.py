@@ -180,11 +180,11 @@ def test_weights_of_another_model(lab, on_the_way, goes_on, wait_until, make_wei
 @pytest.mark.parametrize(
     ("name", "parameter", "value", "bounds"),
     [
-        ("arm_gate", "max_image_age", 100.0, "Min: 0.05, Max: 30.0"),
-        ("encoder", "max_image_age", 0.0, "Min: 0.05, Max: 30.0"),
+        ("arm_gate", "max_image_age", 4000.0, "Min: 0.05, Max: 3600.0"),
+        ("encoder", "max_image_age", 0.0, "Min: 0.05, Max: 3600.0"),
         ("predictor", "surprise_deviations", 0.5, "Min: 1.0, Max: 10.0"),
-        ("planner", "samples", -1, "Min: 0, Max: 100000"),
-        ("planner", "max_step", float("nan"), "Min: 0.0, Max: 0.5"),
+        ("planner", "samples", -1, "Min: 2, Max: 100000"),
+        ("planner", "max_step", float("nan"), "Min: 0.001, Max: 3.0"),
     ],
 )
 def test_a_parameter_out_of_range(lab, name, parameter, value, bounds):

@@ -50,7 +50,7 @@ def test_plans_are_made_through_the_axes(bench, reach, start_nodes, axes_file, w
     """The arm that the bench shows stands still, so the plans have all else in common."""
     plans = []
     bench.node.create_subscription(Plan, "plan", plans.append, 10)
-    for axes in ("", axes_file(load_weights(weights).identity)):
+    for axes in ("none", axes_file(load_weights(weights).identity)):
         start_nodes("encoder", "predictor", "planner", axes=axes, **SEARCH)
         before = len(plans)
         result = reach()
