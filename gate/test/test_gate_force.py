@@ -301,3 +301,13 @@ def test_after_a_step_back_old_news_is_not_fresh(rig):
     rig.pass_time(0.5)
     assert rig.gate.silent
     assert rig.status().level == "error"
+
+
+def test_it_does_not_start_where_a_pose_that_is_doubted_now_was_last_believed(rig, make_pose):
+    rig.pass_time(0.2)
+    rig.pose = make_pose(y=0.05)
+    rig.pass_time(0.1)
+    with pytest.raises(Refused, match=r"measured poses jumped by 0\.05 m"):
+        rig.send(dx=0.05)
+    rig.pass_time(0.8)
+    rig.send(dx=0.05)

@@ -260,7 +260,7 @@ class Gate:
         if self._intruders:
             reasons.append(f"others send targets too: {', '.join(self._intruders)}")
         if self._stream is None and not reasons:
-            reasons += self._outside(self._arm.pose)
+            reasons += [self._arm.doubt] if self._arm.doubt else self._outside(self._arm.pose)
         return reasons
 
     def _holds(self, now: float) -> list[str]:

@@ -33,6 +33,7 @@ class MeasuredArm:
         self._mode_watch = Watchdog("robot mode", max_age)
         self.watches = [self._pose_watch, *([self._mode_watch] if watch_mode else [])]
         self._fault = self._other_point = ""
+        self.doubt = ""  # why the newest pose is not believed
         self._sources: list[str] = []
         self._rest_start: tuple[float, Pose] | None = None
         self.pose: Pose  # the newest that was believed, once there was one
@@ -44,16 +45,17 @@ class MeasuredArm:
         self._history.forget()
         self._plausibility.forget()
         self._rest_start = None
+        self.doubt = ""
 
     def observe_pose(self, pose: Pose, stamp: float, now: float) -> None:
         if not self._pose_watch.is_news(stamp, now):
             return
-        if doubt := self._plausibility.doubt(stamp, pose):
-            self._fault = doubt
+        self.doubt = self._fault = self._plausibility.doubt(stamp, pose)
+        if self.doubt:
             return
         self._pose_watch.feed(stamp, now)
         self._history.add(stamp, pose)
-        self.pose, self._fault = pose, ""
+        self.pose = pose
         if self._rest_start is None or _moved(self._rest_start[1], pose):
             self._rest_start = stamp, pose
 
