@@ -4,8 +4,8 @@
 """
 
 import pytest
-
 from fuzz import attack
+
 from vjepa_gate.following import Following
 from vjepa_gate.gate import Gate
 from vjepa_gate.stream import TargetStream

@@ -28,9 +28,12 @@ class HandGoal:
     stop_first: bool = False  # what the hand is doing
 
 
+Outcome = Literal["succeeded", "aborted", "canceled", "refused"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class HandResult:
-    outcome: Literal["succeeded", "aborted", "canceled", "refused"]
+    outcome: Outcome
     stalled: bool = False  # stopped short of its goal
     why: str = ""  # in the hand's own words
 

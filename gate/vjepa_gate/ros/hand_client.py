@@ -1,7 +1,7 @@
 """The hand's actions: sends the goals of the gate's hand, and tells what became of each."""
 
 from collections.abc import Callable
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from action_msgs.msg import GoalStatus
 from control_msgs.action import GripperCommand
@@ -10,10 +10,10 @@ from rclpy.node import Node
 from std_srvs.srv import Trigger
 
 from vjepa_gate.errors import UserError
-from vjepa_gate.hand import HandGoal, HandResult
+from vjepa_gate.hand import HandGoal, HandResult, Outcome
 from vjepa_gate.robots import Gripper
 
-_OUTCOMES: dict[int, Literal["succeeded", "canceled"]] = {
+_OUTCOMES: dict[int, Outcome] = {
     GoalStatus.STATUS_SUCCEEDED: "succeeded",
     GoalStatus.STATUS_CANCELED: "canceled",
 }
@@ -59,7 +59,7 @@ class _Action:
     def _on_result(self, goal: HandGoal, ended: Any) -> None:
         result = ended.result
         good = getattr(result, "success", True)
-        outcome = _OUTCOMES.get(ended.status, "aborted") if good else "aborted"
+        outcome: Outcome = _OUTCOMES.get(ended.status, "aborted") if good else "aborted"
         stalled = getattr(result, "stalled", False) and not getattr(result, "reached_goal", False)
         why = getattr(result, "error", "")
         self._tell(goal, HandResult(outcome=outcome, stalled=stalled, why=why))
