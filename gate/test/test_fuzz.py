@@ -22,7 +22,7 @@ def test_no_target_leaves_its_limits_or_the_arm(command):
 @pytest.mark.parametrize(
     ("command", "of", "name", "broken", "found"),
     [
-        ("pose", Gate, "_is_too_far", lambda *_: False, "m from the arm"),
+        ("pose", Gate, "_too_far", lambda *_: "", "m from the arm"),
         ("pose", TargetStream, "_stays_inside", lambda *_: True, "outside the workspace"),
         ("pose", TargetStream, "_stays_upright", lambda *_: True, "tilted by"),
         ("twist", Following, "missing", (0.0, 0.0), "from where it is measured"),

@@ -311,3 +311,16 @@ def test_it_does_not_start_where_a_pose_that_is_doubted_now_was_last_believed(ri
         rig.send(dx=0.05)
     rig.pass_time(0.8)
     rig.send(dx=0.05)
+
+
+def test_while_it_is_in_doubt_where_the_arm_is_no_target_is_far_from_either_place(rig, bound):
+    """Measured poses froze while the arm was led away, and are true again."""
+    rig.send()
+    rig.pass_time(0.2)
+    rig._follow = lambda target: None
+    rig.pose = moved(rig.pose, y=-0.3)
+    for _ in range(120):
+        assert farthest(rig, PERIOD) <= bound
+    rig.pass_time(1.0)
+    assert rig.status().level == "ok"
+    assert rig.targets[-1].pose.position == pytest.approx(rig.pose.position)

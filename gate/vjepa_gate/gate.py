@@ -206,7 +206,7 @@ class Gate:
         target = self._stream.advance(now)
         if target.stamp == self._sent_stamp:
             return None
-        if self._robot.command == "pose" and self._is_too_far(target):
+        if self._robot.command == "pose" and not self._may_send(target):
             return None
         self._sent_stamp = target.stamp
         if self._following is not None:
@@ -338,20 +338,29 @@ class Gate:
         self._stream.aim(goal, delta.duration)
         return self._hand.plan(float(action[GRIPPER]), float(goal_state[GRIPPER]), now)
 
-    def _is_too_far(self, target: Target) -> bool:
-        """Whether the target would pull the arm too hard; then it is let go."""
+    def _may_send(self, target: Target) -> bool:
+        """Whether the target pulls the arm no harder than it may; if not, the arm is let go.
+
+        While it is in doubt where the arm is, nothing is sent that would be too far in either case.
+        """
+        if self._arm.doubted is not None and self._too_far(target, self._arm.doubted):
+            return False
+        self._let_go = self._too_far(target, self._arm.pose)
+        if self._let_go:
+            self._stream = None
+            self._lost += 1
+        return not self._let_go
+
+    def _too_far(self, target: Target, pose: Pose) -> str:
         limits = self._robot.limits
-        way, turn = apart(target.pose, self._arm.pose)
+        way, turn = apart(target.pose, pose)
         most, most_turn = limits.max_step + limits.lag, limits.max_turn + limits.turn_lag
         if way <= most and turn <= most_turn:
-            return False
-        self._stream = None
-        self._lost += 1
-        self._let_go = (
+            return ""
+        return (
             f"the arm is {way:.2f} m and {turn:.2f} rad from its target, limits {most:.2f} m and "
             f"{most_turn:.2f} rad: let go until it has come to rest"
         )
-        return True
 
     def _follow(self, now: float, *, measured: bool) -> None:
         """Close the loop of velocities by the measured pose, as long as that follows them."""

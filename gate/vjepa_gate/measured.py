@@ -34,6 +34,7 @@ class MeasuredArm:
         self.watches = [self._pose_watch, *([self._mode_watch] if watch_mode else [])]
         self._fault = self._other_point = ""
         self.doubt = ""  # why the newest pose is not believed
+        self.doubted: Pose | None = None  # that pose
         self._sources: list[str] = []
         self._rest_start: tuple[float, Pose] | None = None
         self.pose: Pose  # the newest that was believed, once there was one
@@ -45,12 +46,13 @@ class MeasuredArm:
         self._history.forget()
         self._plausibility.forget()
         self._rest_start = None
-        self.doubt = ""
+        self.doubt, self.doubted = "", None
 
     def observe_pose(self, pose: Pose, stamp: float, now: float) -> None:
         if not self._pose_watch.is_news(stamp, now):
             return
         self.doubt = self._fault = self._plausibility.doubt(stamp, pose)
+        self.doubted = pose if self.doubt else None
         if self.doubt:
             return
         self._pose_watch.feed(stamp, now)
