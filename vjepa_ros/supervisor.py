@@ -8,11 +8,13 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from vjepa_gate.errors import UserError
 from vjepa_gate.share import config_folder
-from vjepa_ros.stack import Process
+
+if TYPE_CHECKING:
+    from vjepa_ros.stack import Process
 
 PROFILE = "FASTRTPS_DEFAULT_PROFILES_FILE"
 _RESTART_DELAY = 0.5  # seconds
@@ -21,7 +23,7 @@ _ROW = 30.0  # seconds; one that lived longer starts counting anew
 _PATIENCE = {signal.SIGINT: 15.0, signal.SIGTERM: 3.0, signal.SIGKILL: 3.0}
 
 
-def command_line(process: Process) -> list[str]:
+def command_line(process: "Process") -> list[str]:
     """What starts a process without `ros2 run`."""
     if process.module:
         command = [sys.executable, "-m", process.module]
@@ -43,7 +45,7 @@ def environment() -> Mapping[str, str]:
 
 
 class _Child:
-    def __init__(self, process: Process, width: int, output: TextIO | None) -> None:
+    def __init__(self, process: "Process", width: int, output: TextIO | None) -> None:
         self.process = process
         self._output = output
         self._prefix = f"[{process.name}]".ljust(width + 2)
@@ -91,7 +93,7 @@ class Supervisor:
     What they say goes to the file `output`, or to the terminal.
     """
 
-    def __init__(self, processes: Sequence[Process], output: TextIO | None = None) -> None:
+    def __init__(self, processes: Sequence["Process"], output: TextIO | None = None) -> None:
         self._processes = processes
         self._output = output
         self._children: list[_Child] = []

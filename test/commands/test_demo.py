@@ -132,7 +132,6 @@ def test_a_failure_is_told_as_one():
         ({"task": "juggle"}, "no task 'juggle', expected one of reach"),
         ({"task": "grasp cube spot cup"}, "--task .*: expected a name, an object and a place"),
         ({"goals": "many"}, "--goals many: expected one of single, paper, dense"),
-        ({"scene": -1}, "--scene -1: expected 0"),
     ],
 )
 def test_what_there_is_not_is_refused(given, complaint):

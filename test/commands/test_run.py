@@ -17,6 +17,7 @@ from vjepa_ros.stack import Process
 from vjepa_ros.supervisor import Supervisor, command_line
 
 PATIENCE = 90  # seconds
+BUSY = ("--max-state-age", "5", "--max-camera-age", "20", "--max-image-age", "20")  # a machine
 PROGRAM = """
 import argparse, sys
 from vjepa_ros.commands import run
@@ -36,7 +37,7 @@ class Running:
     def __init__(self, *options):
         environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
         self.process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, *options],
+            [sys.executable, "-c", PROGRAM, *BUSY, *options],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -12,6 +12,8 @@ from datetime import datetime
 from pathlib import Path
 
 from vjepa_gate.errors import UserError
+from vjepa_gate.settings import add_options, make, read_options
+from vjepa_ros.demo.settings import DemoSettings
 from vjepa_ros.isolation import isolate
 from vjepa_ros.supervisor import PROFILE, environment
 
@@ -19,34 +21,18 @@ INTERRUPTED = 130  # as the shell says it of Ctrl-C
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--task", default="pick_place cube", help="one of `vjepa-sim tasks` [%(default)s]"
-    )
-    parser.add_argument(
-        "--goals", default="dense", help="sub-goal pictures: dense, paper or single [%(default)s]"
-    )
-    parser.add_argument("--scene", type=int, help="seed of the scene [one that was chosen]")
-    parser.add_argument("--seed", type=int, default=0, help="of the planner [%(default)s]")
-    parser.add_argument("--out", type=Path, help="folder to make [runs/<time>]")
+    add_options(parser, DemoSettings)
 
 
 def run(arguments: argparse.Namespace) -> int:
     _keep_apart()
     try:
         from vjepa_ros.demo import film, performance, report
-        from vjepa_ros.demo.settings import DemoSettings
     except ImportError as error:
         raise UserError(f"{error}: run `vjepa-ros doctor`") from error
 
-    names = ("task", "goals", "scene", "seed")
-    given = {name: getattr(arguments, name) for name in names}
-    try:
-        settings = DemoSettings(
-            **{name: value for name, value in given.items() if value is not None}
-        )
-    except ValueError as error:
-        raise UserError(str(error)) from error
-    folder = _new_folder(arguments.out)
+    settings = make(DemoSettings, read_options(DemoSettings, arguments))
+    folder = _new_folder(settings.out)
 
     goals = performance.draw_goals(settings, folder / "goals")
     print(f"{settings.make_task().title}, scene {settings.scene}")

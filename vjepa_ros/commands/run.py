@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from vjepa_gate.errors import UserError
 from vjepa_gate.signals import Noted, signals_noted
 from vjepa_ros.options import add_arguments, options_of
+from vjepa_ros.supervisor import PROFILE, Supervisor, environment
 
 if TYPE_CHECKING:
     from vjepa_ros.goals import Goals
-    from vjepa_ros.supervisor import Supervisor
 
 __all__ = ["add_arguments", "run"]
 
@@ -21,7 +21,6 @@ _POLL = 0.1  # seconds
 def run(arguments: argparse.Namespace) -> int:
     """0 when the goal was reached, or when a signal ended it; 1 when it was not reached."""
     from vjepa_ros.stack import goals_of, processes  # not for --help: torch takes seconds
-    from vjepa_ros.supervisor import PROFILE, Supervisor, environment
 
     options = options_of(arguments)
     stack, goals = processes(options), goals_of(options)
@@ -35,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
 
 
-def _reach(goals: "Goals", supervisor: "Supervisor", ended: Noted) -> int:
+def _reach(goals: "Goals", supervisor: Supervisor, ended: Noted) -> int:
     try:
         from vjepa_msgs.action import ReachGoal
 

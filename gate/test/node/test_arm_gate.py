@@ -328,7 +328,7 @@ def test_a_signal_in_mid_motion_brings_the_arm_to_rest_and_ends_with_0(bench, nu
     ("parameter", "why"),
     [
         ("max_image_age:=5000.0", "max_image_age is 5000.0, expected a number in [0.05, 3600] s"),
-        ("deadman:=yes", "deadman is 'yes', expected true or false"),
+        ("deadman:=perhaps", "deadman is 'perhaps', expected true or false"),
         ("deadmann:=true", "deadmann is unknown, expected deadman"),
     ],
 )
