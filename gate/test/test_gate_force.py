@@ -324,3 +324,13 @@ def test_while_it_is_in_doubt_where_the_arm_is_no_target_is_far_from_either_plac
     rig.pass_time(1.0)
     assert rig.status().level == "ok"
     assert rig.targets[-1].pose.position == pytest.approx(rig.pose.position)
+
+
+def test_what_was_not_sent_in_doubt_is_not_made_good_at_once(rig, limits):
+    rig.send(dy=0.12, duration=0.4)
+    rig.pass_time(0.3)
+    last = rig.targets[-1].pose.position
+    glitch(rig, 0.08, z=0.5)
+    rig.pass_time(PERIOD)
+    step = np.linalg.norm(rig.targets[-1].pose.position - last)
+    assert step <= 2 * PERIOD * limits.speed * 1.001

@@ -26,7 +26,7 @@ from vjepa_gate.pose import Pose, apart
 from vjepa_gate.robots import Robot
 from vjepa_gate.rotations import z_axis
 from vjepa_gate.status import Status
-from vjepa_gate.stream import Target, TargetStream
+from vjepa_gate.stream import MADE_GOOD, Target, TargetStream
 from vjepa_gate.watchdog import CLOCK_TOLERANCE, FrozenCamera, Watchdog
 
 HINDRANCE = "hindrance"  # of the status' values: why no action is taken, or nothing
@@ -203,10 +203,12 @@ class Gate:
             self._follow(now, measured=not blind)
         if leaving or self._holds(now) or self._idle(now):
             self._stream.hold()
+        if self._robot.command == "pose" and self._in_doubt(self._stream.pose):
+            return None
         target = self._stream.advance(now)
         if target.stamp == self._sent_stamp:
             return None
-        if self._robot.command == "pose" and not self._may_send(target):
+        if self._robot.command == "pose" and not self._may_send(target.pose):
             return None
         self._sent_stamp = target.stamp
         if self._following is not None:
@@ -338,24 +340,29 @@ class Gate:
         self._stream.aim(goal, delta.duration)
         return self._hand.plan(float(action[GRIPPER]), float(goal_state[GRIPPER]), now)
 
-    def _may_send(self, target: Target) -> bool:
-        """Whether the target pulls the arm no harder than it may; if not, the arm is let go.
+    def _in_doubt(self, target: Pose) -> bool:
+        """Whether the next target would be too far from a pose that is not believed yet.
 
-        While it is in doubt where the arm is, nothing is sent that would be too far in either case.
+        The stream waits meanwhile: of where the arm may be, no target is far from either.
         """
-        if self._arm.doubted is not None and self._too_far(target, self._arm.doubted):
-            return False
+        steps = MADE_GOOD / self._config.rate
+        limits, doubted = self._robot.limits, self._arm.doubted
+        room = steps * limits.speed, steps * limits.turn_speed
+        return doubted is not None and bool(self._too_far(target, doubted, room))
+
+    def _may_send(self, target: Pose) -> bool:
+        """Whether the target pulls the arm no harder than it may; if not, the arm is let go."""
         self._let_go = self._too_far(target, self._arm.pose)
         if self._let_go:
             self._stream = None
             self._lost += 1
         return not self._let_go
 
-    def _too_far(self, target: Target, pose: Pose) -> str:
+    def _too_far(self, target: Pose, arm: Pose, room: tuple[float, float] = (0.0, 0.0)) -> str:
         limits = self._robot.limits
-        way, turn = apart(target.pose, pose)
+        way, turn = apart(target, arm)
         most, most_turn = limits.max_step + limits.lag, limits.max_turn + limits.turn_lag
-        if way <= most and turn <= most_turn:
+        if way + room[0] <= most and turn + room[1] <= most_turn:
             return ""
         return (
             f"the arm is {way:.2f} m and {turn:.2f} rad from its target, limits {most:.2f} m and "

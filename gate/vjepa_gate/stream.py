@@ -22,7 +22,7 @@ from vjepa_gate.rotations import between, from_vector, multiply, z_axis
 
 # The controller has seen an unchanged target for so long that the arm stands still.
 _STALL = 0.1  # seconds
-_MADE_GOOD = 2  # periods' way, at most, from one target to the next
+MADE_GOOD = 2  # periods' way, at most, from one target to the next
 _SLOWEST = 0.1  # of full speed
 _STILL = 1e-6  # m/s and rad/s
 _ROUNDING = 1e-9
@@ -52,6 +52,11 @@ class TargetStream:
         self._stop()
         self._goal: Pose | None = None
         self._speed, self._turn_speed = limits.speed, limits.turn_speed
+
+    @property
+    def pose(self) -> Pose:
+        """Of the last target."""
+        return self._pose
 
     @property
     def at_rest(self) -> bool:
@@ -88,8 +93,8 @@ class TargetStream:
             self._stamp = now
             self._stop()
         steps = int((now - self._stamp) / self._period + _ROUNDING)
-        if steps > _MADE_GOOD:
-            steps, self._stamp = _MADE_GOOD, now - _MADE_GOOD * self._period
+        if steps > MADE_GOOD:
+            steps, self._stamp = MADE_GOOD, now - MADE_GOOD * self._period
         for _ in range(steps):
             self._move()
             self._turn()

@@ -54,5 +54,8 @@ class ToolCheck:
 
     def _agrees(self, found: Any) -> bool:
         place, turn = found.transform.translation, found.transform.rotation
-        pose = Pose.of((place.x, place.y, place.z), (turn.x, turn.y, turn.z, turn.w))
+        try:
+            pose = Pose.of((place.x, place.y, place.z), (turn.x, turn.y, turn.z, turn.w))
+        except ValueError:
+            return False
         return self._observe(pose, stamps.seconds(found.header.stamp))

@@ -50,7 +50,16 @@ def test_why_the_gate_takes_no_action(hear):
 
 
 def test_what_was_said_long_ago_does_not_count(hear, monkeypatch):
-    reports = hear("left/arm_gate", DiagnosticStatus.WARN, "not active")
+    reports = hear("left/encoder", DiagnosticStatus.ERROR, "no")
     later = time.monotonic() + 4
     monkeypatch.setattr(time, "monotonic", lambda: later)
+    assert reports.trouble("encoder") == ""
+
+
+def test_a_gate_that_hangs_takes_no_action(hear, monkeypatch):
+    """Stopped, or swapped out: what is sent to it is not done, and must not count as steps."""
+    reports = hear("left/arm_gate", DiagnosticStatus.OK, "at the goal", **{HINDRANCE: ""})
     assert reports.hindrance() == ""
+    later = time.monotonic() + 4
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    assert reports.hindrance().startswith("arm_gate: it has said nothing for 4 s")
