@@ -42,7 +42,7 @@ def test_trouble_of_a_node_in_the_same_namespace(hear):
 def test_why_the_gate_takes_no_action(hear):
     assert hear("left/encoder", DiagnosticStatus.ERROR, "no").hindrance() == ""  # no gate at all
     warning = DiagnosticStatus.WARN
-    refused = hear("left/arm_gate", warning, "gripper: it refused", **{HINDRANCE: ""})
+    refused = hear("left/arm_gate", warning, "gripper: closing was refused", **{HINDRANCE: ""})
     assert refused.hindrance() == ""
     held = hear("left/arm_gate", warning, "holding: no camera", **{HINDRANCE: "no camera"})
     assert held.hindrance() == "arm_gate: no camera"
