@@ -7,17 +7,24 @@ from vjepa_gate.robots import Limits
 
 # After such a gap, in seconds, the stream starts anew, at rest where the arm is then.
 STALL = 0.1
+# After so many periods it goes on as it was, but has not made good what it missed.
+_LATE = 2
 
 _ROUNDING = 1e-6
 _SPEED_SLACK, _ACCELERATION_SLACK = 1.001, 1.01  # stamps are rounded to fractions of a µs
 
 
 def violations(
-    stamps: np.ndarray, positions: np.ndarray, quaternions: np.ndarray, limits: Limits
+    stamps: np.ndarray,
+    positions: np.ndarray,
+    quaternions: np.ndarray,
+    limits: Limits,
+    period: float = 0.01,
 ) -> list[str]:
     """What was outside the limits, empty if nothing was: seconds [T], [T, 3], xyzw [T, 4].
 
-    Speeds are differences of what was sent, accelerations differences of those.
+    Speeds are differences of what was sent, accelerations differences of those. Over a gap,
+    however long, the way is that of two periods at most.
     """
     periods = np.diff(stamps)
     numbers = np.hstack((stamps[:, None], positions, quaternions))
@@ -34,10 +41,13 @@ def violations(
         _excess(name, *pair) for name, pair in measured.items() if pair[0] > pair[1] + _ROUNDING
     ]
 
-    velocities = np.diff(positions, axis=0) / periods[:, None]
-    turns = (rotations[1:] * rotations[:-1].inv()).as_rotvec() / periods[:, None]
+    ways = np.diff(positions, axis=0)
+    turnings = (rotations[1:] * rotations[:-1].inv()).as_rotvec()
     gapless = periods <= STALL
-    awake = gapless[1:] & gapless[:-1]
+    prompt = periods <= _LATE * period * _SPEED_SLACK
+    awake = prompt[1:] & prompt[:-1]
+    counted = np.minimum(periods, _LATE * period)  # a stall is made good no further
+    velocities, turns = ways / counted[:, None], turnings / counted[:, None]
     # Rotation vectors of unequal periods do not add up.
     even = awake & np.isclose(periods[1:], periods[:-1], rtol=1e-3)
     for name, rates, speed, acceleration, fair in (

@@ -9,11 +9,14 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from audit import violations
+from vjepa_gate.admission import Delta
 from vjepa_gate.conventions import ACTION_NAMES
-from vjepa_gate.gate import Delta, Gate, GateConfig
+from vjepa_gate.gate import Gate
+from vjepa_gate.gate_config import GateConfig
 from vjepa_gate.isolation import isolate
 from vjepa_gate.pose import Pose
 from vjepa_gate.robots import load_robot
+from vjepa_gate.rotations import from_vector, multiply
 
 isolate()
 # rclpy takes a wrong field type for garbage unless it is told to look.
@@ -28,8 +31,10 @@ class Rig:
 
     def __init__(self, robot, pose, sag=0.0, watch_mode=False, **config):
         self.gate = Gate(robot, GateConfig(**config), watch_mode=watch_mode)
-        self.base = robot.base_frame
+        self.gripper, self.hand_goal = robot.gripper, None
+        self.base, self.command = robot.base_frame, robot.command
         self.now, self.pose, self.sag, self.width = 100.0, pose, sag, 0.08
+        self.frozen_pose = None  # is measured instead
         self.alive = {"pose", "fingers", "camera"}
         self.sequence = itertools.count(1)
         self.targets = []
@@ -39,7 +44,7 @@ class Rig:
         for _ in range(round(seconds / PERIOD)):
             self.now += PERIOD
             if "pose" in self.alive:
-                self.gate.observe_pose(self.pose, self.now, self.now)
+                self.gate.observe_pose(self.frozen_pose or self.pose, self.now, self.now)
             if "fingers" in self.alive:
                 self.gate.observe_fingers(self.width, self.now, self.now)
             if "camera" in self.alive:
@@ -51,6 +56,11 @@ class Rig:
                 self._follow(target)
 
     def _follow(self, target):
+        if self.command == "twist":
+            turn = from_vector(PERIOD * target.turn_velocity)
+            position = self.pose.position + PERIOD * target.velocity
+            self.pose = Pose(position, multiply(turn, self.pose.rotation))
+            return
         wanted = target.pose.position - (0, 0, self.sag)
         position = self.pose.position + 0.2 * (wanted - self.pose.position)
         self.pose = Pose(position, target.pose.rotation)
@@ -64,14 +74,18 @@ class Rig:
         }
         how |= {name: values.pop(name) for name in list(values) if name not in ACTION_NAMES}
         numbers = [values.get(name, 0.0) for name in ACTION_NAMES]
-        return self.gate.command(Delta(action=numbers, **how), publishers, self.now)
+        self.hand_goal = self.gate.command(Delta(action=numbers, **how), publishers, self.now)
+        return self.hand_goal and self.gripper.command(self.hand_goal.width)
 
     def status(self):
         return self.gate.status(self.now)
 
     def holds_still(self, seconds=0.5):
-        """Whether the targets, once braked, stay where they are."""
+        """Whether the targets, once braked, stay where they are, or there are none."""
         self.pass_time(0.27)
+        if not self.targets:
+            self.pass_time(seconds)
+            return not self.targets
         position = self.targets[-1].pose.position
         self.pass_time(seconds)
         return self.targets[-1].pose.position == pytest.approx(position, abs=1e-9)
@@ -112,7 +126,7 @@ def judge(limits):
 
 @pytest.fixture(scope="session")
 def make_rig(robot, make_pose):
-    return lambda pose=None, **how: Rig(robot, pose or make_pose(), **how)
+    return lambda pose=None, robot=robot, **how: Rig(robot, pose or make_pose(), **how)
 
 
 @pytest.fixture

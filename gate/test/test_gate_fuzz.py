@@ -5,8 +5,8 @@ import math
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vjepa_gate.admission import Refused
 from vjepa_gate.conventions import ACTION_NAMES
-from vjepa_gate.gate import Refused
 
 PERIOD = 0.01
 

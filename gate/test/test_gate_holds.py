@@ -5,7 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from vjepa_gate.gate import HINDRANCE, Refused
+from vjepa_gate.admission import Refused
+from vjepa_gate.gate import HINDRANCE
+from vjepa_gate.hand import HandResult
 
 PERIOD = 0.01
 FAREWELL = 0.06  # seconds in which the last target is repeated
@@ -87,7 +89,8 @@ def test_two_planners(rig):
 
 def test_a_status_says_why_no_action_is_taken(rig):
     assert rig.status().values[HINDRANCE] == ""
-    rig.gate.gripper_failed("it refused the last goal")
+    rig.send(dclosedness=1.0)
+    rig.gate.hand_finished(rig.hand_goal, HandResult(outcome="refused"))
     assert rig.status().values[HINDRANCE] == ""  # the arm can move
     rig.gate.stop("stopped by request")
     assert rig.status().values[HINDRANCE] == "stopped by request"
@@ -132,9 +135,13 @@ def test_a_pose_that_cannot_be_used_is_explained(rig):
 def test_an_arm_outside_its_limits_is_left_alone(robot, make_rig, make_pose):
     rig = make_rig(make_pose(z=-0.05, pitch=0.9))
     rig.pass_time(0.5)
+    with pytest.raises(Refused, match="the tool at"):
+        rig.send(dx=0.01)
     assert not rig.targets
     assert "the tool at (0.500, 0.000, -0.050) m, tilted by 0.90 rad" in rig.status().message
     rig.pose = make_pose(z=0.004)  # noise
+    rig.pass_time(1.0)
+    rig.send(dx=0.01)
     rig.pass_time(0.1)
     assert rig.targets[0].pose.position[2] == robot.limits.workspace_low[2]
 
@@ -182,11 +189,15 @@ def test_it_leaves_after_a_farewell_and_enters_where_the_arm_is_then(rig, make_p
     judge(rig.targets)
     rig.pass_time(0.2)
     rig.pose = make_pose(y=0.2)  # moved by hand meanwhile
-    rig.pass_time(0.2)
-    assert len(rig.targets) == sent
+    rig.pass_time(0.8)
+    with pytest.raises(Refused, match="not active"):
+        rig.send(dx=0.05)
     rig.gate.enter()
     rig.pass_time(0.1)
-    assert rig.targets[sent].pose.position == pytest.approx((0.5, 0.2, 0.3))
+    assert len(rig.targets) == sent  # until there is something to do
+    rig.send(dx=0.05)
+    rig.pass_time(0.1)
+    assert rig.targets[sent].pose.position == pytest.approx((0.5, 0.2, 0.3), abs=1e-3)
 
 
 def test_stop_refuses_until_resume(rig):

@@ -6,6 +6,8 @@ import math
 import numpy as np
 import pytest
 
+from vjepa_gate.admission import Refused
+from vjepa_gate.hand import HandResult
 from vjepa_gate.rotations import between, z_axis
 
 PERIOD = 0.01
@@ -14,11 +16,18 @@ PERIOD = 0.01
 # --- going there -------------------------------------------------------------------------
 
 
-def test_it_starts_where_the_arm_is_and_stays(rig, make_pose):
+def test_it_is_silent_until_the_first_action_that_it_takes(rig, make_pose):
+    """Nothing may pull at an arm that nobody asked to move, to a pose that may be stale."""
+    rig.pass_time(0.5)
+    with pytest.raises(Refused):
+        rig.send(dx=0.05, frame="camera")
+    rig.pass_time(0.5)
+    assert rig.targets == []
+    assert rig.status().message == "holding: no action yet"
+    rig.send()
     rig.pass_time(0.5)
     for target in rig.targets:
         assert target.pose.position == pytest.approx(make_pose().position)
-    assert rig.status().message == "holding: no action yet"
 
 
 def test_an_action_is_carried_out(rig, judge, make_pose):
@@ -55,6 +64,7 @@ def test_targets_do_not_run_away_from_an_arm_that_cannot_follow(rig, limits):
 
 def test_an_arm_that_sags_does_not_sink_while_it_waits(make_rig):
     rig = make_rig(sag=0.01)
+    rig.send()
     rig.pass_time(3.0)
     assert rig.pose.position[2] == pytest.approx(0.29, abs=1e-3)
 
@@ -69,6 +79,8 @@ def test_a_later_action_takes_over_smoothly(rig, judge):
 
 def test_no_target_is_sent_twice(rig):
     """A timer that catches up ticks faster than targets are due."""
+    rig.send()
+    rig.pass_time(0.1)
     assert rig.gate.tick(rig.now) is None
     assert rig.gate.tick(rig.now + 0.4 * PERIOD) is None
     assert rig.gate.tick(rig.now + 1.2 * PERIOD) is not None
@@ -160,8 +172,10 @@ def test_a_held_object_is_not_let_go(rig):
 
 def test_a_goal_that_the_gripper_refused_is_sent_again(rig):
     rig.send(dclosedness=1.0)
-    rig.gate.gripper_failed("it refused the last goal")
-    assert rig.status().message == "gripper: it refused the last goal"
+    rig.gate.hand_finished(rig.hand_goal, HandResult(outcome="refused", why="no server"))
+    assert rig.status().message == (
+        "gripper: closing was refused, the fingers are at 80 mm: no server"
+    )
     assert rig.send(dclosedness=1.0) == 0.0
-    rig.gate.gripper_taken()
+    rig.gate.hand_finished(rig.hand_goal, HandResult(outcome="succeeded"))
     assert rig.status().level == "ok"

@@ -4,8 +4,9 @@ import math
 
 import pytest
 
+from vjepa_gate.admission import Refused
 from vjepa_gate.conventions import ACTION_NAMES
-from vjepa_gate.gate import CLOCK_TOLERANCE, Refused
+from vjepa_gate.watchdog import CLOCK_TOLERANCE
 
 
 @pytest.mark.parametrize("name", ACTION_NAMES)

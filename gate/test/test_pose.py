@@ -21,7 +21,8 @@ def test_a_pose_and_the_state_of_the_conventions_are_one(make_pose):
 
 @pytest.mark.parametrize(
     ("position", "quaternion"),
-    [((math.nan, 0, 0), DOWN), ((0, math.inf, 0), DOWN), ((0, 0, 0), (0.0, 0.0, 0.0, 0.0)),
+    [((3.1, 0, 0), DOWN), ((0, 0, -400), DOWN),
+     ((math.nan, 0, 0), DOWN), ((0, math.inf, 0), DOWN), ((0, 0, 0), (0.0, 0.0, 0.0, 0.0)),
      ((0, 0, 0), (math.nan, 0.0, 0.0, 1.0)), ((0, 0, 0), (1.0, 1.0, 0.0, 0.0))],
 )  # fmt: skip
 def test_numbers_that_are_no_pose(position, quaternion):

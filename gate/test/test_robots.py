@@ -37,6 +37,9 @@ def test_the_franka_is_spoken_to_as_its_drivers_want():
     assert crisp.command == "pose"
     assert crisp.topics.target.name == "target_pose"
     assert crisp.topics.current_pose.reliability == "best_effort"
+    assert crisp.base_frame == "base"  # the URDF's root, in which the broadcaster gives poses
+    assert (crisp.gripper.kind, crisp.gripper.action) == ("franka_hand", "franka_gripper")
+    assert crisp.gripper.epsilon >= crisp.gripper.max_width
     servo = load_robot("franka_servo")
     assert servo.command == "twist"
     assert servo.topics.current_pose is None  # from TF
@@ -119,3 +122,15 @@ def test_unknown_names_and_missing_files():
         load_robot("ur5")
     with pytest.raises(UserError, match=r"nowhere/arm\.yaml: cannot be read"):
         load_robot(Path("nowhere/arm.yaml"))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("contact", {"max_force": 20.0, "max_torque": 5.0}),
+        ("topics.external_wrench", {"name": "wrench"}),
+    ],
+)
+def test_limits_of_contact_and_its_topic_belong_together(tmp_path, key, value):
+    with pytest.raises(UserError, match=r"contact and topics\.external_wrench belong together"):
+        load_robot(edited(tmp_path, key, value))

@@ -83,11 +83,24 @@ def test_it_does_not_slide_through_a_wall(limits, make_pose, judge):
 def test_a_late_caller_skips_targets_and_keeps_the_limits(limits, make_pose, judge):
     stream = TargetStream(limits, PERIOD, make_pose(), 0.0)
     stream.aim(make_pose(y=0.2), 0.0)
-    targets = [stream.advance(now) for now in (0.01, 0.02, 0.07, 0.08, 0.16, 0.17, 0.24)]
+    targets = [stream.advance(now) for now in (0.01, 0.02, 0.04, 0.05, 0.07, 0.09)]
     judge(targets)
     assert [target.stamp for target in targets] == pytest.approx(
-        [0.01, 0.02, 0.07, 0.08, 0.16, 0.17, 0.24]
+        [0.01, 0.02, 0.04, 0.05, 0.07, 0.09]
     )
+
+
+@pytest.mark.parametrize("stall", [0.03, 0.08, 0.099])
+def test_what_a_stall_missed_is_not_made_good_in_one_step(limits, make_pose, judge, stall):
+    """An arm that has stood still meanwhile would be pulled over all of it at once."""
+    stream = TargetStream(limits, PERIOD, make_pose(y=-0.3), 0.0)
+    stream.aim(make_pose(y=0.3), 0.0)
+    targets = run(stream, 0.6)
+    targets.append(stream.advance(0.6 + stall))
+    step = targets[-1].pose.position - targets[-2].pose.position
+    assert np.linalg.norm(step) == pytest.approx(2 * limits.speed * PERIOD)
+    assert targets[-1].stamp == pytest.approx(0.6 + stall)
+    judge(targets + run(stream, 0.5, start=0.6 + stall))
 
 
 @pytest.mark.parametrize("jump", [1.0, -1.0])
@@ -108,7 +121,7 @@ def test_a_stream_of_velocities_brings_a_slow_arm_to_the_goal(limits, make_pose)
     stream.aim(goal, 1.0)
     poses, rates = [make_pose()] * 6, []
     for tick in range(1, 400):
-        stream.correct(poses[-6])
+        stream.correct(poses[-6], poses[-1])
         target = stream.advance(tick * PERIOD)
         rates.append(np.linalg.norm(target.velocity))
         moved = poses[-1].position + target.velocity * PERIOD
@@ -122,7 +135,7 @@ def test_a_stream_of_velocities_brings_a_slow_arm_to_the_goal(limits, make_pose)
 def test_an_arm_that_was_pushed_outside_may_come_back(limits, make_pose):
     stream = TargetStream(limits, PERIOD, make_pose(), 0.0, settle=0.25)
     outside = make_pose(y=limits.workspace_high[1] + 0.05, roll=math.pi - limits.max_tilt - 0.1)
-    stream.correct(outside)
+    stream.correct(outside, outside)
     stream.aim(make_pose(), 0.0)
     target = run(stream, 0.05)[-1]
     assert target.velocity[1] < 0

@@ -8,36 +8,39 @@ the arm holds.
 
 import argparse
 import dataclasses
-import struct
+import math
 import sys
 import time
-import zlib
 from typing import Any
 
-from control_msgs.action import GripperCommand
-from geometry_msgs.msg import PoseStamped, TwistStamped
-from rclpy.action import ActionClient
+from geometry_msgs.msg import PoseStamped, TwistStamped, WrenchStamped
 from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 from vjepa_msgs.msg import EndEffectorDelta
 
+from vjepa_gate.admission import Delta, Refused
 from vjepa_gate.conventions import ACTION_NAMES
-from vjepa_gate.gate import Delta, Gate, Refused
+from vjepa_gate.gate import Gate
 from vjepa_gate.gate_config import ArmGateSettings
+from vjepa_gate.hand import HandGoal, HandResult
+from vjepa_gate.images import stamp_and_content
 from vjepa_gate.robots import Robot, Topic, load_robot
 from vjepa_gate.ros import stamps
+from vjepa_gate.ros.hand_client import make_hand_client
 from vjepa_gate.ros.managed_node import ManagedNode
 from vjepa_gate.ros.process import run_nodes
 from vjepa_gate.ros.qos import DELTAS, SIGNALS, of_topic
 from vjepa_gate.ros.robot_side import RobotSide
+from vjepa_gate.ros.timers import steady_timer
+from vjepa_gate.ros.tool_check import ToolCheck
 from vjepa_gate.settings import declare_parameters
 from vjepa_gate.status import Status
 from vjepa_gate.stream import Target
 
 _GRAPH_PERIOD = 0.5  # seconds between two looks at who publishes what
-_STAMP_END = 12  # bytes into a serialized image
+_LONGEST_FAREWELL = 2.0  # seconds; the arm is at rest long before
 
 
 class ArmGate(ManagedNode):
@@ -59,8 +62,10 @@ class ArmGate(ManagedNode):
         self._target_type = PoseStamped if robot.command == "pose" else TwistStamped
         target = Topic(name="~/shadow_target") if self._dry_run else robot.topics.target
         self._targets = self.publisher(self._target_type, target.name, of_topic(target))
-        self._gripper = ActionClient(self, GripperCommand, robot.gripper.action)
-        self.resources.callback(self._gripper.destroy)
+        self._hand = make_hand_client(self, robot.gripper, self._gate.hand_finished)
+        self.resources.callback(self._hand.destroy)
+        self._pending: EndEffectorDelta | None = None
+        self._dropped = 0
 
         self._listen(robot)
         self._deltas = self.resolve_topic_name("ee_delta")
@@ -72,20 +77,23 @@ class ArmGate(ManagedNode):
         self.serve(Trigger, "~/hold", self._hold)
         self.serve(Trigger, "~/stop", self._stop)
         self.serve(Trigger, "~/resume", self._resume)
-        timer = self.create_timer(_GRAPH_PERIOD, self._look_at_graph)
+        timer = steady_timer(self, _GRAPH_PERIOD, self._look_at_graph)
         self.resources.callback(self.destroy_timer, timer)
 
     def start(self) -> None:
         self._look_at_graph()
+        self._pending = None
         self._gate.enter()
-        self._timer = self.create_timer(self._period, self._tick)
+        self._timer = steady_timer(self, self._period, self._tick)
 
     def stop(self) -> None:
-        """Returns when the arm is at rest."""
+        """Returns when the arm is at rest. Time goes on here even if nobody serves the clock."""
         self.destroy_timer(self._timer)
         self._gate.leave()
-        while not self._gate.silent:
-            self._tick()
+        start, begin, passed = stamps.now(self), time.monotonic(), 0.0
+        while not self._gate.silent and passed < _LONGEST_FAREWELL:
+            passed = time.monotonic() - begin
+            self._send(start + passed)
             time.sleep(self._period)
 
     def _listen(self, robot: Robot) -> None:
@@ -98,7 +106,20 @@ class ArmGate(ManagedNode):
             on_fault=gate.observe_bad_pose,
         )
         self.resources.callback(robot_side.destroy)
-        camera = robot.topics.camera
+        if robot.topics.current_pose is not None:
+            self._tool_check = ToolCheck(self, robot, gate.observe_tool)
+            self.resources.callback(self._tool_check.destroy)
+        topics = robot.topics
+        if wrench := topics.external_wrench:
+            self.subscribe(WrenchStamped, wrench.name, self._on_wrench, of_topic(wrench))
+        if collision := topics.collision:
+            self.subscribe(
+                Bool,
+                collision.name,
+                lambda message: gate.observe_collision(message.data),
+                of_topic(collision),
+            )
+        camera = topics.camera
         image_type = CompressedImage if camera.compressed else Image
         # What matters is when it was taken and that it changes: it is never decoded.
         self.subscribe(image_type, camera.name, self._on_image, of_topic(camera), raw=True)
@@ -116,6 +137,11 @@ class ArmGate(ManagedNode):
     # --- in ------------------------------------------------------------------------------
 
     def _on_delta(self, message: EndEffectorDelta) -> None:
+        """Only the newest is looked at, with the next target: a flood must not keep it waiting."""
+        self._dropped += self._pending is not None
+        self._pending = message
+
+    def _take(self, message: EndEffectorDelta) -> None:
         delta = Delta(
             action=[getattr(message, name) for name in ACTION_NAMES],
             frame=message.header.frame_id,
@@ -126,21 +152,29 @@ class ArmGate(ManagedNode):
         publishers = self.get_publishers_info_by_topic(self._deltas)
         senders = [bytes(publisher.endpoint_gid) for publisher in publishers]
         try:
-            position = self._gate.command(delta, senders, stamps.now(self))
+            goal = self._gate.command(delta, senders, stamps.now(self))
         except Refused as refusal:
             self.get_logger().warning(
                 f"action {message.sequence} refused: {refusal}", throttle_duration_sec=1.0
             )
             return
-        if position is not None and not self._dry_run:
-            self._move_gripper(position)
+        if goal is not None:
+            self._move_hand(goal)
 
     def _on_image(self, serialized: bytes) -> None:
-        # The header comes first, after 4 bytes of which the second tells the byte order.
-        order = "<" if serialized[1] & 1 else ">"
-        whole, nanoseconds = struct.unpack_from(f"{order}iI", serialized, 4)
-        content = zlib.crc32(memoryview(serialized)[_STAMP_END:])
-        self._gate.observe_image(whole + 1e-9 * nanoseconds, content, stamps.now(self))
+        try:
+            stamp, content = stamp_and_content(serialized)
+        except ValueError as error:
+            camera = self._robot.topics.camera.name
+            self.get_logger().warning(f"{camera}: {error}", throttle_duration_sec=5.0)
+            return
+        self._gate.observe_image(stamp, content, stamps.now(self))
+
+    def _on_wrench(self, message: WrenchStamped) -> None:
+        force, torque = message.wrench.force, message.wrench.torque
+        self._gate.observe_wrench(
+            math.hypot(force.x, force.y, force.z), math.hypot(torque.x, torque.y, torque.z)
+        )
 
     def _on_deadman(self, message: Bool) -> None:
         self._gate.observe_deadman(message.data, stamps.now(self))
@@ -150,12 +184,20 @@ class ArmGate(ManagedNode):
         self._gate.observe_mode(message.robot_mode, stamp, stamps.now(self))
 
     def _look_at_graph(self) -> None:
-        publishers = self.get_publishers_info_by_topic(self._targets.topic_name)
-        names = [f"{p.node_namespace.rstrip('/')}/{p.node_name}" for p in publishers]
-        if self.get_fully_qualified_name() in names:
-            names.remove(self.get_fully_qualified_name())
-        self._gate.observe_intruders(names)
+        own = self.get_fully_qualified_name()
+        self._gate.observe_intruders(
+            [name for name in self._names_on(self._targets.topic_name) if name != own]
+        )
         self._gate.observe_planners(self.count_publishers(self._deltas))
+        pose = self._robot.topics.current_pose
+        if pose is not None:
+            self._gate.observe_pose_sources(self._names_on(self.resolve_topic_name(pose.name)))
+            self._tool_check.look()
+
+    def _names_on(self, topic: str) -> list[str]:
+        """Of the nodes that publish there."""
+        publishers = self.get_publishers_info_by_topic(topic)
+        return [f"{p.node_namespace.rstrip('/')}/{p.node_name}" for p in publishers]
 
     # --- services ------------------------------------------------------------------------
 
@@ -180,7 +222,13 @@ class ArmGate(ManagedNode):
     # --- out -----------------------------------------------------------------------------
 
     def _tick(self) -> None:
-        target = self._gate.tick(stamps.now(self))
+        message, self._pending = self._pending, None
+        if message is not None:
+            self._take(message)
+        self._send(stamps.now(self))
+
+    def _send(self, now: float) -> None:
+        target = self._gate.tick(now)
         if target is not None:
             self._targets.publish(self._message(target))
 
@@ -198,25 +246,16 @@ class ArmGate(ManagedNode):
         orientation.x, orientation.y, orientation.z, orientation.w = target.pose.rotation
         return message
 
-    def _move_gripper(self, position: float) -> None:
-        if not self._gripper.server_is_ready():
-            self._gate.gripper_failed(f"no action server {self._robot.gripper.action}")
-            return
-        goal = GripperCommand.Goal()
-        goal.command.position = position
-        goal.command.max_effort = self._robot.gripper.force
-        self._gripper.send_goal_async(goal).add_done_callback(self._on_gripper_answer)
-
-    def _on_gripper_answer(self, future: Any) -> None:
-        if future.result().accepted:
-            self._gate.gripper_taken()
+    def _move_hand(self, goal: HandGoal) -> None:
+        if self._dry_run:
+            self._gate.hand_finished(goal, HandResult(outcome="succeeded"))
         else:
-            self._gate.gripper_failed("it refused the last goal")
+            self._hand.send(goal)
 
     def status(self) -> Status:
         status = self._gate.status(stamps.now(self))
         message = f"dry run: {status.message}" if self._dry_run else status.message
-        values = status.values | {"robot": self._robot.name}
+        values = status.values | {"robot": self._robot.name, "dropped": str(self._dropped)}
         return dataclasses.replace(status, message=message, values=values)
 
 

@@ -3,67 +3,39 @@
 An action says where the tool should be relative to where it WAS at the image that it was
 planned from. So its goal is the measured pose at the image's time, changed by the action,
 not the last target changed by it: targets lead an arm under impedance control, by what its
-friction and what it touches take, and adding actions to targets would add up that lead. It
-also bounds the force on an arm that is held up, to stiffness × (the longest step). The
+friction and what it touches take, and adding actions to targets would add up that lead. The
 stream of targets itself runs on from its own last target, which keeps it smooth.
+
+No target is farther from the measured pose than one longest action and the arm's lag: that
+bounds the force on an arm that is held up, to stiffness × (max_step + lag). An arm that is
+farther away, led by hand or pushed, is let go, and taken up again where it comes to rest.
 """
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from vjepa_gate.conventions import (
-    GRIPPER,
-    apply_action,
-    check_action,
-    closedness_from_width,
-    width_from_closedness,
-)
+from vjepa_gate.admission import Admission, Delta, Refused, too_many
+from vjepa_gate.conventions import GRIPPER, apply_action
+from vjepa_gate.following import Following
 from vjepa_gate.gate_config import GateConfig
+from vjepa_gate.hand import HandGoal, HandResult, make_hand
 from vjepa_gate.limits import confine, limit_action, tilt
-from vjepa_gate.pose import Pose, PoseHistory
+from vjepa_gate.measured import MODES, MeasuredArm
+from vjepa_gate.pose import Pose, apart
 from vjepa_gate.robots import Robot
 from vjepa_gate.rotations import z_axis
 from vjepa_gate.status import Status
-from vjepa_gate.stream import Target, TargetStream
-from vjepa_gate.watchdog import FrozenCamera, Watchdog
+from vjepa_gate.stream import MADE_GOOD, Target, TargetStream
+from vjepa_gate.watchdog import CLOCK_TOLERANCE, FrozenCamera, Watchdog
 
 HINDRANCE = "hindrance"  # of the status' values: why no action is taken, or nothing
-CLOCK_TOLERANCE = 0.05  # seconds that a stamp may lie in the future
 
 # Where the arm may stand outside its limits, by noise and sag, and still be taken up.
 _START_SLACK = 0.01  # metres and radians
 _TWIST_SETTLE = 0.25  # seconds, well above the latency of a measured pose
 _FAREWELLS = 5  # times that the last target is sent before silence: one message may get lost
-
-# franka_msgs/FrankaRobotState: robot_mode.
-MOVING_MODE = 2
-_MODES = {
-    0: "other",
-    1: "idle",
-    2: "move",
-    3: "guiding",
-    4: "reflex",
-    5: "user stop",
-    6: "error recovery",
-}
-_LATCHING_MODES = (4, 5)  # the arm goes on after `resume` only
-
-
-class Refused(ValueError):
-    """An action that is not carried out; the message says why."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Delta:
-    """vjepa_msgs/EndEffectorDelta, stamps in seconds."""
-
-    action: Sequence[float]  # 7
-    frame: str
-    image_stamp: float
-    sequence: int
-    duration: float
+_LATCHING_MODES = (4, 5)  # reflex, user stop: the arm goes on after `resume` only
 
 
 class Gate:
@@ -71,62 +43,86 @@ class Gate:
 
     def __init__(self, robot: Robot, config: GateConfig, *, watch_mode: bool = False) -> None:
         self._robot, self._config = robot, config
-        self._history = PoseHistory(config.max_image_age + 1)
+        self._arm = MeasuredArm(
+            config.max_state_age, config.max_image_age + 1, watch_mode=watch_mode
+        )
+        self._hand = make_hand(robot.gripper)
+        self._admission = Admission(robot.base_frame, config.max_image_age, config.max_command_age)
         self._stream: TargetStream | None = None
-        self._closedness = 0.0
-        self._pose_watch = Watchdog("measured pose", config.max_state_age)
-        self._mode_watch = Watchdog("robot mode", config.max_state_age)
-        self._state_watches = [self._pose_watch, *([self._mode_watch] if watch_mode else [])]
+        self._following: Following | None = None  # in twist mode, beside the stream
         self._finger_watch = Watchdog("finger position", config.max_state_age)
         self._camera_watch = Watchdog("camera image", config.max_camera_age)
         self._frozen_camera = FrozenCamera()
         self._deadman_watch = Watchdog("deadman signal", config.max_deadman_age)
         self._deadman_pressed = False
-        self._mode = MOVING_MODE
         self._intruders: list[str] = []
         self._planners = 0
-        self._left, self._farewells = False, 0
-        self._stopped = self._pose_fault = self._gripper_fault = ""
-        self._publisher: Hashable = None
-        self._sequence = 0
-        self._image_stamp = self._sent_stamp = 0.0
+        self._awake = False  # since the first accepted action
+        self._left = self._touched = False
+        self._farewells = 0
+        self._stopped = self._let_go = ""
+        self._now, self._sent_stamp = float("-inf"), float("-inf")
         self._accepted_at: float | None = None
-        self._last_gripper: float | None = None
-        self._accepted = self._refused = self._shortened = 0
+        self._sequence = self._accepted = self._refused = self._shortened = self._lost = 0
         self._refusal = ""
 
     # --- what arrives --------------------------------------------------------------------
 
     def observe_pose(self, pose: Pose, stamp: float, now: float) -> None:
-        self._history.add(stamp, pose)
-        self._pose_watch.feed(stamp, now)
-        self._pose_fault = ""
+        self._look_at_clock(now)
+        self._arm.observe_pose(pose, stamp, now)
+        if self._arm.at_rest(now):
+            self._let_go = ""
 
     def observe_bad_pose(self, why: str) -> None:
         """A pose that cannot be used: it is no news of the arm."""
-        self._pose_fault = why
+        self._arm.observe_bad_pose(why)
+
+    def observe_pose_sources(self, names: list[str]) -> None:
+        """Who publishes measured poses: of two, none is right."""
+        self._arm.observe_sources(names)
+
+    def observe_tool(self, pose: Pose, stamp: float) -> bool:
+        """Where TF says that the tool frame was; whether that is what was measured then."""
+        return self._arm.observe_tool(pose, stamp, self._robot.tool_frame)
 
     def observe_fingers(self, width: float, stamp: float, now: float) -> None:
         """Raises ValueError for a width that the gripper cannot have."""
-        self._closedness = closedness_from_width(width, self._robot.gripper.max_width)
+        self._look_at_clock(now)
+        self._hand.observe(width)
         self._finger_watch.feed(stamp, now)
 
     def observe_image(self, stamp: float, fingerprint: Hashable, now: float) -> None:
         """fingerprint is the same for pictures that are the same, pixel by pixel."""
+        self._look_at_clock(now)
         self._camera_watch.feed(stamp, now)
-        pose = self._history.at(stamp, self._config.max_state_age)
+        pose = self._arm.pose_at(stamp)
         if pose is not None:
             self._frozen_camera.feed(fingerprint, pose.position)
 
     def observe_deadman(self, pressed: bool, now: float) -> None:
+        self._look_at_clock(now)
         self._deadman_pressed = pressed
         self._deadman_watch.feed(now, now)
 
     def observe_mode(self, mode: int, stamp: float, now: float) -> None:
-        self._mode = mode
-        self._mode_watch.feed(stamp, now)
+        self._look_at_clock(now)
+        self._arm.observe_mode(mode, stamp, now)
         if mode in _LATCHING_MODES:
-            self._stopped = f"the robot was in mode {_MODES[mode]}"
+            self._stopped = f"the robot was in mode {MODES[mode]}"
+
+    def observe_wrench(self, force: float, torque: float) -> None:
+        """The lengths of the external wrench on the tool, N and Nm, as the robot estimates it."""
+        limits = self._robot.contact
+        if limits is not None and not (force <= limits.max_force and torque <= limits.max_torque):
+            self._touch(
+                f"the tool was pushed with {force:.1f} N and {torque:.1f} Nm, limits "
+                f"{limits.max_force:g} N and {limits.max_torque:g} Nm"
+            )
+
+    def observe_collision(self, detected: bool) -> None:
+        if detected:
+            self._touch("the robot detected a collision")
 
     def observe_intruders(self, names: list[str]) -> None:
         """Other nodes that publish targets: two masters would tear at the arm."""
@@ -136,22 +132,25 @@ class Gate:
         """How many nodes publish actions: of two, none is right."""
         self._planners = count
 
-    def command(self, delta: Delta, publishers: Sequence[Hashable], now: float) -> float | None:
-        """Head for the action's goal; the gripper's new position, None to leave it as it is.
+    def command(self, delta: Delta, publishers: Sequence[Hashable], now: float) -> HandGoal | None:
+        """Head for the action's goal; the hand's new goal, None to leave it as it is.
 
         publishers are all that could have sent it. Raises Refused.
         """
+        self._look_at_clock(now)
         try:
-            self._check(delta, publishers, now)
-            gripper = self._carry_out(delta)
+            self._admission.check(delta, publishers, now)
+            if reasons := self._blind(now) + self._holds(now):
+                raise Refused(reasons[0])
+            hand_goal = self._carry_out(delta, now)
         except Refused as refusal:
             self._refused += 1
             self._refusal = str(refusal)
             raise
-        self._publisher, self._sequence = publishers[0], delta.sequence
-        self._image_stamp, self._accepted_at = delta.image_stamp, now
+        self._admission.admit(delta, publishers[0])
+        self._accepted_at, self._sequence = now, delta.sequence
         self._accepted += 1
-        return gripper
+        return hand_goal
 
     def hold(self) -> None:
         """Come to rest and wait for the next action."""
@@ -163,8 +162,8 @@ class Gate:
         self._left = True
 
     def enter(self) -> None:
-        """Start from where the arm is."""
-        self._left = False
+        """Start from where the arm is, with the first action that is accepted."""
+        self._left = self._awake = False
 
     def stop(self, why: str) -> None:
         """Come to rest and refuse all actions until `resume`."""
@@ -173,16 +172,13 @@ class Gate:
 
     def resume(self) -> None:
         """Take actions again. Raises Refused while the robot itself is stopped."""
-        if self._mode in _LATCHING_MODES:
-            raise Refused(f"the robot is in mode {_MODES[self._mode]}: release it first")
-        self._stopped = ""
+        if self._arm.mode in _LATCHING_MODES:
+            raise Refused(f"the robot is in mode {MODES[self._arm.mode]}: release it first")
+        self._stopped, self._touched = "", False
+        self._following = None  # whoever resumes has looked at the arm
 
-    def gripper_failed(self, why: str) -> None:
-        """The last goal was not taken: the next action that asks for it sends it again."""
-        self._last_gripper, self._gripper_fault = None, why
-
-    def gripper_taken(self) -> None:
-        self._gripper_fault = ""
+    def hand_finished(self, goal: HandGoal, result: HandResult) -> None:
+        self._hand.finished(goal, result)
 
     # --- what is sent --------------------------------------------------------------------
 
@@ -196,20 +192,27 @@ class Gate:
 
     def tick(self, now: float) -> Target | None:
         """The target to send; None if none is due, or the arm must be left alone."""
+        self._look_at_clock(now)
         blind = self._blind(now)
         leaving = self._left or bool(blind)
         if self._stream is None:
-            if leaving:
+            if leaving or not self._awake:
                 return None
             self._stream = self._start(now)
+        if self._robot.command == "twist":
+            self._follow(now, measured=not blind)
         if leaving or self._holds(now) or self._idle(now):
             self._stream.hold()
-        if self._robot.command == "twist" and not blind:
-            self._stream.correct(self._history.newest())
+        if self._robot.command == "pose" and self._in_doubt(self._stream.pose):
+            return None
         target = self._stream.advance(now)
         if target.stamp == self._sent_stamp:
             return None
+        if self._robot.command == "pose" and not self._may_send(target.pose):
+            return None
         self._sent_stamp = target.stamp
+        if self._following is not None:
+            self._following.command(target)
         self._farewells = self._farewells + 1 if leaving and self._stream.at_rest else 0
         if self._farewells > _FAREWELLS:
             self._stream = None  # starts again from where the arm is then
@@ -225,9 +228,8 @@ class Gate:
         if holds:
             message = f"holding: {'; '.join(holds)}"
             return Status(level="warning", message=message, values=values)
-        if self._gripper_fault:
-            message = f"gripper: {self._gripper_fault}"
-            return Status(level="warning", message=message, values=values)
+        if trouble := self._hand.trouble(now):
+            return Status(level="warning", message=f"gripper: {trouble}", values=values)
         if idle := self._idle(now):
             return Status(level="ok", message=f"holding: {idle}", values=values)
         if self._stream is None or not self._stream.has_goal:
@@ -237,13 +239,16 @@ class Gate:
         return Status(level="ok", message=message, values=values)
 
     def _values(self, now: float) -> dict[str, str]:
-        watches = [*self._state_watches, self._finger_watch, self._camera_watch]
+        watches = [*self._arm.watches, self._finger_watch, self._camera_watch]
         ages = {f"age of {watch.what} (s)": _text(watch.age(now)) for watch in watches}
         counts = {
             "accepted": str(self._accepted),
+            "last accepted sequence": str(self._sequence),
             "shortened or confined": str(self._shortened),
             "refused": str(self._refused),
             "last refusal": self._refusal,
+            "let go": str(self._lost),
+            "gripper": self._hand.trouble(now) or self._hand.doing(),
         }
         return ages | counts
 
@@ -251,16 +256,13 @@ class Gate:
 
     def _blind(self, now: float) -> list[str]:
         """Why there must be no target at all: the arm may be anywhere when it is back."""
-        complaints = [watch.complaint(now) for watch in self._state_watches]
-        reasons = [complaint for complaint in complaints if complaint]
-        if reasons and self._pose_fault:
-            reasons.append(self._pose_fault)
-        if self._mode != MOVING_MODE:
-            reasons.append(f"the robot is in mode {_MODES.get(self._mode, self._mode)}")
+        reasons = self._arm.complaints(now)
+        if self._let_go:
+            reasons.append(self._let_go)
         if self._intruders:
             reasons.append(f"others send targets too: {', '.join(self._intruders)}")
         if self._stream is None and not reasons:
-            reasons += self._outside(self._history.newest())
+            reasons += [self._arm.doubt] if self._arm.doubt else self._outside(self._arm.pose)
         return reasons
 
     def _holds(self, now: float) -> list[str]:
@@ -271,7 +273,7 @@ class Gate:
         if complaint := self._frozen_camera.complaint():
             reasons.append(complaint)
         if self._planners > 1:
-            reasons.append(_too_many(self._planners))
+            reasons.append(too_many(self._planners))
         if self._config.deadman:
             complaint = self._deadman_watch.complaint(now)
             if complaint or not self._deadman_pressed:
@@ -298,68 +300,100 @@ class Gate:
             f"{limits.max_tilt:g} rad: move it inside by hand"
         ]
 
-    def _check(self, delta: Delta, publishers: Sequence[Hashable], now: float) -> None:
-        config, base = self._config, self._robot.base_frame
-        if len(publishers) != 1:
-            raise Refused(_too_many(len(publishers)))
-        known = publishers[0] == self._publisher
-        last = self._sequence if known else 0
-        if delta.sequence <= last:
-            raise Refused(f"sequence {delta.sequence} after {last}: a doubled or late action")
-        if known and delta.image_stamp < self._image_stamp:
-            raise Refused("its image is older than that of the last action")
-        if delta.frame != base:
-            raise Refused(f"frame_id is '{delta.frame}', expected '{base}'")
-        try:
-            check_action(delta.action)
-        except ValueError as error:
-            raise Refused(str(error)) from error
-        if not 0 <= delta.duration <= config.max_command_age:
-            raise Refused(
-                f"duration is {delta.duration:g} s, expected 0 to {config.max_command_age:g} s "
-                "(max_command_age)"
-            )
-        age = now - delta.image_stamp
-        if not -CLOCK_TOLERANCE <= age <= config.max_image_age:
-            raise Refused(f"its image is {age:.2f} s old, limit {config.max_image_age:g} s")
-        if reasons := self._blind(now) + self._holds(now):
-            raise Refused(reasons[0])
+    def _look_at_clock(self, now: float) -> None:
+        """What was observed before the clock was set back says nothing about now."""
+        if now < self._now - CLOCK_TOLERANCE:
+            self._arm.forget()
+            for watch in (self._finger_watch, self._camera_watch, self._deadman_watch):
+                watch.forget()
+            self._admission.forget_time()
+            self._accepted_at = None
+            self.hold()
+        self._now = now
 
     # --- motion --------------------------------------------------------------------------
 
     def _start(self, now: float) -> TargetStream:
         limits = self._robot.limits
         settle = _TWIST_SETTLE if self._robot.command == "twist" else None
-        start = confine(self._history.newest(), limits)
+        start = confine(self._arm.pose, limits)
+        if self._following is not None:
+            self._following.rest(self._arm.pose, now)
         return TargetStream(limits, 1 / self._config.rate, start, now, settle)
 
-    def _carry_out(self, delta: Delta) -> float | None:
-        measured = self._history.at(delta.image_stamp, self._config.max_state_age)
-        if measured is None or self._stream is None:
+    def _carry_out(self, delta: Delta, now: float) -> HandGoal | None:
+        if self._left:
+            raise Refused("the arm gate is not active")
+        measured = self._arm.pose_at(delta.image_stamp)
+        if measured is None:
             raise Refused("the arm's pose at its image's time is not known")
         asked = np.array(delta.action, float)
         action = limit_action(asked, self._robot.limits)
-        goal_state = apply_action(measured.state(self._closedness), action)
+        goal_state = apply_action(measured.state(self._hand.closedness), action)
         wanted = Pose.of_state(goal_state)
         goal = confine(wanted, self._robot.limits)
         if goal is not wanted or not np.allclose(action, asked):
             self._shortened += 1
+        self._awake = True
+        if self._stream is None:
+            self._stream = self._start(now)
         self._stream.aim(goal, delta.duration)
-        return self._gripper_position(float(action[GRIPPER]), float(goal_state[GRIPPER]))
+        return self._hand.plan(float(action[GRIPPER]), float(goal_state[GRIPPER]), now)
 
-    def _gripper_position(self, change: float, closedness: float) -> float | None:
-        """Small changes leave the fingers alone: on an object they stand short of their goal."""
-        gripper, last = self._robot.gripper, self._last_gripper
-        if abs(change) < gripper.hysteresis:
-            return None
-        if last is not None and abs(closedness - last) < gripper.hysteresis:
-            return None
-        self._last_gripper = closedness
-        return gripper.command(width_from_closedness(closedness, gripper.max_width))
+    def _in_doubt(self, target: Pose) -> bool:
+        """Whether the next target would be too far from a pose that is not believed yet.
 
+        The stream waits meanwhile: of where the arm may be, no target is far from either.
+        """
+        steps = MADE_GOOD / self._config.rate
+        limits, doubted = self._robot.limits, self._arm.doubted
+        room = steps * limits.speed, steps * limits.turn_speed
+        return doubted is not None and bool(self._too_far(target, doubted, room))
 
-def _too_many(planners: int) -> str:
-    return f"{planners} nodes publish actions, expected one"
+    def _may_send(self, target: Pose) -> bool:
+        """Whether the target pulls the arm no harder than it may; if not, the arm is let go."""
+        self._let_go = self._too_far(target, self._arm.pose)
+        if self._let_go:
+            self._stream = None
+            self._lost += 1
+        return not self._let_go
+
+    def _too_far(self, target: Pose, arm: Pose, room: tuple[float, float] = (0.0, 0.0)) -> str:
+        limits = self._robot.limits
+        way, turn = apart(target, arm)
+        most, most_turn = limits.max_step + limits.lag, limits.max_turn + limits.turn_lag
+        if way + room[0] <= most and turn + room[1] <= most_turn:
+            return ""
+        return (
+            f"the arm is {way:.2f} m and {turn:.2f} rad from its target, limits {most:.2f} m and "
+            f"{most_turn:.2f} rad: let go until it has come to rest"
+        )
+
+    def _follow(self, now: float, *, measured: bool) -> None:
+        """Close the loop of velocities by the measured pose, as long as that follows them."""
+        assert self._stream is not None
+        if self._following is None:
+            self._following = Following(self._arm.pose, now)
+        following, limits = self._following, self._robot.limits
+        following.observe(self._arm.pose, now)
+        if measured:
+            self._stream.correct(self._arm.pose, following.commanded)
+        way, turn = following.missing
+        most = min(limits.max_step, limits.speed * _TWIST_SETTLE) + limits.lag
+        most_turn = min(limits.max_turn, limits.turn_speed * _TWIST_SETTLE) + limits.turn_lag
+        if (way > most or turn > most_turn) and not self._stopped:
+            self.stop(
+                f"the measured pose does not follow the commands, it is {way:.2f} m and "
+                f"{turn:.2f} rad behind, limits {most:.2f} m and {most_turn:.2f} rad: look at the "
+                "arm, then call ~/resume"
+            )
+
+    def _touch(self, what: str) -> None:
+        """Stop, and push no longer: targets start again from where the arm is."""
+        self.stop(f"{what}: call ~/resume when it is free")
+        if self._robot.command == "pose" and not self._touched:
+            self._stream = None
+        self._touched = True
 
 
 def _text(age: float | None) -> str:

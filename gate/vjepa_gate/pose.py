@@ -9,7 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vjepa_gate.conventions import POSITION, ROTATION, check_quaternion, check_state
+from vjepa_gate.conventions import (
+    ARM_REACH,
+    POSITION,
+    ROTATION,
+    check_quaternion,
+    check_state,
+)
 from vjepa_gate.rotations import (
     Quaternion,
     between,
@@ -33,6 +39,11 @@ class Pose:
         check_quaternion(quaternion_xyzw)
         if not all(math.isfinite(value) for value in position):
             raise ValueError(f"position {list(position)} holds NaN or infinite numbers")
+        if max(abs(value) for value in position) > ARM_REACH:
+            raise ValueError(
+                f"position {list(position)} is beyond any arm's reach: expected metres within "
+                f"±{ARM_REACH:g} in the robot's base frame"
+            )
         norm = math.hypot(*quaternion_xyzw)
         x, y, z, w = quaternion_xyzw
         return cls(np.array(position, float), (x / norm, y / norm, z / norm, w / norm))
@@ -50,6 +61,13 @@ class Pose:
         return state
 
 
+def apart(one: Pose, other: Pose) -> tuple[float, float]:
+    """Metres and radians between two poses."""
+    way = one.position - other.position
+    turn = between(other.rotation, one.rotation)
+    return math.sqrt(way @ way), math.sqrt(turn @ turn)
+
+
 class PoseHistory:
     """The measured poses of the last seconds."""
 
@@ -61,8 +79,7 @@ class PoseHistory:
     def add(self, stamp: float, pose: Pose) -> None:
         """A stamp that is not later than the last one is left out."""
         if self._stamps and stamp < self._stamps[-1] - self._seconds:
-            self._stamps.clear()  # the clock was set back
-            self._poses.clear()
+            self.forget()  # the clock was set back
         if self._stamps and stamp <= self._stamps[-1]:
             return
         self._stamps.append(stamp)
@@ -70,6 +87,10 @@ class PoseHistory:
         if stamp - self._stamps[0] > 2 * self._seconds:
             old = bisect.bisect_left(self._stamps, stamp - self._seconds)
             del self._stamps[:old], self._poses[:old]
+
+    def forget(self) -> None:
+        self._stamps.clear()
+        self._poses.clear()
 
     def newest(self) -> Pose:
         return self._poses[-1]

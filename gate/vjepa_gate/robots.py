@@ -35,13 +35,18 @@ class Topics:
     joint_states: Topic = setting(REQUIRED, "of the fingers")
     target: Topic = setting(REQUIRED, "PoseStamped or TwistStamped, as `command` says")
     franka_state: Topic | None = setting(None, "franka_msgs/FrankaRobotState; null: not watched")
+    external_wrench: Topic | None = setting(None, "WrenchStamped; null: not watched")
+    collision: Topic | None = setting(None, "Bool, true while something is hit; null: not watched")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gripper:
-    """A parallel gripper behind a control_msgs/GripperCommand action."""
+    """A parallel gripper behind a control_msgs/GripperCommand action, or franka_gripper's own."""
 
-    action: str = setting(REQUIRED, "name of that action")
+    kind: Literal["gripper_command", "franka_hand"] = setting(
+        "gripper_command", "which actions it has: a position's, or franka_msgs' Grasp and Move"
+    )
+    action: str = setting(REQUIRED, "name of that action; of franka_hand, what stands before both")
     joints: tuple[str, ...] = setting(REQUIRED, "of the fingers")
     position: Literal["per_finger", "total"] = setting(
         REQUIRED, "what a position means, commanded and measured"
@@ -50,6 +55,17 @@ class Gripper:
     force: float = setting(REQUIRED, "of the fingers at most", low=0.1, high=200, unit="N")
     hysteresis: float = setting(
         0.05, "by which a new goal differs", low=0.0, high=0.5, unit="of full travel"
+    )
+    grip_change: float = setting(
+        0.25,
+        "planned, that closes or opens a franka_hand",
+        low=0.01,
+        high=1.0,
+        unit="of full travel",
+    )
+    speed: float = setting(0.1, "of a franka_hand's fingers", low=0.001, high=0.5, unit="m/s")
+    epsilon: float = setting(
+        0.08, "by which what a franka_hand grasps may differ", low=0.001, high=0.5, unit="m"
     )
 
     def width(self, positions: list[float]) -> float:
@@ -78,6 +94,10 @@ class Limits:
     )
     max_step: float = setting(REQUIRED, "of one action", low=0.001, high=0.5, unit="m")
     max_turn: float = setting(REQUIRED, "of one action", low=0.0, high=1.5, unit="rad")
+    lag: float = setting(
+        0.05, "of the arm behind its targets, besides max_step", low=0.005, high=0.3, unit="m"
+    )
+    turn_lag: float = setting(0.2, "likewise, besides max_turn", low=0.02, high=1.0, unit="rad")
     max_tilt: float = setting(
         REQUIRED, "between the tool's z axis and straight down", low=0.0, high=1.5, unit="rad"
     )
@@ -103,6 +123,14 @@ class Limits:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Contact:
+    """At which external wrench the arm stops, as the robot estimates it."""
+
+    max_force: float = setting(REQUIRED, "on the tool", low=1.0, high=200.0, unit="N")
+    max_torque: float = setting(REQUIRED, "on the tool", low=0.5, high=50.0, unit="Nm")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Robot:
     name: str = setting(REQUIRED, "for people")
     base_frame: str = setting(REQUIRED, "in which actions, targets and poses are given")
@@ -111,6 +139,14 @@ class Robot:
     topics: Topics = setting(REQUIRED, "by which the robot is reached")
     gripper: Gripper = setting(REQUIRED, "of the robot")
     limits: Limits = setting(REQUIRED, "that every target keeps")
+    contact: Contact | None = setting(None, "which stops the arm; null: none does")
+
+    def __post_init__(self) -> None:
+        if (self.contact is None) != (self.topics.external_wrench is None):
+            raise ValueError(
+                "contact and topics.external_wrench belong together: one of them is given without "
+                "the other"
+            )
 
 
 def load_robot(robot: str | Path) -> Robot:

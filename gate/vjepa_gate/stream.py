@@ -5,8 +5,9 @@ if braking straight afterwards would keep the tool in the workspace and its tilt
 else the step is to brake, which the step before has made safe. So the limits hold whatever
 goals come, and whenever.
 
-Targets lie on a time grid, one a period: a late caller skips some, and what it sends still
-has the speed and the acceleration that its stamps say.
+Targets lie on a time grid, one a period. A late caller skips one, and what it sends still has
+the speed and the acceleration that its stamps say; what it misses beyond that is not made good:
+the arm has stood at the last target meanwhile, and must not be pulled over the whole way at once.
 """
 
 import math
@@ -21,6 +22,7 @@ from vjepa_gate.rotations import between, from_vector, multiply, z_axis
 
 # The controller has seen an unchanged target for so long that the arm stands still.
 _STALL = 0.1  # seconds
+MADE_GOOD = 2  # periods' way, at most, from one target to the next
 _SLOWEST = 0.1  # of full speed
 _STILL = 1e-6  # m/s and rad/s
 _ROUNDING = 1e-9
@@ -45,10 +47,16 @@ class TargetStream:
         self, limits: Limits, period: float, start: Pose, now: float, settle: float | None = None
     ) -> None:
         self._limits, self._period, self._settle = limits, period, settle or period
+        self._commanded: Pose | None = None  # beside a measured pose
         self._stamp, self._pose = now, start
         self._stop()
         self._goal: Pose | None = None
         self._speed, self._turn_speed = limits.speed, limits.turn_speed
+
+    @property
+    def pose(self) -> Pose:
+        """Of the last target."""
+        return self._pose
 
     @property
     def at_rest(self) -> bool:
@@ -71,9 +79,13 @@ class TargetStream:
         """Brake, and stay."""
         self._goal = None
 
-    def correct(self, measured: Pose) -> None:
-        """Go on from where the arm is: for controllers that take velocities."""
-        self._pose = measured
+    def correct(self, measured: Pose, commanded: Pose) -> None:
+        """Go on from where the arm is: for controllers that take velocities.
+
+        commanded is where it is if it did all that it was told, in case what is measured is
+        wrong: that too must stay within the limits.
+        """
+        self._pose, self._commanded = measured, commanded
 
     def advance(self, now: float) -> Target:
         """The newest target that is due."""
@@ -81,6 +93,8 @@ class TargetStream:
             self._stamp = now
             self._stop()
         steps = int((now - self._stamp) / self._period + _ROUNDING)
+        if steps > MADE_GOOD:
+            steps, self._stamp = MADE_GOOD, now - MADE_GOOD * self._period
         for _ in range(steps):
             self._move()
             self._turn()
@@ -99,7 +113,7 @@ class TargetStream:
             if self._stays_inside(towards):
                 velocity = towards
         self._velocity = velocity
-        self._pose = Pose(self._pose.position + velocity * period, self._pose.rotation)
+        self._step(velocity * period, np.zeros(3))
 
     def _turn(self) -> None:
         limits, period = self._limits, self._period
@@ -114,8 +128,14 @@ class TargetStream:
             if self._stays_upright(towards):
                 velocity = towards
         self._turn_velocity = velocity
-        turn = from_vector(velocity * period)
-        self._pose = Pose(self._pose.position, multiply(turn, self._pose.rotation))
+        self._step(np.zeros(3), velocity * period)
+
+    def _step(self, way: np.ndarray, turn: np.ndarray) -> None:
+        turned = from_vector(turn)
+        self._pose = Pose(self._pose.position + way, multiply(turned, self._pose.rotation))
+        if self._commanded is not None:
+            position, rotation = self._commanded.position, self._commanded.rotation
+            self._commanded = Pose(position + way, multiply(turned, rotation))
 
     def _approach(
         self, velocity: np.ndarray, offset: np.ndarray, cruise: float, acceleration: float
@@ -132,12 +152,16 @@ class TargetStream:
 
     def _stays_inside(self, velocity: np.ndarray) -> bool:
         """Whether a step at this velocity, and braking from it, end in the workspace."""
-        way = self._period + _braking_time(velocity, self._limits.acceleration, self._period)
-        end = self._pose.position + velocity * way
-        # An arm that has left it, pushed or late, may always move inwards.
-        too_high = (velocity > 0) & (end > np.add(self._limits.workspace_high, _ROUNDING))
-        too_low = (velocity < 0) & (end < np.subtract(self._limits.workspace_low, _ROUNDING))
-        return not (too_high | too_low).any()
+        limits = self._limits
+        way = self._period + _braking_time(velocity, limits.acceleration, self._period)
+        for start in self._places():
+            end = start.position + velocity * way
+            # An arm that has left it, pushed or late, may always move inwards.
+            too_high = (velocity > 0) & (end > np.add(limits.workspace_high, _ROUNDING))
+            too_low = (velocity < 0) & (end < np.subtract(limits.workspace_low, _ROUNDING))
+            if (too_high | too_low).any():
+                return False
+        return True
 
     def _stays_upright(self, velocity: np.ndarray) -> bool:
         """Whether the tilt is allowed at each moment of the step and of braking from it."""
@@ -146,10 +170,17 @@ class TargetStream:
         if rate == 0:
             return True
         way = self._period + _braking_time(velocity, limits.turn_acceleration, self._period)
-        axis = z_axis(self._pose.rotation)
-        allowed = max(limits.max_tilt, tilt(axis))  # a tool that leans too far may come back
-        about = velocity / rate
-        return _greatest_tilt(axis, about.tolist(), rate * way) <= allowed + _ROUNDING
+        about = (velocity / rate).tolist()
+        for start in self._places():
+            axis = z_axis(start.rotation)
+            allowed = max(limits.max_tilt, tilt(axis))  # a tool that leans too far may come back
+            if _greatest_tilt(axis, about, rate * way) > allowed + _ROUNDING:
+                return False
+        return True
+
+    def _places(self) -> tuple[Pose, ...]:
+        """Where the arm may be."""
+        return (self._pose,) if self._commanded is None else (self._pose, self._commanded)
 
 
 def _braked(velocity: np.ndarray, change: float) -> np.ndarray:

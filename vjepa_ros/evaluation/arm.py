@@ -5,7 +5,9 @@ import itertools
 import numpy as np
 from torch import Tensor
 
-from vjepa_gate.gate import Delta, Gate, GateConfig, Refused
+from vjepa_gate.admission import Delta, Refused
+from vjepa_gate.gate import Gate
+from vjepa_gate.gate_config import GateConfig
 from vjepa_gate.pose import Pose
 from vjepa_gate.robots import Robot
 from vjepa_sim.scene import Observation, Scene
@@ -45,13 +47,12 @@ class GatedArm:
             duration=duration,
         )
         try:
-            gripper = self._gate.command(delta, ["planner"], self._scene.time)
+            hand = self._gate.command(delta, ["planner"], self._scene.time)
         except Refused as refusal:
             self.refused.append(str(refusal))
         else:
-            if gripper is not None:
-                width = self._robot.gripper.width([gripper])
-                self._scene.set_gripper(width, self._robot.gripper.force)
+            if hand is not None:
+                self._scene.set_gripper(hand.width, self._robot.gripper.force)
         self.rest(duration + _SETTLE)
 
     def rest(self, seconds: float) -> None:

@@ -57,7 +57,7 @@ def test_the_gripper_is_sent_goals_that_differ(bench, gate, wait_until):
 def test_a_gripper_that_refuses_is_told(bench, gate, wait_until):
     bench.gripper_accepts = False
     bench.send(dclosedness=1.0)
-    bench.wait_for_status("gripper: it refused the last goal")
+    bench.wait_for_status("gripper: closing was refused")
     bench.gripper_accepts = True
     bench.send(dclosedness=1.0)
     wait_until(lambda: bench.gripper_goals, "the goal again")

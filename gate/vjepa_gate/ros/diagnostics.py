@@ -6,6 +6,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.node import Node
 
 from vjepa_gate.ros.qos import SIGNALS
+from vjepa_gate.ros.timers import steady_timer
 from vjepa_gate.status import Status
 
 _PERIOD = 1.0
@@ -23,7 +24,7 @@ class Diagnostics:
     def __init__(self, node: Node, status: Callable[[], Status]) -> None:
         self._node, self._status = node, status
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", SIGNALS)
-        self._timer = node.create_timer(_CHECK_PERIOD, self._check)
+        self._timer = steady_timer(node, _CHECK_PERIOD, self._check)
         self._level = ""
         self._checks_left = 0
 

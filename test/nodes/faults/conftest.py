@@ -188,7 +188,7 @@ class Lab:
 
     def audit(self):
         """What was sent outside the limits so far."""
-        return violations(*self.watcher.stream(), self._limits)
+        return violations(*self.watcher.stream(), self._limits, period=1 / SETTINGS["rate"])
 
     def clear(self):
         self._restarts.set()
@@ -275,5 +275,6 @@ def lab(running_lab, wait_until):
     targets.clear()
     yield running_lab
     running_lab.clear()
-    wait_until(lambda: len(targets) > 2, "targets")
-    assert running_lab.audit() == []
+    if targets:  # the gate is silent until it has taken an action
+        wait_until(lambda: len(targets) > 2, "targets")
+        assert running_lab.audit() == []

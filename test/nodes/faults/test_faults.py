@@ -91,7 +91,7 @@ def test_a_gripper_that_refuses_is_told_and_asked_again(lab, wait_until):
     def sends_and_reads(refused):
         send(dclosedness=1.0)
         time.sleep(0.2)
-        return refused == ("gripper: it refused" in lab.watcher.told("arm_gate"))
+        return refused == ("gripper: closing was refused" in lab.watcher.told("arm_gate"))
 
     with lab.in_place_of_the_planner() as send:
         lab.inflict(gripper_refuse=True)
