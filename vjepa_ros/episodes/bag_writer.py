@@ -28,7 +28,7 @@ from vjepa_ros.episodes.episode import Trajectory
 from vjepa_ros.episodes.files import written_whole
 from vjepa_ros.images import encode_jpeg, encode_png, rgb_to_fields
 
-BASE_FRAME, CAMERA_FRAME = "base", "camera_color_optical_frame"
+BASE_FRAME, CAMERA_FRAME = "fr3_link0", "camera_color_optical_frame"
 FINGERS = ["fr3_finger_joint1", "fr3_finger_joint2"]
 _FOREVER = QosTime(2147483647, 4294967295)
 # A transform that was sent once must reach whoever subscribes later.
