@@ -12,7 +12,7 @@ COLCON_ENVIRONMENT := AMENT_PREFIX_PATH=$(CURDIR)/.venv CMAKE_PREFIX_PATH=$(CURD
 COLCON_CMAKE_ARGS := --cmake-args -DCMAKE_PROJECT_INCLUDE=$(CURDIR)/cmake/ros_wheels.cmake
 endif
 
-.PHONY: setup demo test replay lint colcon weights clean
+.PHONY: setup demo test replay lint docs colcon weights clean
 
 setup:  ## create .venv with all that the project needs
 	@$(PYTHON) scripts/bootstrap.py
@@ -20,8 +20,8 @@ setup:  ## create .venv with all that the project needs
 demo: setup  ## the simulated arm picks and places to a goal: film, report, recording in runs/
 	@$(VENV)/vjepa-ros demo
 
-test: setup  ## run all tests
-	$(VENV)/python -m pytest
+test: setup  ## run all tests, on all cores
+	$(VENV)/python -m pytest --numprocesses auto --dist loadfile
 
 replay: setup  ## hold the shipped weights to the committed gate, on the shipped recordings
 	@mkdir -p runs
@@ -32,9 +32,12 @@ lint: setup  ## check style and types
 	$(VENV)/ruff format --check .
 	$(VENV)/mypy
 
-colcon: setup  ## build the three packages as a ROS workspace does
+docs: setup  ## the pages of docs/ and of the docstrings as a site in build/site; a dead link is an error
+	NO_MKDOCS_2_WARNING=1 $(VENV)/mkdocs build
+
+colcon: setup  ## build the four packages as a ROS workspace does
 	PATH=$(CURDIR)/$(VENV):$$PATH $(COLCON_ENVIRONMENT) $(VENV)/python -m colcon build \
-	  --base-paths . vjepa_msgs sim $(COLCON_CMAKE_ARGS)
+	  --base-paths . vjepa_msgs gate sim $(COLCON_CMAKE_ARGS)
 
 weights: setup  ## train the tiny model from nothing: collect, train, report (an hour of two free cores, or two)
 	$(VENV)/vjepa-ros train weights --preset cpu --out runs/weights

@@ -16,11 +16,11 @@ class Develop(develop):
 
 setup(
     name=NAME,
-    version="0.1.0",
+    version="0.2.0",
     description="V-JEPA 2 world-model planning for robot arms: ROS 2 nodes and a plain library",
     license="Apache-2.0",
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
-    package_data={NAME: ["py.typed", "weights/*"]},
+    package_data={NAME: ["py.typed", "templates/*", "weights/*"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (f"share/{NAME}", ["package.xml"]),
@@ -30,6 +30,8 @@ setup(
     python_requires=">=3.11",
     install_requires=[
         "h5py",
+        "jinja2",
+        "markupsafe",
         "matplotlib",
         "numpy",
         "opencv-python-headless<5",
@@ -45,7 +47,6 @@ setup(
     entry_points={
         "console_scripts": [
             "vjepa-ros = vjepa_ros.cli:main",
-            "vjepa_arm_gate = vjepa_ros.nodes.arm_gate:main",
             "vjepa_composed = vjepa_ros.nodes.composed:main",
             "vjepa_encoder = vjepa_ros.nodes.encoder:main",
             "vjepa_planner = vjepa_ros.nodes.planner:main",

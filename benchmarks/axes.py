@@ -21,7 +21,7 @@ from vjepa_ros import cli
 from vjepa_ros.evaluation.runs import Evaluation, evaluate
 from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
 from vjepa_ros.planning.axes import load_axes
-from vjepa_ros.planning.planners import PLANNERS
+from vjepa_ros.planning.config import PLANNERS
 
 SCENE = 4900  # of the calibrations; no episode is played in it
 
@@ -73,7 +73,7 @@ def measure(turn: int, axes: Path | None, args: argparse.Namespace) -> dict[str,
         episodes=args.episodes,
         seed=args.seed,
         weights=args.weights,
-        planner=replace(PLANNERS["tiny"], goal_steps=args.steps),
+        planner=replace(PLANNERS["tiny"], goal_steps=(args.steps,)),
     )
     return evaluate(evaluation, workers=args.workers).as_json()
 

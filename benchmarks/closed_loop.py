@@ -16,7 +16,7 @@ from typing import Any
 from vjepa_ros.evaluation.conditions import CONDITIONS
 from vjepa_ros.evaluation.runs import Evaluation, evaluate
 from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
-from vjepa_ros.planning.planners import PLANNERS
+from vjepa_ros.planning.loading import load_world_model
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def measure(row: Row, episodes: int, args: argparse.Namespace) -> dict[str, Any]
         episodes=episodes,
         seed=args.seed,
         weights=args.weights,
-        planner=PLANNERS["tiny"],
+        planner=load_world_model(args.weights).chosen_planner(None, {})[1],
     )
     return evaluate(evaluation, workers=args.workers).as_json()
 

@@ -38,20 +38,21 @@ from std_msgs.msg import Header
 from vjepa_msgs.action import ReachGoal
 from vjepa_msgs.msg import EndEffectorDelta, Latent, Plan
 
+from vjepa_gate.ros.spinning import ask, spinning, spinning_node
+from vjepa_gate.status import Status
 from vjepa_ros.images import encode_png
 from vjepa_ros.model.checkpoints import load_weights
 from vjepa_ros.model.preprocessing import Preprocessor
 from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
-from vjepa_ros.nodes.encoder import LATENTS
 from vjepa_ros.nodes.latents import Frame, stamp_key, to_message
 from vjepa_ros.nodes.model_node import ModelNode
-from vjepa_ros.nodes.spinning import ask, spinning, spinning_node
-from vjepa_ros.nodes.world import RemoteWorld, SeenContext, Unavailable
-from vjepa_ros.planning.mpc import CostModel
-from vjepa_ros.planning.planners import PlannerConfig, choose_planner, make_mpc
-from vjepa_ros.planning.world_model import WorldModel
-from vjepa_ros.stack import Options, processes, told
-from vjepa_ros.status import Status
+from vjepa_ros.nodes.qos import LATENTS
+from vjepa_ros.nodes.world import RemoteWorld, Unavailable
+from vjepa_ros.options import Options
+from vjepa_ros.planning.config import PLANNERS
+from vjepa_ros.planning.planner import CostModel, Planner
+from vjepa_ros.planning.world_model import Context, Goal, WorldModel
+from vjepa_ros.stack import processes, with_parameters
 from vjepa_ros.supervisor import Supervisor
 
 WIDTH, HEIGHT = 640, 480
@@ -74,10 +75,17 @@ def main() -> None:
 
 
 def picture_to_command(name: str, composed: bool, steps: int) -> None:
-    options = Options(sim=True, composed=composed, samples=32, iterations=2, horizon=1)
+    options = Options(
+        sim=True,
+        composed=composed,
+        samples=32,
+        iterations=2,
+        horizon=1,
+        step_period=0.25,
+        max_image_age=20.0,
+    )
     size = {"image_width": WIDTH, "image_height": HEIGHT}
-    planner = {"step_period": 0.25, "max_image_age": 20.0}
-    stack = told(processes(options), {"sim": size, "models": planner, "planner": planner})
+    stack = with_parameters(processes(options), {"sim": size})
     with (
         tempfile.TemporaryFile("w+") as log,
         Supervisor(stack, log) as supervisor,
@@ -167,11 +175,10 @@ def through_the_service(plans: int) -> None:
                 source="benchmark",
             )
             state = torch.tensor([[0.5, 0.0, 0.3, torch.pi, 0.0, 0.0, 0.0]])
-            context = SeenContext(latents=now[None], states=state, frame=frame)
-            config = choose_planner("tiny")
+            context = Context(latents=now[None], states=state, name=frame.name)
 
             def seconds(world: CostModel) -> float:
-                return time_of_a_plan(config, world, context, [goal])
+                return time_of_a_plan(world, context, Goal(latents=goal, name="the goal"))
 
             wait_until_asked(lambda: latents.publish(to_message(frame)), lambda: seconds(remote))
             seconds(local)
@@ -184,12 +191,11 @@ def through_the_service(plans: int) -> None:
         rclpy.try_shutdown()
 
 
-def time_of_a_plan(
-    config: PlannerConfig, world: CostModel, context: SeenContext, goals: list[torch.Tensor]
-) -> float:
-    mpc = make_mpc(config, world, context, goals, seed=0)
+def time_of_a_plan(world: CostModel, context: Context, goal: Goal) -> float:
+    planner = Planner(PLANNERS["tiny"], world)
+    task = planner.start(context, [goal])
     started = time.perf_counter()
-    mpc.step(context)
+    planner.plan(task, context)
     return time.perf_counter() - started
 
 

@@ -26,9 +26,10 @@ from rclpy.action import ActionClient
 from sensor_msgs.msg import CompressedImage
 from vjepa_msgs.action import ReachGoal
 
+from vjepa_gate.ros.spinning import ask, spinning_node
 from vjepa_ros.images import encode_png
-from vjepa_ros.nodes.spinning import ask, spinning_node
-from vjepa_ros.stack import Options, processes, told
+from vjepa_ros.options import Options
+from vjepa_ros.stack import processes
 from vjepa_ros.supervisor import Supervisor
 
 PATIENCE = 120.0  # seconds for one goal
@@ -39,14 +40,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--goals", type=int, default=200)
     goals = parser.parse_args().goals
-    options = Options(sim=True, composed=True, samples=16, iterations=2, horizon=1)
-    quick = {"models": {"step_period": 0.1, "settle": 0.0, "max_image_age": 20.0}}
+    search = {"samples": 16, "iterations": 2, "horizon": 1}
+    quick = {"step_period": 0.1, "settle": 0.0, "max_image_age": 20.0}
+    options = Options(sim=True, composed=True, **search, **quick)
     pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     picture = CompressedImage(format="png", data=encode_png(pixels))
     request = ReachGoal.Goal(images=[picture], max_steps=1, energy_threshold=1e-6)
     with (
         tempfile.TemporaryFile("w") as log,
-        Supervisor(told(processes(options), quick), log) as supervisor,
+        Supervisor(processes(options), log) as supervisor,
         spinning_node("benchmark") as node,
     ):
         client = ActionClient(node, ReachGoal, "reach_goal")

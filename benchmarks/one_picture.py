@@ -1,7 +1,7 @@
 """Pick and place from ONE goal picture, closed loop: rows of tasks, policies and conditions.
 
     python benchmarks/one_picture.py --task pick_place --object cube --policy world_model \\
-        --subgoals vjepa_ros/weights/tiny_subgoals.safetensors --episodes 20 --seed 5000
+        --weights WEIGHTS --subgoals FILE --episodes 20 --seed 5000
 
 Policies: the world model's pursuit, servo (the same proposals, no world model), and the floors:
 one that stays, a random one, the scripted expert.
@@ -18,8 +18,8 @@ from vjepa_ros.evaluation.conditions import CONDITIONS
 from vjepa_ros.evaluation.one_picture import DISTURBANCES, POLICIES, Pick, run_one
 from vjepa_ros.evaluation.statistics import median_and_p95, wilson_interval
 from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
+from vjepa_ros.planning.config import PLANNERS, choose_planner
 from vjepa_ros.planning.loading import load_world_model
-from vjepa_ros.planning.planners import PLANNERS, choose_planner
 from vjepa_ros.planning.subgoals.bank import load_bank
 from vjepa_ros.planning.subgoals.memory import Memory
 from vjepa_ros.planning.subgoals.proposer import ProposerSource, load_proposer
@@ -46,7 +46,8 @@ def main() -> None:
         condition=arguments.condition,
         disturbance=arguments.disturbance,
     )
-    planner = choose_planner(arguments.planner, None, samples=arguments.samples)
+    given = {} if arguments.samples is None else {"samples": arguments.samples}
+    planner = choose_planner(arguments.planner, given)
     trials = []
     with Scene() as scene:
         for seed in range(arguments.seed, arguments.seed + arguments.episodes):

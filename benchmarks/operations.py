@@ -1,39 +1,10 @@
-"""What planning costs on paper, and what this machine can do: operations, bytes, rates."""
+"""What planning moves through memory on paper, and what this machine can do."""
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
 from vjepa_ros.model.predictor import PredictorConfig
-
-
-def cached_operations(config: PredictorConfig, horizon: int) -> dict[str, float]:
-    """Floating point operations of one candidate, by part, from one shared context frame."""
-    frames = range(1, horizon + 1)
-    return _total(config, computed=[1] * horizon, seen=list(frames), embedded=horizon - 1)
-
-
-def plain_operations(config: PredictorConfig, horizon: int) -> dict[str, float]:
-    """The same where each step runs the whole sequence again, under a dense mask."""
-    frames = list(range(1, horizon + 1))
-    return _total(config, computed=frames, seen=frames, embedded=sum(frames))
-
-
-def _total(
-    config: PredictorConfig, computed: list[int], seen: list[int], embedded: int
-) -> dict[str, float]:
-    """Each step computes some frames, every one of which sees some frames."""
-    tokens, width = config.patches + config.controls, config.width
-    product = 2 * width * config.latent_width * config.patches
-    pairs = sum(ours * theirs for ours, theirs in zip(computed, seen, strict=True))
-    weights = width**2 * (4 + 2 * config.mlp_ratio)
-    return {
-        "linear": 2.0 * config.depth * weights * tokens * sum(computed),
-        "attention": 4.0 * config.depth * width * tokens**2 * pairs,
-        "input and output": float(product * (embedded + sum(computed))),
-    }
 
 
 def cached_bytes(config: PredictorConfig, horizon: int, itemsize: int) -> float:
@@ -46,24 +17,6 @@ def cached_bytes(config: PredictorConfig, horizon: int, itemsize: int) -> float:
     tokens = (config.patches + config.controls) * config.width * itemsize
     passes = sum(38 + 4 * config.mlp_ratio + 2 * frames for frames in range(1, horizon + 1))
     return config.depth * tokens * passes
-
-
-def matmul_rate(dtype: torch.dtype, device: torch.device) -> float:
-    """Operations a second of a large matrix product."""
-    side = 8192 if device.type == "cuda" else 1024
-    a, b = torch.randn(2, side, side, device=device).to(dtype)
-    return 2 * side**3 / _fastest(lambda: a @ b, device)
-
-
-def _fastest(work: Callable[[], object], device: torch.device, times: int = 8) -> float:
-    seconds = []
-    for _ in range(times):
-        synchronize(device)
-        start = time.perf_counter()
-        work()
-        synchronize(device)
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)
 
 
 def synchronize(device: torch.device) -> None:

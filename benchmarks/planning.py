@@ -25,11 +25,12 @@ from torch import Tensor, nn
 from torch.nn.functional import layer_norm
 
 from vjepa_ros.conventions import POSITION
+from vjepa_ros.model.operations import cached_operations, matmul_rate, plain_operations
 from vjepa_ros.model.predictor import Predictor, PredictorConfig
 from vjepa_ros.model.presets import PRESETS
 from vjepa_ros.planning.objectives import L1
 from vjepa_ros.planning.solvers import CEM, ICEM
-from vjepa_ros.planning.world_model import Context, WorldModel
+from vjepa_ros.planning.world_model import Context, Goal, WorldModel
 
 MAX_STEP = 0.075  # metres
 PERIOD = 0.25  # seconds that the real-time search may take for an action
@@ -121,9 +122,7 @@ def benchmark(case: Case, device: torch.device, args: argparse.Namespace) -> dic
     exact = WorldModel(None, problem.predictor, dtype=torch.float32)
     fast = WorldModel(None, problem.predictor, compile=args.compile)
     dtypes = {"plain": torch.float32, "exact": torch.float32, "fast": fast.dtype}
-    measured = {
-        dtype: operations.matmul_rate(dtype, device) for dtype in dict.fromkeys(dtypes.values())
-    }
+    measured = {dtype: matmul_rate(dtype, device) for dtype in dict.fromkeys(dtypes.values())}
     rates = {way: measured[dtype] for way, dtype in dtypes.items()}
 
     warm_up = args.compile or device.type == "cuda"
@@ -199,8 +198,9 @@ def search_plainly(case: Case, problem: Problem, seed: int) -> tuple[Tensor, Ten
 
 
 def search(case: Case, problem: Problem, model: WorldModel, seed: int) -> tuple[Tensor, Tensor]:
-    solver = CEM(**case.search(), seed=seed, device=model.device)
-    solution = solver.solve(model.cost(problem.context, problem.goal, L1()))
+    solver = CEM(**case.search(), device=model.device)
+    cost = model.cost(problem.context, Goal(latents=problem.goal), L1())
+    solution = solver.solve(cost, seed=seed)
     return solution.actions, solution.statistics.energies
 
 
@@ -234,7 +234,7 @@ def search_in_time(
         seed=seed,
         device=fast.device,
     )
-    cost = fast.cost(problem.context, problem.goal, L1())
+    cost = fast.cost(problem.context, Goal(latents=problem.goal), L1())
 
     def work() -> tuple[Tensor, Tensor]:
         solution = solver.solve(cost)
@@ -243,7 +243,7 @@ def search_in_time(
     run = measure(fast.device, work, warm_up=True)
 
     plans = torch.stack((run.actions, full.actions, torch.zeros_like(full.actions)))
-    energies = exact.energies(problem.context, plans, problem.goal, L1()).tolist()
+    energies = exact.energies(problem.context, plans, Goal(latents=problem.goal), L1()).tolist()
     figures = {
         "samples": samples,
         "iterations": iterations,
@@ -262,8 +262,8 @@ def search_in_time(
 def count(case: Case, fast_dtype: torch.dtype) -> dict[str, float]:
     """The operations of each way's search, by what the model's sizes say."""
     config, horizon = case.predictor, case.horizon
-    plain = operations.plain_operations(config, horizon)
-    cached = operations.cached_operations(config, horizon)
+    plain = plain_operations(config, horizon)
+    cached = cached_operations(config, horizon)
     print(f"{case.samples} samples × {case.iterations} iterations × horizon {horizon}: ", end="")
     print(f"{config.depth} blocks × {config.width}, {config.patches} patches")
     totals = {}

@@ -30,7 +30,7 @@ from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import Image
 from vjepa_msgs.srv import StepSim
 
-from vjepa_ros.nodes.spinning import spinning_node, wait_for
+from vjepa_gate.ros.spinning import spinning_node, wait_for
 
 STATE_RATE, CAMERA_RATE = 100.0, 15.0  # Hz
 PERIOD = 0.25  # seconds of a control step

@@ -22,12 +22,11 @@ import torch
 from vjepa_ros.conventions import POSITION
 from vjepa_ros.episodes.sensing import state_of
 from vjepa_ros.evaluation.runs import Evaluation, evaluate
+from vjepa_ros.planning.config import PLANNERS, PlannerConfig
 from vjepa_ros.planning.loading import load_world_model
 from vjepa_ros.planning.objectives import make_objective
-from vjepa_ros.planning.planners import PLANNERS, PlannerConfig
-from vjepa_ros.planning.solvers import Cost
-from vjepa_ros.planning.solvers.icem import ICEM
-from vjepa_ros.planning.world_model import Context, WorldModel
+from vjepa_ros.planning.solvers import ICEM, Cost, make_solver
+from vjepa_ros.planning.world_model import Context, Goal, WorldModel
 from vjepa_sim.scene import Scene
 from vjepa_sim.tasks import make_task
 
@@ -103,18 +102,19 @@ def demonstrated_costs(
             states = torch.stack([state_of(goal.observation) for goal in goals]).float()
             for here in range(len(goals) - 1):
                 context = Context(latents=latents[here : here + 1], states=states[here : here + 1])
-                costs.append(world_model.cost(context, latents[here + 1], objective))
+                goal = Goal(latents=latents[here + 1])
+                costs.append(world_model.cost(context, goal, objective))
     return costs
 
 
 def score_plans(config: PlannerConfig, costs: list[Cost], seed: int) -> Score:
     large = replace(config, solver="cem", samples=10 * config.samples)
-    solver, reference = config.make_solver(seed), large.make_solver(seed)
+    solver, reference = make_solver(config), make_solver(large)
     seconds, excesses, metres = [], [], []
-    for cost in costs:
-        best = reference.solve(cost)
+    for number, cost in enumerate(costs):
+        best = reference.solve(cost, seed=seed + number)
         began = time.perf_counter()
-        found = solver.solve(cost)
+        found = solver.solve(cost, seed=seed + number)
         seconds.append(time.perf_counter() - began)
         excesses.append(found.energy / best.energy - 1)
         away = found.actions[0, POSITION] - best.actions[0, POSITION]

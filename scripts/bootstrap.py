@@ -23,6 +23,7 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 OLDEST, NEWEST = (3, 11), (3, 12)
 ROS_SOURCED = bool(os.environ.get("ROS_DISTRO"))
+BORROWED = ("control_msgs", "controller_manager_msgs", "franka_msgs", "tf2_msgs")
 DISK_NEEDED_GB = 4  # with a CPU-only torch; a CUDA one takes about 6 more
 
 NETWORK_TROUBLE = re.compile(
@@ -52,8 +53,8 @@ def set_up() -> None:
     stage("Python packages", requirements, install_requirements)
     interfaces = interface_packages()
     stage("interfaces", files_of(*interfaces), lambda: build_interfaces(interfaces))
-    packaging = [ROOT / p / f for p in (".", "sim") for f in ("pyproject.toml", "setup.py")]
-    stage("vjepa_ros and vjepa_sim", packaging, install_packages)
+    packaging = [ROOT / p / f for p in (".", "gate", "sim") for f in ("pyproject.toml", "setup.py")]
+    stage("vjepa_ros, vjepa_gate and vjepa_sim", packaging, install_packages)
 
 
 @contextlib.contextmanager
@@ -138,20 +139,21 @@ def install_requirements() -> None:
 
 
 def interface_packages() -> list:
-    """vjepa_msgs, and control_msgs' GripperCommand where ROS does not bring it."""
-    if ROS_SOURCED:
-        if not ros_brings("control_msgs"):
-            raise SetupError(
-                f"ROS {os.environ['ROS_DISTRO']} is sourced but control_msgs is not there: "
-                f"`sudo apt install ros-{os.environ['ROS_DISTRO']}-control-msgs`."
-            )
-        return [ROOT / "vjepa_msgs"]
-    return [ROOT / "control_msgs", ROOT / "vjepa_msgs"]
+    """vjepa_msgs, and of other projects' interfaces what ROS does not bring."""
+    if ROS_SOURCED and not ros_brings("control_msgs"):
+        raise SetupError(
+            f"ROS {os.environ['ROS_DISTRO']} is sourced but control_msgs is not there: "
+            f"`sudo apt install ros-{os.environ['ROS_DISTRO']}-control-msgs`."
+        )
+    missing = [name for name in BORROWED if not ros_brings(name)]
+    return [ROOT / name for name in (*missing, "vjepa_msgs")]
 
 
 def ros_brings(package: str) -> bool:
     prefixes = filter(None, os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep))
-    return any(Path(prefix, "share", package).is_dir() for prefix in prefixes)
+    return ROS_SOURCED and any(
+        Path(prefix, "share", package).is_dir() for prefix in prefixes if Path(prefix) != VENV
+    )
 
 
 def build_interfaces(packages: list) -> None:
@@ -172,7 +174,7 @@ def build_interfaces(packages: list) -> None:
 
 
 def install_packages() -> None:
-    pip("install", "--no-deps", "--no-build-isolation", "-e", ".", "-e", "./sim")
+    pip("install", "--no-deps", "--no-build-isolation", "-e", ".", "-e", "./gate", "-e", "./sim")
 
 
 # --- helpers -----------------------------------------------------------------------------

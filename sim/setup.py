@@ -16,7 +16,7 @@ class Develop(develop):
 
 setup(
     name=NAME,
-    version="0.1.0",
+    version="0.2.0",
     description="A PyBullet Franka that looks like the hardware to ROS",
     license="Apache-2.0",
     packages=find_packages(include=[NAME, f"{NAME}.*"]),

@@ -1,12 +1,13 @@
-"""A world whose only latent token is the tool's position and closedness, and MPC on it."""
+"""A world whose only latent token is the tool's position and closedness, and tasks in it."""
+
+from dataclasses import replace
 
 import torch
 
 from vjepa_ros.conventions import GRIPPER, POSITION
-from vjepa_ros.planning.mpc import MPC, Status, SubGoal
-from vjepa_ros.planning.objectives import L1
-from vjepa_ros.planning.solvers import make_solver
-from vjepa_ros.planning.world_model import Context
+from vjepa_ros.planning.config import PLANNERS
+from vjepa_ros.planning.planner import Planner, SubGoal, Task, TaskStatus
+from vjepa_ros.planning.world_model import Context, Goal
 
 START = [0.4, 0.0, 0.3, 0.0]
 
@@ -17,7 +18,9 @@ def latents(position):
 
 def context(position):
     state = torch.zeros(1, 7)
-    return Context(latents=latents(position)[None], states=state, actions=torch.zeros(0, 7))
+    state[0, POSITION] = torch.tensor(position[:3])
+    state[0, GRIPPER] = position[3]
+    return Context(latents=latents(position)[None], states=state, name="now")
 
 
 class PointWorld:
@@ -33,7 +36,7 @@ class PointWorld:
             frames = context.latents[-1] + moves.cumsum(1)  # [N, H, D]; L is 1
             weights = objective.step_weights(actions.shape[1])
             return sum(
-                weight * objective.distance(frames[:, h, None], goal)
+                weight * objective.distance(frames[:, h, None], goal.latents)
                 for h, weight in enumerate(weights)
             )
 
@@ -46,19 +49,27 @@ class PointWorld:
         self.position += self.obeys * torch.cat((action[POSITION], action[GRIPPER:]))
 
 
-def make_mpc(world, goals, **options):
-    options = {"max_steps": 30, "solver": make_solver("cem", samples=100), **options}
-    return MPC(world_model=world, objective=L1(), goals=goals, **options)
+def make_planner(world, **changes):
+    """One without hand rules, that searches more than enough."""
+    config = replace(PLANNERS["paper"], **{"samples": 100} | changes)
+    return Planner(config, world, keep_samples=True)
 
 
-def run(world, mpc):
+def goal(x, y, z, closedness=0.0, **ends):
+    name = f"{x} {y} {z} {closedness}"
+    return SubGoal(goal=Goal(latents=latents([x, y, z, closedness]), name=name), **ends)
+
+
+def make_task(goals, *, max_steps=30, near=0.0, seed=0):
+    return Task(sub_goals=tuple(goals), max_steps=max_steps, near=near, seed=seed)
+
+
+def run(world, planner, task):
+    """Decide and act to the end; all decisions."""
     decisions = []
-    while not decisions or decisions[-1].status is Status.RUNNING:
-        decisions.append(mpc.step(world.context()))
-        if decisions[-1].action is not None:
-            world.act(decisions[-1].action)
+    while not decisions or decisions[-1].status is TaskStatus.RUNNING:
+        task, decision = planner.plan(task, world.context())
+        decisions.append(decision)
+        if decision.action is not None:
+            world.act(decision.action)
     return decisions
-
-
-def goal(x, y, z, closedness=0.0, **options):
-    return SubGoal(latents=latents([x, y, z, closedness]), **options)

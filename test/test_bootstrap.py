@@ -17,7 +17,7 @@ import bootstrap  # noqa: E402
 @pytest.fixture
 def checkout(tmp_path):
     """As much of the repository as set-up reads, with no environment in it."""
-    for folder in ("scripts", "requirements", "vjepa_msgs", "control_msgs", "sim"):
+    for folder in ("scripts", "requirements", "vjepa_msgs", *bootstrap.BORROWED, "gate", "sim"):
         shutil.copytree(ROOT / folder, tmp_path / folder)
     for name in ("setup.py", "setup.cfg"):
         shutil.copy(ROOT / name, tmp_path)
@@ -98,6 +98,15 @@ def test_a_ros_without_control_msgs(monkeypatch, tmp_path):
     with pytest.raises(bootstrap.SetupError, match="apt install ros-jazzy-control-msgs"):
         bootstrap.interface_packages()
     (tmp_path / "share" / "control_msgs").mkdir(parents=True)
+    packages = [package.name for package in bootstrap.interface_packages()]
+    assert packages == ["controller_manager_msgs", "franka_msgs", "tf2_msgs", "vjepa_msgs"]
+
+
+def test_interfaces_that_ros_brings_are_not_built(monkeypatch, tmp_path):
+    monkeypatch.setattr(bootstrap, "ROS_SOURCED", True)
+    monkeypatch.setenv("AMENT_PREFIX_PATH", f"{bootstrap.VENV}:{tmp_path}")  # as make sets it
+    for name in bootstrap.BORROWED:
+        (tmp_path / "share" / name).mkdir(parents=True)
     assert [package.name for package in bootstrap.interface_packages()] == ["vjepa_msgs"]
 
 

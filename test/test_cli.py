@@ -2,11 +2,12 @@
 
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
 
+from vjepa_gate.errors import UserError
 from vjepa_ros import cli
-from vjepa_ros.errors import UserError
 
 
 def vjepa_ros(*arguments: str) -> subprocess.CompletedProcess:
@@ -19,6 +20,11 @@ def test_without_arguments_it_shows_the_commands():
     shown = vjepa_ros()
     assert shown.returncode == 0
     assert all(command in shown.stdout for command in cli.COMMANDS)
+
+
+def test_it_tells_the_version_that_is_installed():
+    shown = vjepa_ros("--version")
+    assert (shown.returncode, shown.stdout) == (0, f"vjepa-ros {metadata.version('vjepa_ros')}\n")
 
 
 def test_an_unknown_command_is_refused_with_the_known_ones():
@@ -36,9 +42,21 @@ def test_every_command_has_help(command):
     assert f"vjepa-ros {command}" in shown.stdout
 
 
-def test_help_does_not_wait_for_torch():
-    code = "import sys; from vjepa_ros import cli; cli.main([]); sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == 0
+@pytest.mark.parametrize("command", ["", *cli.COMMANDS])
+def test_help_waits_for_nothing_heavy(command):
+    code = (
+        "import sys; from vjepa_ros import cli; cli.parser_of(sys.argv[1]); "
+        "heavy = {'torch', 'cv2', 'scipy', 'rclpy', 'pybullet'} & set(sys.modules); "
+        "sys.exit(', '.join(heavy) or 0)"
+    )
+    built = subprocess.run([sys.executable, "-c", code, command], capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr
+
+
+def test_an_unknown_option_is_refused_with_the_nearest_known_one(capsys):
+    assert cli.main(["evaluate", "--task", "reach", "--sampels", "3"]) == 2
+    expected = "vjepa-ros evaluate: --sampels is unknown, expected --samples\n"
+    assert capsys.readouterr().err == expected
 
 
 def test_an_error_that_the_user_can_mend_is_one_line(monkeypatch, capsys):

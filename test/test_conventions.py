@@ -1,4 +1,4 @@
-"""State and action algebra, exact against scipy, and against a real arm's recording."""
+"""State and action algebra: exact against scipy, a recording of a real arm, and the gate's."""
 
 import math
 from pathlib import Path
@@ -6,8 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
+from vjepa_gate import conventions as gate_conventions
+from vjepa_gate.rotations import from_euler, to_euler
 from vjepa_ros import conventions as c
 
 RECORDED_PAIR = Path(__file__).parents[2] / "shared" / "data" / "franka_example_traj.npz"
@@ -176,6 +180,58 @@ def test_width_and_closedness():
     torch.testing.assert_close(c.closedness_from_width(widths), torch.tensor([0.0, 0.5, 1.0]))
     torch.testing.assert_close(c.width_from_closedness(c.closedness_from_width(widths)), widths)
     assert c.closedness_from_width(torch.tensor(0.0855), max_width=0.085) == 0
+
+
+# --- the arm gate's own, in numpy ----------------------------------------------------------
+
+numbers = st.floats(-3, 3)
+angles = st.one_of(st.floats(-math.pi, math.pi), st.sampled_from([0, math.pi / 2, -math.pi / 2]))
+closednesses = st.floats(0, 1)
+states_7 = st.tuples(numbers, numbers, numbers, angles, angles, angles, closednesses)
+actions_7 = st.tuples(numbers, numbers, numbers, angles, angles, angles, st.floats(-1, 1))
+
+
+@given(st.lists(st.tuples(states_7, actions_7), min_size=1, max_size=4))
+def test_the_gate_goes_where_the_planner_imagines_it(pairs):
+    before, actions = (np.array(rows) for rows in zip(*pairs, strict=True))
+    imagined = c.apply_action(torch.from_numpy(before), torch.from_numpy(actions))
+    commanded = np.array(
+        [gate_conventions.apply_action(*rows) for rows in zip(before, actions, strict=True)]
+    )
+    np.testing.assert_allclose(commanded[:, :3], imagined[:, :3], atol=1e-12)
+    np.testing.assert_allclose(commanded[:, 6], imagined[:, 6], atol=1e-12)
+    # As rotations: near the gimbal edge the same one has many angles.
+    np.testing.assert_allclose(
+        c.euler_to_matrix(torch.from_numpy(commanded[:, 3:6])),
+        c.euler_to_matrix(imagined[:, 3:6]),
+        atol=1e-6,
+    )
+
+
+@given(st.tuples(angles, angles, angles))
+def test_the_gate_turns_by_the_same_angles(euler):
+    quaternion = from_euler(np.array(euler))
+    matrix = c.euler_to_matrix(torch.tensor(euler, dtype=torch.float64))
+    of_the_gate = c.quaternion_to_matrix(torch.tensor(quaternion, dtype=torch.float64))
+    np.testing.assert_allclose(of_the_gate, matrix, atol=1e-12)
+    back = c.euler_to_matrix(torch.tensor(to_euler(quaternion), dtype=torch.float64))
+    np.testing.assert_allclose(back, matrix, atol=1e-6)
+    if abs(matrix[2, 0]) < 0.999:
+        np.testing.assert_allclose(
+            np.exp(1j * np.array(to_euler(quaternion))),  # pi and -pi are one angle
+            np.exp(1j * c.matrix_to_euler(matrix).numpy()),
+            atol=1e-9,
+        )
+
+
+@given(closednesses, st.floats(0.001, 0.5))
+def test_the_gate_means_the_same_by_a_width(closedness, max_width):
+    width = gate_conventions.width_from_closedness(closedness, max_width)
+    measured = torch.tensor(width, dtype=torch.float64)
+    asked = torch.tensor(closedness, dtype=torch.float64)
+    assert c.width_from_closedness(asked, max_width) == width
+    back = gate_conventions.closedness_from_width(width, max_width)
+    assert c.closedness_from_width(measured, max_width) == back == pytest.approx(closedness)
 
 
 # --- what must not pass ------------------------------------------------------------------

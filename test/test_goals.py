@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vjepa_ros.errors import UserError
+from vjepa_gate.errors import UserError
 from vjepa_ros.goals import read_goal, read_subgoals
 from vjepa_ros.images import encode_png
 
@@ -42,17 +42,18 @@ def test_a_list_in_its_own_order_and_with_what_it_says(folder):
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("[1_grasp.png]", "list.yaml is .*, expected the key pictures"),
-        ("picture: [a.png]", "list.yaml: picture is unknown, expected one of pictures, max_steps"),
-        ("max_steps: 3", "list.yaml: pictures is None, expected a list of files, the goal last"),
-        ("pictures: 1_grasp.png", "pictures is '1_grasp.png', expected a list of files"),
-        ("pictures: [1_grasp.png, 7]", r"list.yaml: pictures\[1\] is 7, expected a file"),
+        ("[1_grasp.png]", "list.yaml: the file is .*, expected keys and values"),
+        ("picture: [a.png]", "list.yaml: picture is unknown, expected pictures"),
+        ("max_steps: 3", "list.yaml: pictures is missing, expected a list of files, the goal last"),
+        ("pictures: 1_grasp.png", "pictures is '1_grasp.png', expected a list of one or more"),
+        ("pictures: [1_grasp.png, 7]", r"list.yaml: pictures\[1\] is 7, expected a path"),
+        ("pictures: [1_grasp.png]\npictures: [2_lift.png]", "pictures is given twice"),
         ("pictures: [none.png]", r"pictures\[0\]: .*none.png cannot be read: No such file"),
         ("pictures: [list.yaml]", r"pictures\[0\]: .*list.yaml is not an image"),
         ("pictures: [1_grasp.png]\nmax_steps: 2.5", "max_steps is 2.5, expected a whole number"),
-        ("pictures: [1_grasp.png]\nenergy: -1", "energy is -1, expected a number, 0 or more"),
+        ("pictures: [1_grasp.png]\nenergy: -1", "energy is -1, expected a number of at least 0"),
         ("pictures: [1_grasp.png]\nenergy: .nan", "energy is nan, expected a number"),
-        ("pictures: [", "list.yaml cannot be read as YAML"),
+        ("pictures: [", "list.yaml: not YAML"),
     ],
 )
 def test_what_is_wrong_in_a_list_names_file_and_key(folder, text, complaint):
@@ -62,5 +63,5 @@ def test_what_is_wrong_in_a_list_names_file_and_key(folder, text, complaint):
 
 
 def test_no_such_list(tmp_path):
-    with pytest.raises(UserError, match=r"none.yaml cannot be read as YAML: No such file"):
+    with pytest.raises(UserError, match=r"none.yaml: cannot be read: No such file"):
         read_subgoals(tmp_path / "none.yaml")

@@ -3,6 +3,8 @@
 from html.parser import HTMLParser
 
 import numpy as np
+import pytest
+from jinja2 import ChoiceLoader, DictLoader, UndefinedError
 
 from vjepa_ros import html
 
@@ -49,6 +51,10 @@ def check_alone(text: str) -> Outline:
     return outline
 
 
+def with_template(text: str) -> ChoiceLoader:
+    return ChoiceLoader([DictLoader({"everything.html": text}), html.TEMPLATES.loader])
+
+
 def curve(title: str) -> str:
     figure, axes = html.plot()
     axes.plot([0, 1], [0, 1], label="<one>")
@@ -56,21 +62,38 @@ def curve(title: str) -> str:
     return html.figure_svg(figure, title)
 
 
-def test_a_page_needs_nothing_from_elsewhere_and_text_is_text():
-    picture = html.photo(np.zeros((8, 8, 3), np.uint8), 'a "picture"')
-    page = html.page(
-        "<b>title</b>",
-        [
-            html.section("<i>", html.paragraph("a < b", "faint"), html.table(["<"], [["&"]])),
-            html.figures({"<what>": "<1>"}),
-            html.cards(html.captioned(picture, "<caption>", "goal"), html.captioned(picture, "")),
-            html.folded("more", html.strip(html.captioned(curve("one"), ""))),
-        ],
-    )
+EVERYTHING = """
+{% extends "page.html" %}
+{% from "parts.html" import figures, gallery, table %}
+{% block content %}
+<p>{{ text }}</p>
+{{ table(["<"], [["&"]]) }}
+{{ figures({"<what>": "<1>"}) }}
+{{ gallery("cards", pictures) }}
+{% endblock %}
+"""
+
+
+def test_a_page_needs_nothing_from_elsewhere_and_text_is_text(monkeypatch):
+    picture = html.photo(np.zeros((8, 8, 3), np.uint8), 'a "picture" <script>')
+    pictures = [
+        html.Captioned(picture, "<caption>", "goal"),
+        html.Captioned(picture, ""),
+        html.Captioned(curve('<one "curve">'), ""),
+    ]
+    monkeypatch.setattr(html.TEMPLATES, "loader", with_template(EVERYTHING))
+    page = html.render("everything.html", title="<b>title</b>", text="a < b", pictures=pictures)
     outline = check_alone(page)
-    for said in ("<b>title</b>", "<i>", "a < b", "<what>", "<caption>", "<one>"):
+    for said in ("<b>title</b>", "a < b", "&", "<what>", "<1>", "<caption>", "<one>"):
         assert said in outline.text
     assert outline.tags.count("img") == 2
+    assert ".cards {" in page
+
+
+def test_a_value_that_a_template_lacks_is_no_blank(monkeypatch):
+    monkeypatch.setattr(html.TEMPLATES, "loader", with_template(EVERYTHING))
+    with pytest.raises(UndefinedError, match="text"):
+        html.render("everything.html", title="")
 
 
 def test_a_plot_takes_the_colours_of_the_page_and_keeps_its_names_to_itself():

@@ -14,8 +14,8 @@ from vjepa_msgs.action import ReachGoal
 from vjepa_msgs.msg import EndEffectorDelta, Latent
 from vjepa_msgs.srv import ScoreActions
 
-from vjepa_ros.conventions import ACTION_NAMES
-from vjepa_ros.nodes.spinning import spinning_node, wait_for
+from vjepa_gate.conventions import ACTION_NAMES
+from vjepa_gate.ros.spinning import spinning_node, wait_for
 
 PATIENCE = 20  # seconds: discovery on a busy machine
 

@@ -4,20 +4,22 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
+SOURCES = {"vjepa_ros": ROOT, "vjepa_gate": ROOT / "gate", "vjepa_sim": ROOT / "sim"}
 
 
 @pytest.fixture(scope="module", params=["copied", "symlinked"])
 def workspace(request, tmp_path_factory):
-    """Both ament_python packages built in a workspace of their own."""
+    """The ament_python packages built in a workspace of their own."""
     base = tmp_path_factory.mktemp(request.param)
     options = ["--symlink-install"] if request.param == "symlinked" else []
     built = subprocess.run(
         [sys.executable, "-m", "colcon", "--log-base", base / "log", "build",
-         "--base-paths", ROOT, ROOT / "sim", "--packages-select", "vjepa_ros", "vjepa_sim",
+         "--base-paths", *SOURCES.values(), "--packages-select", *SOURCES,
          "--build-base", base / "build", "--install-base", base / "install", *options],
         capture_output=True, text=True, cwd=base,
     )  # fmt: skip
@@ -25,7 +27,35 @@ def workspace(request, tmp_path_factory):
     return base / "install"
 
 
-EXECUTABLES = [("vjepa_ros", "vjepa-ros"), ("vjepa_sim", "vjepa-sim")]
+def version_of(package: Path) -> str:
+    return ElementTree.parse(package / "package.xml").findtext("version")
+
+
+def test_all_packages_have_one_version():
+    """control_msgs is a copy of another project's."""
+    found = {path.parent for path in (ROOT / "package.xml", *ROOT.glob("*/package.xml"))}
+    assert {ROOT, ROOT / "sim", ROOT / "vjepa_msgs"} < found
+    for package in found - {ROOT / "control_msgs"}:
+        assert version_of(package) == version_of(ROOT), package
+        if (setup := package / "setup.py").exists():
+            assert f'version="{version_of(ROOT)}"' in setup.read_text(), setup
+
+
+def test_what_is_installed_has_the_version_of_its_package(workspace):
+    executable = workspace / "vjepa_ros" / "lib" / "vjepa_ros" / "vjepa-ros"
+    shown = subprocess.run(
+        ["sh", "-c", f". {workspace}/setup.sh && {sys.executable} {executable} --version"],
+        capture_output=True,
+        text=True,
+    )
+    assert shown.stdout == f"vjepa-ros {version_of(ROOT)}\n", shown.stderr
+
+
+EXECUTABLES = [
+    ("vjepa_ros", "vjepa-ros"),
+    ("vjepa_gate", "vjepa_arm_gate"),
+    ("vjepa_sim", "vjepa-sim"),
+]
 
 
 @pytest.mark.parametrize(("package", "name"), EXECUTABLES)
@@ -49,7 +79,20 @@ def test_executables_run_in_whatever_environment_is_active(workspace, tmp_path, 
     assert "usage" in shown.stdout
 
 
-@pytest.mark.parametrize("package", ["vjepa_ros", "vjepa_sim"])
+def test_pages_are_installed_with_their_templates(workspace):
+    code = "from vjepa_ros import html; print(html.__file__, *html.TEMPLATES.list_templates())"
+    shown = subprocess.run(
+        ["sh", "-c", f'. {workspace}/setup.sh && {sys.executable} -c "{code}"'],
+        capture_output=True,
+        text=True,
+        cwd=workspace,
+    )
+    module, *templates = shown.stdout.split()
+    assert workspace.parent in Path(module).parents
+    assert templates == sorted(path.name for path in (ROOT / "vjepa_ros/templates").iterdir())
+
+
+@pytest.mark.parametrize("package", SOURCES)
 def test_the_index_finds_packages_and_what_they_share(workspace, package):
     code = (
         "from ament_index_python.packages import get_package_share_directory as share;"
@@ -62,9 +105,8 @@ def test_the_index_finds_packages_and_what_they_share(workspace, package):
     )
     share = Path(shown.stdout.strip())
     assert share == workspace / package / "share" / package
-    source = ROOT if package == "vjepa_ros" else ROOT / "sim"
     for folder in ("launch", "config"):
-        expected = {p.name for p in (source / folder).glob("*") if p.is_file()}
+        expected = {p.name for p in (SOURCES[package] / folder).glob("*") if p.is_file()}
         installed = {p.name for p in (share / folder).glob("*")}
         assert installed == expected, f"{share / folder}"
     assert (share / "package.xml").is_file()

@@ -1,7 +1,6 @@
 """The stack as data, and the launch file that is made of it."""
 
 import argparse
-import dataclasses
 import py_compile
 import shutil
 import subprocess
@@ -10,20 +9,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 
-from vjepa_ros.errors import UserError
+from vjepa_gate.errors import UserError
+from vjepa_gate.robots import load_robot
+from vjepa_gate.settings import make, option, read_parameters, settings_of
+from vjepa_gate.share import config_folder
 from vjepa_ros.images import encode_jpeg, encode_png
-from vjepa_ros.robots import config_folder, load_robot
-from vjepa_ros.stack import (
-    Options,
-    add_options,
-    goal_sender,
-    goals_of,
-    options_of,
-    processes,
-    told,
-)
+from vjepa_ros.model.checkpoints import open_checkpoint
+from vjepa_ros.options import KINDS, Options, add_arguments, options_of
+from vjepa_ros.planning import choice
+from vjepa_ros.planning.config import PLANNERS, PlannerConfig
+from vjepa_ros.stack import goal_sender, goals_of, processes, with_parameters
 
 ROOT = Path(__file__).parents[1]
 
@@ -48,7 +46,8 @@ def test_each_node_has_a_process(weights):
     stack = processes(Options(weights=weights, solver="mppi", seed=7, device="cpu", dry_run=True))
     assert list(named(stack)) == ["arm_gate", "encoder", "predictor", "planner"]
     gate, encoder, predictor, planner = stack
-    assert gate.parameters == {"robot": "sim", "dry_run": True}
+    assert gate.parameters == {"dry_run": True, "max_image_age": 2.0}
+    assert (gate.package, gate.arguments) == ("vjepa_gate", ("--autostart",))
     for process in (encoder, predictor):
         assert process.parameters["weights"] == weights
         assert process.parameters["device"] == "cpu"
@@ -62,7 +61,7 @@ def test_composed_and_simulated(weights):
     options = Options(weights=weights, composed=True, sim=True, scene=3, record=True)
     stack = named(processes(options))
     assert list(stack) == ["sim", "arm_gate", "recorder", "models"]
-    assert stack["recorder"].parameters == {"robot": "sim", "task": "grasp cube"}
+    assert stack["recorder"].parameters == {"task": "grasp cube"}
     assert stack["models"].arguments == ("encoder", "predictor", "planner")
     assert stack["sim"].parameters == {"task": "grasp cube", "seed": 3}
     assert not stack["sim"].respawn
@@ -71,7 +70,7 @@ def test_composed_and_simulated(weights):
 def test_every_parameter_is_one_that_its_nodes_declare(weights):
     import rclpy
 
-    from vjepa_ros.nodes.arm_gate import ArmGate
+    from vjepa_gate.arm_gate import ArmGate
     from vjepa_ros.nodes.composed import make_nodes
 
     context = rclpy.Context()
@@ -82,9 +81,8 @@ def test_every_parameter_is_one_that_its_nodes_declare(weights):
             nodes = [ArmGate(context=context)]
         else:
             nodes = make_nodes(process.arguments, context=context)
-        for name, value in process.parameters.items():
-            declared = nodes[0].get_parameter(name).value
-            assert type(declared) is type(value), (process.name, name)
+        for name in process.parameters:
+            assert nodes[0].has_parameter(name), (process.name, name)
         for node in nodes:
             node.destroy_node()
     context.try_shutdown()
@@ -114,10 +112,10 @@ def test_options_go_before_what_a_list_of_goals_says(goal, tmp_path):
     )
 
 
-def test_a_process_can_be_told_more(weights):
+def test_a_process_can_have_more_parameters(weights):
     stack = processes(Options(weights=weights, seed=3))
-    changed = named(told(stack, {"planner": {"patience": 9.0, "seed": 4}}))
-    assert changed["planner"].parameters["patience"] == pytest.approx(9.0)
+    changed = named(with_parameters(stack, {"planner": {"max_wait": 9.0, "seed": 4}}))
+    assert changed["planner"].parameters["max_wait"] == pytest.approx(9.0)
     assert changed["planner"].parameters["seed"] == 4
     assert changed["encoder"] == named(stack)["encoder"]
     assert named(stack)["planner"].parameters["seed"] == 3
@@ -135,7 +133,7 @@ def test_rviz_shows_the_robot_that_is_there(weights):
 
 
 def test_rviz_configuration_shows_topics_that_are_published():
-    config = yaml.safe_load((config_folder() / "vjepa.rviz").read_text())
+    config = yaml.safe_load((config_folder("vjepa_ros") / "vjepa.rviz").read_text())
     manager = config["Visualization Manager"]
     assert manager["Global Options"]["Fixed Frame"] == load_robot("sim").base_frame
     topics = {one["Topic"]["Value"] for one in manager["Displays"] if "Topic" in one}
@@ -168,28 +166,141 @@ def test_an_encoder_alone_is_refused(small_weights):
         processes(Options(weights=str(small_weights(predictor=None))))
 
 
-def test_launch_arguments_and_command_line_say_the_same():
+# --- settings of the nodes ---------------------------------------------------------------
+
+
+def test_settings_of_gate_and_planner_reach_them(weights):
+    stack = named(processes(Options(weights=weights, deadman=True, max_image_age=20.0, rate=60)))
+    gate, planner = stack["arm_gate"].parameters, stack["planner"].parameters
+    assert gate == {"deadman": True, "max_image_age": 20.0, "rate": 60.0}
+    assert planner["max_image_age"] == stack["encoder"].parameters["max_image_age"] == 20.0
+    assert "deadman" not in planner
+    assert "max_image_age" not in stack["predictor"].parameters
+
+
+def test_a_parameter_file_goes_between_defaults_and_names(weights, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "/**: {ros__parameters: {max_image_age: 9.0, robot: franka_crisp}}\n"
+        "planner: {ros__parameters: {samples: 20, goal_steps: [5, 6], step_period: 1, elites: 4}}\n"
+        "arm_gate: {ros__parameters: {deadman: true, rate: 80}}\n"
+    )
+    stack = named(processes(Options(weights=weights, params_file=path, rate=60, samples=30)))
+    gate, planner = stack["arm_gate"].parameters, stack["planner"].parameters
+    assert gate == {"max_image_age": 9.0, "robot": "franka_crisp", "deadman": True, "rate": 60.0}
+    assert planner["samples"] == 30
+    assert planner["goal_steps"] == [5, 6]
+    assert planner["step_period"] == 1.0  # though the weights have another
+    assert planner["max_image_age"] == stack["encoder"].parameters["max_image_age"] == 9.0
+    assert planner["robot"] == stack["predictor"].parameters["robot"] == "franka_crisp"
+
+
+def test_nodes_in_one_process_share_what_a_file_says(weights, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "planner: {ros__parameters: {objective: l1}}\n"
+        "predictor: {ros__parameters: {objective: l2}}\n"
+    )
+    processes(Options(weights=weights, params_file=path))
+    with pytest.raises(UserError, match=r"objective is 'l2' for one node and 'l1' for planner"):
+        processes(Options(weights=weights, params_file=path, composed=True))
+
+
+def test_what_is_unknown_or_out_of_range_is_named():
+    with pytest.raises(UserError, match=r"^deadmann is unknown, expected deadman$"):
+        Options(deadmann=True)
+    with pytest.raises(UserError, match=r"^rate is 5, expected a number in \[50, 1000\] Hz$"):
+        Options(rate=5)
+
+
+def test_settings_of_one_name_are_one_setting():
+    """Of one kind and range wherever they are: one option and one launch argument give them."""
+    found = {}
+    for kind in KINDS:
+        for name, about in settings_of(kind).items():
+            kept = found.setdefault(name, about)
+            same = ("hint", "optional", "low", "high", "unit")
+            assert [getattr(about, key) for key in same] == [getattr(kept, key) for key in same], (
+                name
+            )
+
+
+# --- the planner -------------------------------------------------------------------------
+
+
+def test_the_planner_is_that_of_the_weights_if_none_is_named(weights, small_weights):
+    planner = named(processes(Options(weights=weights, samples=20)))["planner"]
+    assert planner.parameters["planner"] == "tiny"
+    assert planner.parameters["samples"] == 20
+    assert "iterations" not in planner.parameters  # the planner's own
+    assert "planner tiny, as the weights name it" in planner.notice
+    chosen = named(processes(Options(weights=weights, planner="notebook")))["planner"]
+    assert chosen.parameters["planner"] == "notebook"
+    assert "planner notebook, as was chosen" in chosen.notice
+    assert f"{chosen.parameters['max_image_age']:g} s old (max_image_age)" in chosen.notice
+
+
+def test_a_slow_plan_is_not_thrown_away_by_construction(weights, monkeypatch):
+    """`paper` at its own pace took longer than gate and planner let an image be old."""
+    monkeypatch.setattr(choice, "matmul_rate", lambda *_: 1e6)
+    slow = choice.planning_seconds(open_checkpoint(weights), PLANNERS["paper"], torch.device("cpu"))
+    assert slow > 20
+    stack = named(processes(Options(weights=weights, planner="paper", device="cpu")))
+    ages = {stack[name].parameters["max_image_age"] for name in ("arm_gate", "encoder", "planner")}
+    (age,) = ages
+    assert age > 2 * slow or age == 3600
+    assert f"{slow:.2f} s here" in stack["planner"].notice
+
+
+def test_a_search_that_cannot_be_is_refused_before_anything_starts(weights):
+    with pytest.raises(UserError, match="elites is 8, expected at most samples, 4"):
+        processes(Options(weights=weights, samples=4))
+
+
+# --- command line and launch ---------------------------------------------------------------
+
+
+def test_every_setting_is_an_option_and_reaches_its_nodes():
     parser = argparse.ArgumentParser()
-    add_options(parser)
+    add_arguments(parser)
     given = ["--sim", "--seed", "4", "--energy", "0.3", "--dry-run", "--goal", "a.png"]
-    from_command_line = options_of(parser.parse_args(given))
-    texts = {
-        option.name: str(option.default).lower()
-        if isinstance(option.default, bool)
-        else str(option.default)
-        for option in dataclasses.fields(Options)
+    options = options_of(parser.parse_args([*given, "--deadman", "--rules", "none"]))
+    assert options.given == {
+        "sim": True,
+        "seed": 4,
+        "energy": 0.3,
+        "dry_run": True,
+        "goal": Path("a.png"),
+        "deadman": True,
+        "rules": (),
     }
-    texts |= {"sim": "true", "seed": "4", "energy": "0.3", "dry_run": "True", "goal": "a.png"}
-    assert Options.from_texts(texts) == from_command_line
-    assert options_of(parser.parse_args([])) == Options()
-    with pytest.raises(UserError, match="seed is 'x', expected a whole number"):
-        Options.from_texts(texts | {"seed": "x"})
-    with pytest.raises(UserError, match="sim is 'yes', expected true or false"):
-        Options.from_texts(texts | {"sim": "yes"})
+    assert options_of(parser.parse_args([])).given == {}
+    words = parser.format_help()
+    for kind in KINDS:
+        for name in settings_of(kind):
+            assert option(name) in words
+    with pytest.raises(UserError, match="--seed is 'x', expected a whole number"):
+        options_of(parser.parse_args(["--seed", "x"]))
 
 
-def test_every_option_is_explained():
-    assert all(option.metadata["description"] for option in dataclasses.fields(Options))
+def test_what_a_node_is_told_in_words_is_what_it_reads(weights):
+    """Of each kind of value, through the command line that starts it."""
+    import rclpy
+
+    from vjepa_ros.nodes.composed import make_nodes
+
+    given = {"rules": (), "goal_steps": (3, 4), "patience": None, "min_improvement": 1e-06}
+    options = Options(weights=weights, axis="z=0", axes=None, **given)
+    words = named(processes(options))["planner"].words()
+    context = rclpy.Context()
+    context.init(args=words)
+    (node,) = make_nodes(("planner",), context=context)
+    config = make(PlannerConfig, read_parameters(PlannerConfig, node))
+    node.destroy_node()
+    context.try_shutdown()
+    assert (config.rules, config.goal_steps, config.axis) == ((), (3, 4), "z=0")
+    assert config.patience is None
+    assert config.min_improvement == 1e-06
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,14 @@
 """The `vjepa-ros` command: one subcommand a module of `vjepa_ros.commands`."""
 
-import argparse
 import importlib
 import sys
 from collections.abc import Sequence
+from typing import Any
 
-from vjepa_ros.errors import UserError
+from vjepa_gate.errors import UserError
+from vjepa_gate.settings import Parser
+from vjepa_ros.commands.settings import COMMANDS as OPTIONS
+from vjepa_ros.commands.settings import add_arguments
 
 COMMANDS = {
     "doctor": "check this machine: Python, ROS, torch, simulator; each line ok or what to do",
@@ -30,36 +33,51 @@ EPILOG = """\
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one subcommand; an error that the user can mend is one line and exit code 2."""
     arguments = sys.argv[1:] if arguments is None else arguments
-    chosen = arguments[0] if arguments else ""
     try:
-        parser = _parser(chosen)
-        parsed = parser.parse_args(arguments)
-        if parsed.command is None:
-            parser.print_help()
-            return 0
-        return parsed.run(parsed)
+        return run(arguments)
     except UserError as error:
-        print(f"vjepa-ros {chosen}: {error}", file=sys.stderr)
+        print(" ".join(("vjepa-ros", *arguments[:1])), f": {error}", sep="", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
 
 
-def _parser(chosen: str) -> argparse.ArgumentParser:
-    """All commands by name, but only the chosen one's module is imported: torch takes seconds."""
-    parser = argparse.ArgumentParser(
+def run(arguments: Sequence[str]) -> int:
+    """Run one subcommand; raises UserError."""
+    parser = parser_of(arguments[0] if arguments else "")
+    parsed = parser.parse_args(arguments)
+    if parsed.version:
+        from importlib import metadata  # which takes a third of the time of a help text
+
+        print(f"vjepa-ros {metadata.version('vjepa_ros')}")
+        return 0
+    if parsed.command is None:
+        parser.print_help()
+        return 0
+    return _module(parsed.command).run(parsed)
+
+
+def parser_of(chosen: str) -> Parser:
+    """All commands by name, with the options of the chosen one."""
+    parser = Parser(
         prog="vjepa-ros",
         description="Plan a robot arm's motion to a goal image with the V-JEPA 2 world model.",
         epilog=EPILOG,
     )
+    parser.add_argument("--version", action="store_true", help="show the version and exit")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
     for name, summary in COMMANDS.items():
         subparser = subparsers.add_parser(name, help=summary, description=summary)
         if name == chosen:
-            module = importlib.import_module(f"vjepa_ros.commands.{name}")
-            module.add_arguments(subparser)
-            subparser.set_defaults(run=module.run)
+            if name in OPTIONS:
+                add_arguments(subparser, name)
+            else:
+                _module(name).add_arguments(subparser)
     return parser
+
+
+def _module(command: str) -> Any:
+    return importlib.import_module(f"vjepa_ros.commands.{command}")
 
 
 if __name__ == "__main__":

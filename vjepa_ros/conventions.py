@@ -1,35 +1,19 @@
-"""What a state and an action mean: units, frames, signs and their algebra.
+"""The algebra of states and actions for batches of tensors.
 
-State, 7 numbers: [x, y, z, roll, pitch, yaw, closedness], the absolute pose of the tool
-in the robot's base frame, in metres and radians. The angles are extrinsic "xyz" Euler
-angles, so R = Rz(yaw) · Ry(pitch) · Rx(roll). closedness is 0 open, 1 closed.
-
-Action, 7 numbers: [dx, dy, dz, droll, dpitch, dyaw, dclosedness], the difference of two
-consecutive states. Its rotation turns about the BASE axes: R_next = dR · R.
-
-Quaternions are (x, y, z, w), as in ROS. Every function takes any number of leading batch
-dimensions, keeps the dtype and device, and is differentiable away from the gimbal edge.
+vjepa_gate.conventions says what the numbers mean, and checks them. Every function takes any
+number of leading batch dimensions, keeps the dtype and device, and is differentiable away
+from the gimbal edge.
 """
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
 
-STATE_NAMES = ("x", "y", "z", "roll", "pitch", "yaw", "closedness")
-ACTION_NAMES = ("dx", "dy", "dz", "droll", "dpitch", "dyaw", "dclosedness")
-
-POSITION = slice(0, 3)
-ROTATION = slice(3, 6)
-GRIPPER = 6
-
-FRANKA_HAND_WIDTH = 0.08  # metres between the fingers of an open Franka hand
-ARM_REACH = 3.0  # metres; no table-top arm reaches further, but 3 mm written as 3 does not pass
-
-_SLACK = 1e-4  # what float32 arithmetic may add to a bound
-# Beyond this |sin(pitch)| roll and yaw turn about one axis and only their sum is known.
-_GIMBAL = 1.0 - 1e-7
-
+from vjepa_gate import conventions
+from vjepa_gate.conventions import FRANKA_HAND_WIDTH, GRIPPER, POSITION, ROTATION
+from vjepa_gate.rotations import GIMBAL_EDGE
 
 # --- rotations ---------------------------------------------------------------------------
 
@@ -54,7 +38,7 @@ def matrix_to_euler(matrix: Tensor) -> Tensor:
     # atan2 keeps the precision that asin loses near the edge.
     cos_pitch = torch.hypot(matrix[..., 0, 0], matrix[..., 1, 0])
     pitch = torch.atan2(sin_pitch, cos_pitch)
-    at_edge = sin_pitch.abs() > _GIMBAL
+    at_edge = sin_pitch.abs() > GIMBAL_EDGE
     roll = torch.where(
         at_edge,
         torch.atan2(-matrix[..., 1, 2], matrix[..., 1, 1]),
@@ -160,107 +144,35 @@ def pose_from_state(state: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def closedness_from_width(width: Tensor, max_width: float = FRANKA_HAND_WIDTH) -> Tensor:
-    """Distance between the fingers in metres to closedness: 0 open, 1 closed.
-
-    ROS joint states give each finger's own travel, which is half the width.
-    """
-    _check_max_width(max_width)
-    slack = 0.02 * max_width  # a real hand reads a little past its stops
-    if _outside(width, -slack, max_width + slack):
-        raise ValueError(
-            f"gripper width {_worst(width, max_width / 2):.4g} m is outside [0, {max_width:g}] m: "
-            "expected the distance between the fingers in metres, not a closedness, "
-            "a percentage or millimetres"
-        )
+    """Distance between the fingers in metres to closedness: 0 open, 1 closed."""
+    conventions.check_width(_array(width), max_width)
     return (1 - width / max_width).clamp(0, 1)
 
 
 def width_from_closedness(closedness: Tensor, max_width: float = FRANKA_HAND_WIDTH) -> Tensor:
     """Closedness (0 open, 1 closed) to the distance between the fingers in metres."""
-    _check_max_width(max_width)
-    _check_closedness(closedness)
+    conventions.check_max_width(max_width)
+    conventions.check_closedness(_array(closedness))
     return (1 - closedness) * max_width
 
 
-# --- checks at the boundary --------------------------------------------------------------
+# --- checks at the boundary, of tensors on any device --------------------------------------
 
 
 def check_quaternion(xyzw: Tensor) -> None:
-    """Raise ValueError unless the last dimension holds unit quaternions.
-
-    The order of its components cannot be told from the numbers: w comes last.
-    """
-    _check_numbers("quaternion", xyzw, 4)
-    norm = xyzw.norm(dim=-1)
-    if _outside(norm, 0.99, 1.01):
-        raise ValueError(
-            f"quaternion of norm {_worst(norm, 1.0):.4g}, expected a unit quaternion (x, y, z, w): "
-            "an all-zero one usually means that no pose was filled in"
-        )
+    """Raise ValueError unless the last dimension holds unit quaternions."""
+    conventions.check_quaternion(_array(xyzw))
 
 
 def check_state(state: Tensor) -> None:
     """Raise ValueError for numbers that cannot be a state in metres, radians, closedness."""
-    _check_numbers("state", state, 7)
-    position, angles = state[..., POSITION], state[..., ROTATION]
-    if _outside(position, -ARM_REACH, ARM_REACH):
-        raise ValueError(
-            f"state position {_worst(position, 0.0):.4g} m is outside ±{ARM_REACH:g} m: "
-            "expected metres in the robot's base frame, not millimetres"
-        )
-    if _outside(angles, -2 * math.pi - _SLACK, 2 * math.pi + _SLACK):
-        raise ValueError(
-            f"state angle {_worst(angles, 0.0):.4g} is outside ±2 pi: expected radians, not degrees"
-        )
-    _check_closedness(state[..., GRIPPER])
+    conventions.check_state(_array(state))
 
 
 def check_action(action: Tensor) -> None:
     """Raise ValueError for numbers that cannot be the difference of two states."""
-    _check_numbers("action", action, 7)
-    if _outside(action[..., POSITION], -ARM_REACH, ARM_REACH):
-        raise ValueError(
-            f"action moves {_worst(action[..., POSITION], 0.0):.4g} m in one step, more than "
-            f"{ARM_REACH:g} m: expected metres, not millimetres"
-        )
-    if _outside(action[..., ROTATION], -math.pi - _SLACK, math.pi + _SLACK):
-        raise ValueError(
-            f"action turns {_worst(action[..., ROTATION], 0.0):.4g} in one step, more than pi: "
-            "expected radians, not degrees"
-        )
-    if _outside(action[..., GRIPPER], -1 - _SLACK, 1 + _SLACK):
-        raise ValueError(
-            f"action changes closedness by {_worst(action[..., GRIPPER], 0.0):.4g}: expected a "
-            "value in [-1, 1], positive to close"
-        )
+    conventions.check_action(_array(action))
 
 
-def _check_numbers(name: str, values: Tensor, size: int) -> None:
-    if values.shape[-1:] != (size,):
-        raise ValueError(f"{name} has shape {list(values.shape)}, expected [..., {size}]")
-    if not values.isfinite().all():
-        raise ValueError(f"{name} holds NaN or infinite numbers: {values.tolist()}")
-
-
-def _check_closedness(closedness: Tensor) -> None:
-    if _outside(closedness, -_SLACK, 1 + _SLACK):
-        raise ValueError(
-            f"closedness {_worst(closedness, 0.5):.4g} is outside [0, 1]: expected "
-            "1 - width / max_width (0 open, 1 closed), not a width or a percentage"
-        )
-
-
-def _check_max_width(max_width: float) -> None:
-    if not 0 < max_width < 1:
-        raise ValueError(f"max_width is {max_width:g} m, expected between 0 and 1 m (Franka: 0.08)")
-
-
-def _outside(values: Tensor, low: float, high: float) -> bool:
-    """Whether any value is not in [low, high]; NaN is in no range."""
-    return not bool(((values >= low) & (values <= high)).all())
-
-
-def _worst(values: Tensor, centre: float) -> float:
-    """The value furthest from the middle of its range, to name in an error."""
-    flat = values.flatten()
-    return float(flat[(flat - centre).abs().nan_to_num(torch.inf).argmax()])
+def _array(values: Tensor) -> np.ndarray:
+    return values.detach().to("cpu", torch.float64).numpy()

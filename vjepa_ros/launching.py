@@ -1,43 +1,44 @@
 """What the launch files have in common: options as launch arguments, processes as nodes."""
 
-import dataclasses
-from collections.abc import Sequence
+from typing import Any
 
 from launch.actions import (
-    DeclareLaunchArgument,
     EmitEvent,
+    LogInfo,
+    OpaqueFunction,
     RegisterEventHandler,
     SetEnvironmentVariable,
 )
 from launch.event_handlers import OnProcessExit
 from launch.events import Shutdown
 from launch.launch_context import LaunchContext
-from launch.substitutions import EnvironmentVariable, LaunchConfiguration
-from launch_ros.actions import Node
+from launch.substitutions import EnvironmentVariable
 
+from vjepa_gate.settings import launch_arguments, read_launch, refuse_undeclared
 from vjepa_ros import active_environment  # noqa: F401  (first, for all that follow)
-from vjepa_ros.stack import Options, Process
+from vjepa_ros.options import KINDS, Options
+from vjepa_ros.planning.config import PlannerConfig
+from vjepa_ros.stack import Process
 from vjepa_ros.supervisor import PROFILE, environment
 
-_OPTIONS = {option.name: option for option in dataclasses.fields(Options)}
-ALL = tuple(_OPTIONS)
+
+def described(start: Any, *kinds: type) -> list[Any]:
+    """The arguments that say these settings, the transport, and what is started by them."""
+
+    def checked(context: LaunchContext) -> Any:
+        refuse_undeclared(context, *kinds)
+        return start(context)
+
+    declared = launch_arguments(*kinds, derived=(PlannerConfig,))
+    return [*declared, transport(), OpaqueFunction(function=checked)]
 
 
-def arguments(names: Sequence[str] = ALL) -> list[DeclareLaunchArgument]:
-    """Of the named options."""
-    declared = []
-    for name in names:
-        default, description = _OPTIONS[name].default, _OPTIONS[name].metadata["description"]
-        text = str(default).lower() if isinstance(default, bool) else str(default)
-        declared.append(DeclareLaunchArgument(name, default_value=text, description=description))
-    return declared
-
-
-def options(context: LaunchContext, names: Sequence[str] = ALL) -> Options:
+def options(context: LaunchContext, *kinds: type) -> Options:
     """As the arguments say; raises UserError."""
-    texts = {name: str(option.default) for name, option in _OPTIONS.items()}
-    given = {name: LaunchConfiguration(name).perform(context) for name in names}
-    return Options.from_texts(texts | given)
+    given: dict[str, Any] = {}
+    for kind in kinds or KINDS:
+        given |= read_launch(kind, context)
+    return Options(**given)
 
 
 def transport() -> SetEnvironmentVariable:
@@ -46,16 +47,22 @@ def transport() -> SetEnvironmentVariable:
     return SetEnvironmentVariable(PROFILE, profile)
 
 
-def node(process: Process) -> Node:
+def node(process: Process) -> Any:
+    from launch_ros.actions import Node
+
     return Node(
         package=process.package,
         executable=process.executable,
-        arguments=list(process.arguments),
-        parameters=[process.parameters] if process.parameters else [],
+        arguments=process.words(),
         respawn=process.respawn,
         respawn_delay=0.5,
         output="screen",
     )
+
+
+def nodes(stack: list[Process]) -> list[Any]:
+    notices = [LogInfo(msg=process.notice) for process in stack if process.notice]
+    return [*notices, *map(node, stack)]
 
 
 def end_with(action: object, reason: str) -> RegisterEventHandler:

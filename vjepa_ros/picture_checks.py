@@ -8,11 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vjepa_gate.robots import Limits
 from vjepa_ros.model.preprocessing import Preprocessor
-from vjepa_ros.planning.objectives import make_objective
-from vjepa_ros.planning.planners import PLANNERS, energy_nearby
+from vjepa_ros.planning.objectives import Objective
+from vjepa_ros.planning.planner import energy_nearby
 from vjepa_ros.planning.world_model import Context, WorldModel
-from vjepa_ros.robots import Limits
 
 NEAR, FAR = 0.01, 0.05  # metres, of the moves that an energy is compared with
 
@@ -69,6 +69,7 @@ class Look:
         return found
 
     def describe(self) -> str:
+        """Say it in a line."""
         return (
             f"{_pixels(self.size)}, the encoder sees {_pixels(self.crop)} of it; brightness "
             f"{self.brightness:.0f} of 255, sharpness {self.sharpness:.2f}"
@@ -93,14 +94,17 @@ def look_at(rgb: NDArray[np.uint8], preprocessor: Preprocessor) -> Look:
 
 
 def energies(
-    world_model: WorldModel, goal: NDArray[np.uint8], now: NDArray[np.uint8], limits: Limits
+    world_model: WorldModel,
+    objective: Objective,
+    goal: NDArray[np.uint8],
+    now: NDArray[np.uint8],
+    limits: Limits,
 ) -> tuple[float, float, float]:
     """Of the picture now against the goal, and what a move by NEAR and one by FAR makes of it.
 
     The arm is taken to be in the middle of its box, pointing down: where it really is changes
     the last two by little.
     """
-    objective = make_objective(PLANNERS["tiny"].objective)
     latents = [world_model.encode(torch.from_numpy(rgb)[None]) for rgb in (goal, now)]
     context = Context(latents=latents[1], states=_resting(limits)[None].to(latents[1].device))
     near, far = (energy_nearby(world_model, objective, context, move) for move in (NEAR, FAR))

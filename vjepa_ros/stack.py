@@ -4,78 +4,25 @@
 processes; what they mean is written here once.
 """
 
-import argparse
 import dataclasses
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-from vjepa_ros.errors import UserError
+from vjepa_gate.errors import UserError
+from vjepa_gate.robots import Robot, load_robot
+from vjepa_gate.settings import parameter_value, settings_of
+from vjepa_gate.share import config_folder
 from vjepa_ros.goals import Goals, read_goal, read_subgoals
 from vjepa_ros.model.checkpoints import Checkpoint, open_checkpoint
-from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
+from vjepa_ros.nodes.settings import PlannerNodeSettings
+from vjepa_ros.options import NODES, Options, StackSettings, pick
+from vjepa_ros.planning import choice
 from vjepa_ros.planning.axes import load_axes
-from vjepa_ros.planning.planners import planner_for
-from vjepa_ros.robots import Robot, config_folder, load_robot
-
-
-def _option(default: Any, description: str) -> Any:
-    return field(default=default, metadata={"description": description})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """What a user may choose: launch arguments, and options of the command line."""
-
-    goal: str = _option("", "picture (PNG or JPEG) of what the camera should see in the end")
-    subgoals: str = _option("", "folder of such pictures in the order of names, or a YAML list")
-    max_steps: int = _option(0, "actions of the task at most; 0: the list's, or the planner's")
-    energy: float = _option(0.0, "at which a goal counts as reached; 0: the list's, or measured")
-    robot: str = _option("sim", "robot YAML: a file, or a name in config/")
-    sim: bool = _option(False, "start the simulated Franka as the robot")
-    task: str = _option("grasp cube", "what the simulated scene is about: `vjepa-sim tasks`")
-    scene: int = _option(0, "seed of the simulated scene")
-    weights: str = _option(str(SHIPPED_WEIGHTS), "file of weights")
-    device: str = _option("auto", "of the models: cpu, cuda, or auto for a GPU where there is one")
-    solver: str = _option("", "cem, icem, mppi, gradient, or a preset such as paper")
-    samples: int = _option(0, "candidates in each of its iterations; 0: the planner's own")
-    iterations: int = _option(0, "of the solver; 0: the planner's own")
-    horizon: int = _option(0, "steps to plan ahead; 0: the planner's own")
-    seed: int = _option(0, "of the solver")
-    axes: str = _option("", "file of `vjepa-ros calibrate`, for where the camera stands")
-    record: bool = _option(False, "write all that is needed for a replay to runs/<time>/bag")
-    dry_run: bool = _option(False, "plan, but command nothing: targets go to a shadow topic")
-    composed: bool = _option(False, "encoder, predictor and planner in one process")
-    picture: bool = _option(False, "publish a picture of the latents, for RViz or Foxglove")
-    rviz: bool = _option(False, "start RViz with camera, latents, plan and target")
-
-    @classmethod
-    def from_texts(cls, texts: Mapping[str, str]) -> Self:
-        """From launch arguments; raises UserError."""
-        values: dict[str, Any] = {}
-        for option in dataclasses.fields(cls):
-            text, kind = texts[option.name], _kind(option)
-            try:
-                values[option.name] = _truth(text) if kind is bool else kind(text)
-            except ValueError:
-                raise UserError(f"{option.name} is {text!r}, expected {_KINDS[kind]}") from None
-        return cls(**values)
-
-
-def add_options(parser: argparse.ArgumentParser) -> None:
-    for option in dataclasses.fields(Options):
-        flag, about = f"--{option.name.replace('_', '-')}", option.metadata["description"]
-        if option.type is bool:
-            parser.add_argument(flag, action="store_true", help=about)
-        else:
-            about += f" [{option.default}]" if option.default else ""
-            parser.add_argument(flag, type=_kind(option), default=option.default, help=about)
-
-
-def options_of(arguments: argparse.Namespace) -> Options:
-    names = [option.name for option in dataclasses.fields(Options)]
-    return Options(**{name: getattr(arguments, name) for name in names})
+from vjepa_ros.planning.config import PlannerConfig, choose_planner
+from vjepa_ros.planning.loading import chosen_device
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,43 +35,115 @@ class Process:
     module: str = ""  # empty: not Python, found on the PATH
     arguments: tuple[str, ...] = ()
     parameters: dict[str, Any] = field(default_factory=dict)
+    params_file: Path | None = None
     respawn: bool = True
+    notice: str = ""  # to be told to the user when it starts
+
+    def words(self) -> list[str]:
+        """Its arguments, with those for ROS. JSON is YAML: a text stays one, whatever it says."""
+        words = ["--params-file", str(self.params_file)] if self.params_file else []
+        for name, value in self.parameters.items():
+            words += ["-p", f"{name}:={json.dumps(value, ensure_ascii=False)}"]
+        return [*self.arguments, *(["--ros-args", *words] if words else [])]
 
 
-def processes(options: Options) -> list[Process]:
-    """In the order in which they start. Raises UserError for what cannot work."""
+def processes(options: Options, usual: Mapping[str, Any] | None = None) -> list[Process]:
+    """In the order in which they start. Raises UserError for what cannot work.
+
+    `usual` are settings of nodes that count as their defaults.
+    """
     checkpoint = _checked_weights(options)
-    robot = load_robot(options.robot)
+    robot = load_robot(options.value("arm_gate", "robot"))
     goals_of(options)
-    stack = [_simulation(options)] if options.sim else []
-    stack.append(_nodes("arm_gate", {"robot": options.robot, "dry_run": options.dry_run}))
-    if options.record:
-        task = options.task if options.sim else ""
-        stack.append(_nodes("recorder", {"robot": options.robot, "task": task}))
-    model = {"weights": options.weights, "device": options.device, "robot": options.robot}
-    encoder = model | {"picture": options.picture or options.rviz}
-    planner = {
-        "robot": options.robot,
-        "planner": planner_for(checkpoint.config.preset),
-        "solver": options.solver,
-        "samples": options.samples,
-        "iterations": options.iterations,
-        "horizon": options.horizon,
-        "seed": options.seed,
-        "axes": _checked_axes(options.axes),
-        "step_period": checkpoint.config.step_period,
-    }
-    if options.composed:
-        stack.append(_nodes("encoder predictor planner", encoder | planner))
+    if axes := options.value("planner", "axes"):
+        load_axes(axes)
+    stack = options.stack
+    defaults, notice = _defaults(options, checkpoint, usual or {})
+
+    found = [_simulation(stack)] if stack.sim else []
+    found.append(
+        Process(
+            name="arm_gate",
+            package="vjepa_gate",
+            executable="vjepa_arm_gate",
+            module="vjepa_gate.arm_gate",
+            arguments=("--autostart",),
+            parameters=_parameters(options, defaults, "arm_gate"),
+        )
+    )
+    if stack.record:
+        found.append(_nodes(options, defaults, "recorder"))
+    if stack.composed:
+        found.append(_nodes(options, defaults, "encoder", "predictor", "planner"))
     else:
-        stack += [
-            _nodes("encoder", encoder),
-            _nodes("predictor", model),
-            _nodes("planner", planner),
-        ]
-    if options.rviz:
-        stack += _views(robot, options.sim)
-    return stack
+        found += [_nodes(options, defaults, name) for name in ("encoder", "predictor", "planner")]
+    found[-1] = dataclasses.replace(found[-1], notice=notice)
+    if stack.rviz:
+        found += _views(robot, stack.sim)
+    return found
+
+
+def planner_config(options: Options, checkpoint: Checkpoint) -> tuple[str, PlannerConfig]:
+    """The planner, and the name of what it started from: as the planner's node has it."""
+    given, device = options.of("planner"), str(chosen_device(options.value("planner", "device")))
+    name = given.get("planner") or choice.planner_of(checkpoint, device)
+    try:
+        config = choose_planner(name, pick([PlannerConfig], given))
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    longest = load_robot(options.value("planner", "robot")).limits.max_step
+    return name, dataclasses.replace(config, max_step=min(config.max_step, longest))
+
+
+def _defaults(
+    options: Options, checkpoint: Checkpoint, usual: Mapping[str, Any]
+) -> tuple[dict[str, Any], str]:
+    """Of the nodes' settings, as weights and machine have it; and what to tell of them."""
+    given, device = options.of("planner"), chosen_device(options.value("planner", "device"))
+    name, config = planner_config(options, checkpoint)
+    seconds = choice.planning_seconds(checkpoint, config, device)
+    highest = settings_of(PlannerNodeSettings)["max_image_age"].high or 0.0
+    defaults = {
+        "planner": name,
+        "step_period": checkpoint.config.step_period,
+        "max_image_age": round(min(choice.longest_image_age(seconds), highest), 1),
+        "picture": options.stack.rviz,
+        "task": options.stack.task if options.stack.sim else "",
+        **usual,
+    }
+    age = defaults["max_image_age"] = given.get("max_image_age", defaults["max_image_age"])
+    named = f"planner {name}, as was chosen"
+    why = named if given.get("planner") else choice.why(checkpoint, str(device))
+    changed = f". With what was set: {config.describe()}" if pick([PlannerConfig], given) else ""
+    return defaults, (
+        f"{why}{changed}. A plan is expected to take {seconds:.2f} s here; images behind actions "
+        f"may be {age:g} s old (max_image_age)"
+    )
+
+
+def _parameters(options: Options, defaults: Mapping[str, Any], node: str) -> dict[str, Any]:
+    given = {**pick(NODES[node], defaults), **options.of(node)}
+    return {name: parameter_value(value) for name, value in given.items()}
+
+
+def _nodes(options: Options, defaults: Mapping[str, Any], *names: str) -> Process:
+    """Nodes in one process, which are told what all of them are told."""
+    parameters: dict[str, Any] = {}
+    for node in names:
+        for name, value in _parameters(options, defaults, node).items():
+            if parameters.setdefault(name, value) != value:
+                raise UserError(
+                    f"params_file: {name} is {parameters[name]!r} for one node and {value!r} for "
+                    f"{node}, but composed nodes share it: give it once, under /**"
+                )
+    return Process(
+        name=names[0] if len(names) == 1 else "models",
+        package="vjepa_ros",
+        executable="vjepa_composed",
+        module="vjepa_ros.nodes.composed",
+        arguments=names,
+        parameters=parameters,
+    )
 
 
 def goal_sender(options: Options) -> Process | None:
@@ -145,21 +164,19 @@ def goal_sender(options: Options) -> Process | None:
 
 def goals_of(options: Options) -> Goals:
     """The goal or its sub-goals, each looked into, or no pictures at all; raises UserError."""
-    if options.goal and options.subgoals:
+    wanted, goals = options.goal, Goals()
+    if wanted.goal and wanted.subgoals:
         raise UserError("goal and subgoals are both given, expected one of the two")
-    goals = Goals()
-    if options.goal:
-        goals = read_goal(Path(options.goal))
-    if options.subgoals:
-        goals = read_subgoals(Path(options.subgoals))
-    return dataclasses.replace(
-        goals,
-        max_steps=options.max_steps or goals.max_steps,
-        energy=options.energy or goals.energy,
-    )
+    if wanted.goal:
+        goals = read_goal(wanted.goal)
+    if wanted.subgoals:
+        goals = read_subgoals(wanted.subgoals)
+    limits = {"max_steps": wanted.max_steps, "energy": wanted.energy}
+    given: dict[str, Any] = {name: value for name, value in limits.items() if value is not None}
+    return dataclasses.replace(goals, **given)
 
 
-def told(stack: Iterable[Process], more: Mapping[str, dict[str, Any]]) -> list[Process]:
+def with_parameters(stack: Iterable[Process], more: Mapping[str, dict[str, Any]]) -> list[Process]:
     """The same processes; those that are named get these parameters, too."""
     return [
         dataclasses.replace(one, parameters=one.parameters | more.get(one.name, {}))
@@ -168,7 +185,7 @@ def told(stack: Iterable[Process], more: Mapping[str, dict[str, Any]]) -> list[P
 
 
 def _checked_weights(options: Options) -> Checkpoint:
-    path = Path(options.weights)
+    path = options.value("planner", "weights")
     if not path.is_file():
         raise UserError(f"weights: no file {path}: give the path of a checkpoint")
     checkpoint = open_checkpoint(path)
@@ -182,32 +199,13 @@ def _checked_weights(options: Options) -> Checkpoint:
     return checkpoint
 
 
-def _checked_axes(file: str) -> str:
-    if not file:
-        return ""
-    load_axes(Path(file))
-    return str(Path(file).resolve())
-
-
-def _nodes(names: str, parameters: dict[str, Any]) -> Process:
-    arguments = tuple(names.split())
-    return Process(
-        name=arguments[0] if len(arguments) == 1 else "models",
-        package="vjepa_ros",
-        executable="vjepa_composed",
-        module="vjepa_ros.nodes.composed",
-        arguments=arguments,
-        parameters=parameters,
-    )
-
-
 def _views(robot: Robot, sim: bool) -> list[Process]:
     """RViz, told the robot's frame and topics; and the frame itself, where no TF has it."""
     names = {"camera/image_raw": robot.topics.camera.name}
     if robot.command == "pose":
         names["target_pose"] = robot.topics.target.name
     renamed = [part for old, new in names.items() for part in ("-r", f"{old}:={new}")]
-    config = str(config_folder() / "vjepa.rviz")
+    config = str(config_folder("vjepa_ros") / "vjepa.rviz")
     rviz = Process(
         name="rviz",
         package="rviz2",
@@ -226,25 +224,13 @@ def _views(robot: Robot, sim: bool) -> list[Process]:
     return [frame, rviz]
 
 
-def _simulation(options: Options) -> Process:
+def _simulation(stack: StackSettings) -> Process:
     return Process(
         name="sim",
         package="vjepa_sim",
         executable="vjepa_sim_robot",
         module="vjepa_sim.node",
-        parameters={"task": options.task, "seed": options.scene},
+        parameters={"task": stack.task, "seed": stack.scene},
+        params_file=stack.params_file,
         respawn=False,  # it would come back with another scene
     )
-
-
-def _kind(option: dataclasses.Field) -> Any:
-    return type(option.default)
-
-
-def _truth(text: str) -> bool:
-    if text.lower() not in ("true", "false"):
-        raise ValueError
-    return text.lower() == "true"
-
-
-_KINDS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}

@@ -1,6 +1,5 @@
 """Runs the stack's processes where no `ros2 launch` does: prefixed output, restarts, one end."""
 
-import contextlib
 import os
 import shutil
 import signal
@@ -8,12 +7,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TextIO
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TextIO
 
-from vjepa_ros.errors import UserError
-from vjepa_ros.robots import config_folder
-from vjepa_ros.stack import Process
+from vjepa_gate.errors import UserError
+from vjepa_gate.share import config_folder
+
+if TYPE_CHECKING:
+    from vjepa_ros.stack import Process
 
 PROFILE = "FASTRTPS_DEFAULT_PROFILES_FILE"
 _RESTART_DELAY = 0.5  # seconds
@@ -22,7 +23,7 @@ _ROW = 30.0  # seconds; one that lived longer starts counting anew
 _PATIENCE = {signal.SIGINT: 15.0, signal.SIGTERM: 3.0, signal.SIGKILL: 3.0}
 
 
-def command_line(process: Process) -> list[str]:
+def command_line(process: "Process") -> list[str]:
     """What starts a process without `ros2 run`."""
     if process.module:
         command = [sys.executable, "-m", process.module]
@@ -31,48 +32,27 @@ def command_line(process: Process) -> list[str]:
         if found is None:
             raise UserError(f"{process.name}: no program {process.executable} on the PATH")
         command = [found]
-    settings = [
-        part
-        for name, value in process.parameters.items()
-        for part in ("-p", f"{name}:={_text(value)}")
-    ]
-    return [*command, *process.arguments, *(["--ros-args", *settings] if settings else [])]
-
-
-def _text(value: Any) -> str:
-    """As YAML reads it back with its type; a text stays one even if it looks like a number."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"'{value}'" if isinstance(value, str) else str(value)
+    return [*command, *process.words()]
 
 
 def environment() -> Mapping[str, str]:
     """Of the processes: with the transport that loses no images, if the user chose none."""
-    return {PROFILE: str(config_folder() / "fastdds.xml"), "PYTHONUNBUFFERED": "1", **os.environ}
-
-
-@contextlib.contextmanager
-def signals_noted() -> Iterator[threading.Event]:
-    """An event that SIGINT or SIGTERM sets, instead of what they did before."""
-    noted = threading.Event()
-    before = {
-        number: signal.signal(number, lambda *_: noted.set())
-        for number in (signal.SIGINT, signal.SIGTERM)
+    return {
+        PROFILE: str(config_folder("vjepa_ros") / "fastdds.xml"),
+        "PYTHONUNBUFFERED": "1",
+        **os.environ,
     }
-    try:
-        yield noted
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 class _Child:
-    def __init__(self, process: Process, width: int, output: TextIO | None) -> None:
+    def __init__(self, process: "Process", width: int, output: TextIO | None) -> None:
         self.process = process
         self._output = output
         self._prefix = f"[{process.name}]".ljust(width + 2)
         self._command = command_line(process)
         self.restarts = 0
+        if process.notice:
+            self._say(process.notice)
         self.start()
 
     def start(self) -> None:
@@ -93,7 +73,10 @@ class _Child:
 
     def _forward(self, lines: Any) -> None:
         for line in lines:
-            print(f"{self._prefix} {line.rstrip()}", file=self._output, flush=True)
+            self._say(line.rstrip())
+
+    def _say(self, line: str) -> None:
+        print(f"{self._prefix} {line}", file=self._output, flush=True)
 
     def end(self, number: signal.Signals) -> None:
         if self.popen.poll() is None:
@@ -110,7 +93,7 @@ class Supervisor:
     What they say goes to the file `output`, or to the terminal.
     """
 
-    def __init__(self, processes: Sequence[Process], output: TextIO | None = None) -> None:
+    def __init__(self, processes: Sequence["Process"], output: TextIO | None = None) -> None:
         self._processes = processes
         self._output = output
         self._children: list[_Child] = []
@@ -151,6 +134,7 @@ class Supervisor:
             child.start()
 
     def pids(self) -> dict[str, int]:
+        """Process ids by name; another one after each new start."""
         return {child.process.name: child.popen.pid for child in self._children}
 
     def _end(self) -> None:

@@ -42,6 +42,14 @@ class Faults:
     arm_reflex: bool = setting(
         False, "the arm stops and takes no target pose until error_recovery is called"
     )
+    user_stop: bool = setting(False, "the user stop is pressed; robot fr3 only")
+    pose_offset: float = setting(
+        0.0, "metres in x that the measured pose is wrong by", low=-2.0, high=2.0
+    )
+    pose_freeze: bool = setting(False, "the measured pose repeats itself, with new stamps")
+    clock_offset: float = setting(
+        0.0, "seconds that the robot's clock, not the camera's, is ahead", low=-100.0, high=100.0
+    )
     message_duplicate: float = setting(
         0.0, "share of states and pictures that arrive twice", low=0.0, high=1.0
     )

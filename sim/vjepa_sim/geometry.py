@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 
+X = np.array((1.0, 0.0, 0.0))
+
 
 def quaternion_to_matrix(xyzw: np.ndarray) -> np.ndarray:
     x, y, z, w = xyzw / np.linalg.norm(xyzw)

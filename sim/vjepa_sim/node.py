@@ -2,8 +2,9 @@
 
     ros2 run vjepa_sim vjepa_sim_robot --ros-args -p mode:=real -p task:="pick_place cube bowl"
 
-Topics, types, QoS and units are those of a Franka under franka_ros2 and crisp_controllers;
-what only a simulation has lies under `sim/`. Everything happens in one thread: PyBullet may
+Topics, types, QoS and units are those of a Franka under franka_ros2 and crisp_controllers, its
+kind side (robot:=sim) or all of it (robot:=fr3); what only a simulation has lies under `sim/`.
+Everything happens in one thread: PyBullet may
 be called from one only, and keeps Python's lock while it draws, so that a second thread
 would wait as well.
 """
@@ -11,12 +12,12 @@ would wait as well.
 import signal
 import sys
 import threading
-from typing import Any
+import time
+from typing import TYPE_CHECKING
 
 import numpy as np
 import rclpy
 from builtin_interfaces.msg import Time
-from geometry_msgs.msg import PoseStamped
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock
 from rclpy.clock_type import ClockType
@@ -24,27 +25,26 @@ from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValu
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from rclpy.qos import qos_profile_sensor_data
 from rclpy.signals import SignalHandlerOptions
 from rosgraph_msgs.msg import Clock as ClockMessage
-from sensor_msgs.msg import JointState
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
 from vjepa_msgs.msg import SceneTruth
 from vjepa_msgs.srv import ResetScene, StepSim
 
-from vjepa_sim.faults import PREFIX, Faults, Line
+from vjepa_sim.faults import PREFIX, Faults
 from vjepa_sim.ros import messages
-from vjepa_sim.ros.arm import Arm
 from vjepa_sim.ros.camera import CameraStream
-from vjepa_sim.ros.gripper import Gripper
 from vjepa_sim.ros.parameters import declare, read
+from vjepa_sim.ros.plain import PlainRobot
 from vjepa_sim.ros.settings import MAX_SEED, Settings
 from vjepa_sim.ros.stage import Stage
 from vjepa_sim.ros.timing import Pace, Rhythm, Stamps
 from vjepa_sim.ros.warner import Warner
-from vjepa_sim.scene import PHYSICS_RATE
 from vjepa_sim.tasks import make_task
+
+if TYPE_CHECKING:
+    from vjepa_sim.ros.fr3 import Fr3Robot
 
 _MAX_STEP = 10.0  # seconds of one lock-step
 
@@ -61,28 +61,26 @@ class RobotNode(Node):
         )
         self._seeds = np.random.default_rng(settings.seed)
         self._scene = self._stage.scene
-        self._arm = Arm(self, self._scene, settings.base_frame)
-        self._gripper = Gripper(self, self._scene)
+        self._robot = self._make_robot()
         self._camera = CameraStream(
             self,
             self._scene,
+            topics=settings.camera_topics,
             viewpoint=settings.viewpoint,
             frame=settings.camera_frame,
             base_frame=settings.base_frame,
             seed=settings.seed,
         )
-        prefix = settings.arm_prefix
-        self._finger_names = [f"{prefix}_finger_joint{number}" for number in (1, 2)]
-        self._joint_names = [f"{prefix}_joint{number}" for number in range(1, 8)]
-        self._open_topics()
+        self._truth = self.create_publisher(SceneTruth, "sim/truth", 10)
+        self._clock_topic = self.create_publisher(ClockMessage, "/clock", 10)
         self._open_services()
 
-        self._stamps = Stamps(wall=settings.wall_stamps)
+        ticks = settings.tick_rate
+        self._stamps = Stamps(wall=settings.wall_stamps, ticks=ticks)
         self._tick, self._asked = 0, 0.0  # ticks and seconds since the reset
-        self._state_due = Rhythm(settings.state_rate)
-        self._truth_due = Rhythm(settings.truth_rate)
-        self._camera_due = Rhythm(settings.camera_rate)
-        self._rhythms = self._state_due, self._truth_due, self._camera_due
+        self._truth_due = Rhythm(settings.truth_rate, ticks)
+        self._camera_due = Rhythm(settings.camera_rate, ticks)
+        self._rhythms = [*self._robot.rhythms, self._truth_due, self._camera_due]
         self._pace = Pace(settings.pace)
         self._slowness, self._lost = Warner(self, period=5.0), 0.0
 
@@ -90,34 +88,54 @@ class RobotNode(Node):
         self._take_faults([])
         self._restart()
         if settings.mode != "lockstep":
-            period = max(1e-3, 1 / (settings.pace * settings.state_rate))
+            period = max(1e-3, 1 / (settings.pace * self._robot.wake_rate))
             steady = Clock(clock_type=ClockType.STEADY_TIME)
             self.create_timer(period, self._keep_pace, clock=steady)
 
+    def _make_robot(self) -> "PlainRobot | Fr3Robot":
+        if self._settings.robot == "sim":
+            return PlainRobot(self, self._scene, self._settings)
+        try:
+            from vjepa_sim.ros.fr3 import Fr3Robot
+        except ModuleNotFoundError as error:
+            package = str(error.name).partition(".")[0]
+            raise ValueError(
+                f"robot fr3 speaks {package}, which is not there: run `make setup`, or install "
+                f"ros-$ROS_DISTRO-{package.replace('_', '-')}, or build it from source"
+            ) from error
+        return Fr3Robot(self, self._scene, self._settings)
+
     def destroy_node(self) -> None:
-        self._gripper.destroy()
+        self._robot.destroy()
         self._scene.close()
         super().destroy_node()
 
     # --- time --------------------------------------------------------------------------------
 
     def _keep_pace(self) -> None:
-        due, lost = self._pace.due()
-        self._lost += lost
+        """Let as much time pass as has passed, in slices that are published as they fall due."""
+        for number in range(self._robot.slices):
+            if number > 0:
+                time.sleep(1e-3)
+            due, lost = self._pace.due()
+            self._lost += lost
+            self._advance(due)
         slow = f"the machine is too slow: {self._lost:.2f} s of simulated time left out"
         if self._lost > 0 and self._slowness.warn(slow):
             self._lost = 0.0
-        self._advance(due)
 
     def _advance(self, seconds: float) -> None:
         """Let the scene move on, and publish on the way what falls due."""
+        rate = self._settings.tick_rate
         self._asked += seconds
-        end = round(self._asked * PHYSICS_RATE)
+        end, now = round(self._asked * rate), time.time_ns()
         while self._tick < end and not self._stop.is_set():
             until = min(end, *(rhythm.due for rhythm in self._rhythms))
-            self._scene.step((until - self._tick) / PHYSICS_RATE)
+            self._scene.step((until - self._tick) / rate)
             self._tick = until
-            self._publish_due()
+            # What was held up is stamped as if it had not been.
+            live = self._settings.mode == "real"
+            self._publish_due(now - (end - until) * 1_000_000_000 // rate if live else None)
 
     def _restart(self) -> Time:
         """After the scene was built anew: a later time, and everything is published at once."""
@@ -126,7 +144,7 @@ class RobotNode(Node):
         for rhythm in self._rhythms:
             rhythm.restart()
         stamp = self._stamps.stamp(0)
-        self._gripper.reset()
+        self._robot.restart()
         self._camera.tell_pose(stamp)
         self._publish_due()
         self._pace.restart()
@@ -134,44 +152,18 @@ class RobotNode(Node):
 
     # --- topics ------------------------------------------------------------------------------
 
-    def _open_topics(self) -> None:
-        def line(kind: type, topic: str, qos: Any, number: int) -> Line:
-            return Line(
-                self.create_publisher(kind, topic, qos).publish, self._settings.seed, number
-            )
-
-        pose_topic = "franka_robot_state_broadcaster/current_pose"
-        self._pose = line(PoseStamped, pose_topic, qos_profile_sensor_data, 4)
-        self._fingers = line(JointState, "franka_gripper/joint_states", qos_profile_sensor_data, 5)
-        self._joints = line(JointState, "joint_states", 10, 6)
-        self._truth = self.create_publisher(SceneTruth, "sim/truth", 10)
-        self._clock_topic = self.create_publisher(ClockMessage, "/clock", 10)
-
-    def _publish_due(self) -> None:
+    def _publish_due(self, wall: int | None = None) -> None:
+        """wall: nanoseconds of the system's clock that it is due at; None for now."""
         now = self._stamps.seconds(self._tick)
-        stamp = self._stamps.stamp(self._tick)
+        stamp = self._stamps.stamp(self._tick, wall)
         if not self._settings.wall_stamps:
             self._clock_topic.publish(ClockMessage(clock=stamp))
-        if self._state_due.beats(self._tick):
-            self._publish_state(stamp, now)
+        self._robot.publish(stamp, self._tick, now)
         if self._truth_due.beats(self._tick):
             self._publish_truth(stamp)
         self._camera.arrive(now, self._faults)
         if self._camera_due.beats(self._tick):
             self._camera.take(stamp, now, self._faults)
-
-    def _publish_state(self, stamp: Time, now: float) -> None:
-        state = self._scene.state()
-        self._gripper.update(state, now)
-        if self._faults.state_stop:
-            return
-        header = Header(stamp=stamp, frame_id=self._settings.base_frame)
-        pose = messages.pose(state.position, state.quaternion_xyzw)
-        self._pose.send(PoseStamped(header=header, pose=pose), now, self._faults)
-        fingers = messages.finger_states(self._finger_names, state, stamp)
-        joints = messages.joint_states(self._joint_names, state, fingers)
-        self._fingers.send(fingers, now, self._faults)
-        self._joints.send(joints, now, self._faults)
 
     def _publish_truth(self, stamp: Time) -> None:
         outcome = self._stage.outcome()
@@ -233,7 +225,7 @@ class RobotNode(Node):
             response.message = (
                 f"seconds {request.seconds:g}: expected more than 0, {_MAX_STEP:g} at most"
             )
-        elif not await self._arm.has_arrived(request.after_target):
+        elif not await self._robot.arrivals.has_come(request.after_target):
             response.message = (
                 "no target_pose with the stamp after_target, or a later one, has come"
             )
@@ -245,8 +237,7 @@ class RobotNode(Node):
 
     def _take_faults(self, _: list[Parameter]) -> None:
         self._faults = read(self, Faults, PREFIX)
-        self._arm.set_faults(self._faults)
-        self._gripper.set_faults(self._faults)
+        self._robot.set_faults(self._faults)
 
 
 def main(args: list[str] | None = None) -> int:

@@ -7,6 +7,7 @@ gravity takes, and the set-point stays close where the arm is held up by what it
 
 import functools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,6 +92,9 @@ class Robot:
         self._speed = 0.0
         self.target_position, self.target_rotation = self._position, self._rotation
         self.target_width, self.target_force = MAX_WIDTH, 40.0
+        self.finger_speed = _FINGER_SPEED
+        # Who drives the arm in the place of the set-point, before every step of the physics.
+        self.driver: Callable[[], None] | None = None
 
     def set_target(self, position: np.ndarray, quaternion_xyzw: np.ndarray) -> None:
         self.target_position = np.array(position, float)
@@ -98,6 +102,12 @@ class Robot:
 
     def set_gripper(self, width: float, force: float) -> None:
         self.target_width, self.target_force = min(max(width, 0.0), MAX_WIDTH), force
+
+    @property
+    def width(self) -> float:
+        """Metres between the fingers."""
+        fingers = self._bullet.getJointStates(self.body, self.fingers)
+        return float(np.clip(sum(finger[0] for finger in fingers), 0, MAX_WIDTH))
 
     def state(self, stamp: float) -> RobotState:
         arm = self._bullet.getJointStates(self.body, _ARM)
@@ -126,7 +136,25 @@ class Robot:
         return casters
 
     def control(self, period: float) -> None:
-        """One tick: move the set-point, solve for the joints, command the motors."""
+        """One tick: the arm follows its set-point, unless another drives it; so do the fingers."""
+        if self.driver is None:
+            self._track(period)
+        for finger in self.fingers:
+            self._bullet.setJointMotorControl2(
+                self.body,
+                finger,
+                pybullet.POSITION_CONTROL,
+                targetPosition=self.target_width / 2,
+                force=self.target_force,
+                maxVelocity=self.finger_speed,
+            )
+
+    def before_step(self) -> None:
+        if self.driver is not None:
+            self.driver()
+
+    def _track(self, period: float) -> None:
+        """Move the set-point, solve for the joints, command the motors."""
         states = self._bullet.getJointStates(self.body, _ARM)
         measured = np.array([joint[0] for joint in states])
         previous = self._command
@@ -156,15 +184,6 @@ class Robot:
             positionGains=[0.3] * 7,
             velocityGains=[1.0] * 7,
         )
-        for finger in self.fingers:
-            self._bullet.setJointMotorControl2(
-                self.body,
-                finger,
-                pybullet.POSITION_CONTROL,
-                targetPosition=self.target_width / 2,
-                force=self.target_force,
-                maxVelocity=_FINGER_SPEED,
-            )
 
     def _advance_set_point(self, actual: np.ndarray, period: float) -> bool:
         """Move the set-point towards the target; true if the tool cannot keep up with it."""

@@ -43,8 +43,7 @@ from vjepa_sim.robot import ControlConfig, Robot, RobotState
 from vjepa_sim.room import FLOOR_HEIGHT, TABLE, Room
 
 PHYSICS_RATE = 240  # Hz
-CONTROL_RATE = 60  # Hz at which the set-point moves and the joints are solved for
-_SUBSTEPS = PHYSICS_RATE // CONTROL_RATE
+_SUBSTEPS = 4  # of the physics in which the set-point moves and the joints are solved for once
 _START = ((0.40, 0.52), (-0.12, 0.12), (0.24, 0.36))  # x, y, z where the tool starts
 
 
@@ -62,6 +61,7 @@ class SceneConfig:
     height: int = 128
     displacement: Displacement = field(default_factory=Displacement)  # of the fixed cameras
     control: ControlConfig = field(default_factory=ControlConfig)
+    physics_rate: int = PHYSICS_RATE  # Hz
 
     def __post_init__(self) -> None:
         _check_names("objects", self.objects, KINDS)
@@ -114,9 +114,10 @@ class Scene:
         config, bullet = self.config, self._bullet
         bullet.resetSimulation()
         bullet.setGravity(0, 0, -9.81)
-        bullet.setTimeStep(1 / PHYSICS_RATE)
+        bullet.setTimeStep(1 / config.physics_rate)
         # Mesh files keep their names from reset to reset: they must not come from a cache.
         bullet.setPhysicsEngineParameter(deterministicOverlappingPairs=1, enableFileCaching=0)
+        self._rate = config.physics_rate
         self._names: dict[int, str] = {}  # by PyBullet's number of the body
         self._objects: dict[str, tuple[int, Placed]] = {}
         self.seed = seed
@@ -156,6 +157,11 @@ class Scene:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @property
+    def bullet(self) -> Bullet:
+        """The world, for who drives the robot in it."""
+        return self._bullet
+
     # --- commands --------------------------------------------------------------------------
 
     def set_target(self, position: ArrayLike, quaternion_xyzw: ArrayLike) -> None:
@@ -167,12 +173,13 @@ class Scene:
         self.robot.set_gripper(width, force)
 
     def step(self, seconds: float) -> None:
-        """Let time pass. Physics runs in steps of 1/240 s; what is left over is kept."""
+        """Let time pass, in whole steps of the physics; what is left over is kept."""
         self._asked += seconds
-        until = round(self._asked * PHYSICS_RATE)
+        until = round(self._asked * self._rate)
         while self._substeps < until:
             if self._substeps % _SUBSTEPS == 0:
-                self.robot.control(1 / CONTROL_RATE)
+                self.robot.control(_SUBSTEPS / self._rate)
+            self.robot.before_step()
             self._bullet.stepSimulation()
             self._substeps += 1
 
@@ -200,7 +207,12 @@ class Scene:
     @property
     def time(self) -> float:
         """Seconds since the reset."""
-        return self._substeps / PHYSICS_RATE
+        return self._substeps / self._rate
+
+    @property
+    def asked(self) -> float:
+        """Seconds since the reset that were asked for: no whole number of steps perhaps."""
+        return self._asked
 
     def state(self) -> RobotState:
         """What the robot's own sensors tell, without a picture (fast)."""

@@ -1,24 +1,24 @@
-import argparse
 import shutil
 
 import cv2
 import numpy as np
 import pytest
 
-from vjepa_ros.commands import episodes as command
+from vjepa_gate.errors import UserError
+from vjepa_gate.settings import settings_of
+from vjepa_ros import cli
 from vjepa_ros.commands import opening
+from vjepa_ros.commands.settings import Collect, ConvertEpisodes, Opening
 from vjepa_ros.episodes.bag import read_bag
 from vjepa_ros.episodes.bag_schema import BagTopics
 from vjepa_ros.episodes.droid import write_droid
 from vjepa_ros.episodes.episode import Episode
+from vjepa_ros.episodes.library import LAYOUTS
 from vjepa_ros.episodes.npz import write_npz
-from vjepa_ros.errors import UserError
 
 
 def run(*arguments):
-    parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
-    return command.run(parser.parse_args([str(argument) for argument in arguments]))
+    return cli.run(["episodes", *map(str, arguments)])
 
 
 def make_episode(seed, steps=8):
@@ -73,13 +73,37 @@ def test_topics_by_file_and_by_hand(tree, tmp_path):
     named = ("--topics", tmp_path / "topics.yaml", "--topic", "pose=/ee")
     with pytest.raises(UserError, match=r"left/image: found no such topic"):
         run("inspect", tmp_path / "a", *named, "--workers", 1)
-    assert opening.topics(tmp_path / "topics.yaml", ["pose=/ee"]) == BagTopics(
-        image="left/image", pose="ee"
-    )
-    with pytest.raises(UserError, match="unknown topic key imge"):
-        run("check", tmp_path / "a", "--topic", "imge=x")
-    with pytest.raises(UserError, match=r"found 'x', expected KEY=NAME"):
-        run("check", tmp_path / "a", "--topic", "x")
+    told = Opening(topics=tmp_path / "topics.yaml", topic=("pose=/ee", "max_width=0.1"))
+    assert opening.topics(told) == BagTopics(image="left/image", pose="ee", max_width=0.1)
+
+
+@pytest.mark.parametrize(
+    ("topic", "complaint"),
+    [
+        ("imge=x", "--topic imge is unknown, expected image"),
+        ("x", "--topic x: expected KEY=NAME"),
+        ("clock=wall", "--topic clock is 'wall', expected one of header, recorder"),
+        ("max_width=8", "--topic max_width is 8, expected a number in"),
+    ],
+)
+def test_a_topic_that_cannot_be_is_refused(tmp_path, topic, complaint):
+    with pytest.raises(UserError, match=complaint):
+        run("check", tmp_path, "--topic", topic)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("imge: x", "topics.yaml: imge is unknown, expected image"),
+        ("image: a\nimage: b", "topics.yaml: line 2: image is given twice"),
+        ("max_width: 80", "topics.yaml: max_width is 80, expected a number in"),
+        ("[a]", "topics.yaml: the file is .*, expected keys and values"),
+    ],
+)
+def test_a_file_of_topics_that_cannot_be_is_refused(tmp_path, text, complaint):
+    (tmp_path / "topics.yaml").write_text(text)
+    with pytest.raises(UserError, match=complaint):
+        run("check", tmp_path, "--topics", tmp_path / "topics.yaml")
 
 
 def test_bad_episodes_stop_the_run_or_are_skipped_counted_and_listed(tree, tmp_path, capsys):
@@ -148,4 +172,5 @@ def test_collect_makes_episodes_that_check_accepts(tmp_path, capsys):
 
 def test_collect_knows_the_tasks_of_the_collection():
     collection = pytest.importorskip("vjepa_ros.episodes.collection")
-    assert collection.TASKS == command.TASKS
+    assert settings_of(Collect)["task"].choices == collection.TASKS
+    assert settings_of(ConvertEpisodes)["to"].choices == LAYOUTS

@@ -1,26 +1,23 @@
 """`vjepa-ros goal`: with pictures from files, and from a camera that publishes."""
 
-import argparse
-
 import cv2
 import numpy as np
 import pytest
 import torch
 
-from vjepa_ros.commands import goal
-from vjepa_ros.errors import UserError
+from vjepa_gate.errors import UserError
+from vjepa_gate.robots import load_robot
+from vjepa_ros import cli
 from vjepa_ros.images import decode_picture, encode_png, rgb_to_fields
 from vjepa_ros.model.preprocessing import Preprocessor
 from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
 from vjepa_ros.picture_checks import energies, look_at
 from vjepa_ros.planning.loading import load_world_model
-from vjepa_ros.robots import load_robot
+from vjepa_ros.planning.objectives import L1
 
 
 def command(*arguments):
-    parser = argparse.ArgumentParser()
-    goal.add_arguments(parser)
-    return goal.run(parser.parse_args([str(argument) for argument in arguments]))
+    return cli.run(["goal", *map(str, arguments)])
 
 
 @pytest.fixture(scope="module")
@@ -52,11 +49,11 @@ def saved(tmp_path):
 def test_energy_is_told_in_moves_that_one_can_imagine(scenes):
     model, limits = load_world_model(SHIPPED_WEIGHTS).world_model, load_robot("sim").limits
     start, aside, aloof = scenes
-    same, near, far = energies(model, start, start, limits)
+    same, near, far = energies(model, L1(), start, start, limits)
     assert same == 0
     assert 0 < near < far
-    assert energies(model, start, aside, limits)[0] == pytest.approx(far, rel=0.6)
-    assert energies(model, start, aloof, limits)[0] > 1.3 * far
+    assert energies(model, L1(), start, aside, limits)[0] == pytest.approx(far, rel=0.6)
+    assert energies(model, L1(), start, aloof, limits)[0] > 1.3 * far
 
 
 def test_a_good_goal(scenes, saved, capfd):
@@ -107,7 +104,7 @@ def test_what_is_no_picture_is_one_line(tmp_path, saved):
         command("check", tmp_path / "text.png")
     with pytest.raises(UserError, match=r"--out .*goal.bmp: expected a .png"):
         command("capture", "--out", tmp_path / "goal.bmp")
-    with pytest.raises(UserError, match="--weights none: no such file"):
+    with pytest.raises(UserError, match="none: cannot be read as weights: No such file"):
         command("check", tmp_path / "goal.png", "--weights", "none")
 
 
@@ -121,7 +118,7 @@ def camera():
     from rclpy.qos import qos_profile_sensor_data
     from sensor_msgs.msg import Image
 
-    from vjepa_ros.nodes.spinning import spinning_node
+    from vjepa_gate.ros.spinning import spinning_node
 
     with spinning_node("camera") as node:
         publisher = node.create_publisher(Image, "camera/image_raw", qos_profile_sensor_data)

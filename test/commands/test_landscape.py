@@ -1,19 +1,22 @@
 """The command on Meta's recorded pair and on weights that were never trained."""
 
-import argparse
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from vjepa_ros.commands import landscape
-from vjepa_ros.errors import UserError
+from vjepa_gate.errors import UserError
+from vjepa_gate.settings import settings_of
+from vjepa_ros import cli
+from vjepa_ros.commands.settings import Landscape
 from vjepa_ros.images import decode_picture
 from vjepa_ros.model.checkpoints import save_weights
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.predictor import Predictor
 from vjepa_ros.model.presets import PRESETS
+from vjepa_ros.planning.config import SOLVERS, PlannerConfig
+from vjepa_ros.planning.solvers import make_solver
 
 PAIR = Path(__file__).parents[2] / "../shared/data/franka_example_traj.npz"
 pytestmark = pytest.mark.skipif(not PAIR.exists(), reason=f"{PAIR} is not here")
@@ -36,19 +39,19 @@ def weights(tmp_path_factory) -> Path:
 
 
 def run(weights: Path, out: Path, *options: str) -> int:
-    parser = argparse.ArgumentParser()
-    landscape.add_arguments(parser)
     paths = ["--weights", str(weights), "--episode", str(PAIR), "--out", str(out)]
-    return landscape.run(parser.parse_args([*paths, *options]))
+    return cli.run(["landscape", *paths, *options])
 
 
 @pytest.mark.parametrize("axes", ["dx,dz", "gripper"])
 def test_it_draws_the_landscape_and_lists_the_actions(weights, tmp_path, capsys, axes):
     out = tmp_path / "landscape.png"
-    assert run(weights, out, "--axes", axes, "--points", "7") == 0
+    assert run(weights, out, "--axes", axes, "--points", "7", "--planner", "plain") == 0
     assert decode_picture(out.read_bytes()).shape[1] > 1000
 
-    rows = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines()[1:-1])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-2].startswith("planned with plain: ")
+    rows = dict(line.split(maxsplit=1) for line in lines[1:-2])
     assert list(rows) == ["stay", "recorded", "planned", "least"]
     actions = {kind: [float(value) for value in row.split()] for kind, row in rows.items()}
     assert actions["recorded"][:4] == [9.24, 3.10, 8.43, 0.0]  # centimetres, closedness
@@ -66,11 +69,13 @@ def test_the_picture_is_the_same_every_time(weights, tmp_path):
     ("options", "message"),
     [
         (["--to", "2"], r"has no frame 2: expected --from and --to in 0 … 1"),
-        (["--from", "-1"], "has no frame -1"),
-        (["--axes", "dx,roll"], "axes is dx, roll, expected one or two of dx, dy, dz, gripper"),
-        (["--points", "1"], "points is 1"),
-        (["--extent", "75"], "extents is"),
-        (["--extent", "0"], "extents is"),
+        (["--from=-1"], "--from is -1, expected a whole number of at least 0"),
+        (["--axes", "dx,roll"], r"--axes\[1\] is 'roll', expected one of dx, dy, dz, gripper"),
+        (["--axes", "dx,dx"], "axes is dx, dx, expected one or two"),
+        (["--points", "1"], "--points is 1"),
+        (["--extent", "75"], "--extent is 75, expected a number in"),
+        (["--extent", "0"], "--extent is 0, expected a number in"),
+        (["--horizon", "2"], "--horizon is unknown"),
     ],
 )
 def test_wrong_options_are_named(weights, tmp_path, options, message):
@@ -81,7 +86,7 @@ def test_wrong_options_are_named(weights, tmp_path, options, message):
 
 @pytest.mark.parametrize("out", ["out.jpg", "nowhere/out.png"])
 def test_the_picture_is_a_png_in_a_folder_that_exists(weights, tmp_path, out):
-    with pytest.raises(UserError, match=r"expected a \.png in a folder that exists"):
+    with pytest.raises(UserError, match=r"expected a (\.png|file) in a folder that exists"):
         run(weights, tmp_path / out)
 
 
@@ -91,3 +96,12 @@ def test_an_encoder_alone_cannot_predict(tmp_path):
     save_weights(path, config, Encoder(config.encoder), None)
     with pytest.raises(UserError, match="predictor"):
         run(path, tmp_path / "out.png")
+
+
+def test_it_takes_the_settings_of_each_search():
+    """Those that a solver has itself; horizon, step and grip are those of the picture."""
+    solvers = [make_solver(PlannerConfig(solver=solver)) for solver in SOLVERS]
+    known = {field.name for solver in solvers for field in fields(solver)}
+    taken = Landscape.planner_settings
+    assert known & set(settings_of(PlannerConfig)) == taken & known | {"horizon"}
+    assert taken - known == {"solver", "objective", "axis", "close_gripper", "max_turn"}

@@ -17,10 +17,11 @@ from vjepa_ros.stack import Process
 from vjepa_ros.supervisor import Supervisor, command_line
 
 PATIENCE = 90  # seconds
+BUSY = ("--max-state-age", "5", "--max-camera-age", "20", "--max-image-age", "20")  # a machine
 PROGRAM = """
 import argparse, sys
 from vjepa_ros.commands import run
-from vjepa_ros.errors import UserError
+from vjepa_gate.errors import UserError
 parser = argparse.ArgumentParser()
 run.add_arguments(parser)
 try:
@@ -36,7 +37,7 @@ class Running:
     def __init__(self, *options):
         environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
         self.process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, *options],
+            [sys.executable, "-c", PROGRAM, *BUSY, *options],
             env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -170,13 +171,13 @@ def test_texts_stay_texts_on_the_command_line():
         parameters={"seed": 3, "weights": "007", "dry_run": True, "energy": 1.0},
     )
     assert command_line(process) == [
-        *(sys.executable, "-m", "m", "a", "--ros-args", "-p", "seed:=3", "-p", "weights:='007'"),
+        *(sys.executable, "-m", "m", "a", "--ros-args", "-p", "seed:=3", "-p", 'weights:="007"'),
         *("-p", "dry_run:=true", "-p", "energy:=1.0"),
     ]
 
 
 def test_what_cannot_live_ends_the_run():
-    from vjepa_ros.errors import UserError
+    from vjepa_gate.errors import UserError
 
     hopeless = Process(name="node", package="", executable="false")
     with Supervisor([hopeless]) as supervisor, pytest.raises(UserError, match="node ended with 1"):
@@ -184,7 +185,7 @@ def test_what_cannot_live_ends_the_run():
 
 
 def test_what_processes_say_can_go_to_a_file(tmp_path):
-    from vjepa_ros.errors import UserError
+    from vjepa_gate.errors import UserError
 
     talker = Process(
         name="talker", package="", executable="sh", arguments=("-c", "echo hello; exit 2")

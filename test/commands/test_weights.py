@@ -1,12 +1,11 @@
 """`vjepa-ros weights` on small files laid out as the published ones are."""
 
-import argparse
-
 import pytest
 import torch
 
+from vjepa_gate.errors import UserError
+from vjepa_ros import cli
 from vjepa_ros.commands import weights as command
-from vjepa_ros.errors import UserError
 from vjepa_ros.model.checkpoints import load_weights, save_weights
 from vjepa_ros.model.encoder import Encoder, EncoderConfig
 from vjepa_ros.model.predictor import Predictor, PredictorConfig
@@ -26,9 +25,7 @@ def _small_presets(monkeypatch):
 
 
 def run(*arguments):
-    parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
-    return command.run(parser.parse_args(list(map(str, arguments))))
+    return cli.run(["weights", *map(str, arguments)])
 
 
 def wrapped(part):

@@ -5,7 +5,7 @@ import pytest
 from rosbags.rosbag2 import StoragePlugin, Writer
 from scipy.spatial.transform import Rotation
 
-from vjepa_ros import conventions
+from vjepa_gate.conventions import ACTION_NAMES
 from vjepa_ros.episodes import bag_schema
 from vjepa_ros.episodes.bag import read_bag
 from vjepa_ros.episodes.bag_schema import BagTopics, typestore
@@ -116,7 +116,7 @@ def test_a_command_holds_until_the_next(tmp_path):
         lab.image(START + time)
         if index in (2, 6):
             seconds = new("builtin_interfaces/msg/Time", int(START), round(time * 1e9))
-            deltas = dict.fromkeys(conventions.ACTION_NAMES, 0.0) | {"dx": 0.05}
+            deltas = dict.fromkeys(ACTION_NAMES, 0.0) | {"dx": 0.05}
             lab.add(
                 "/ee_delta", bag_schema.ACTION, START + time + 0.03, image_stamp=seconds,
                 sequence=index, **deltas, duration=0.4, energy=0.5,

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from vjepa_gate.errors import UserError
 from vjepa_ros.episodes import motions
 from vjepa_ros.episodes.npz import read_npz
-from vjepa_ros.errors import UserError
 
 collection = pytest.importorskip("vjepa_ros.episodes.collection", reason="vjepa_sim is not here")
 Scene = pytest.importorskip("vjepa_sim.scene").Scene

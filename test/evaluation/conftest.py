@@ -24,7 +24,7 @@ class RightWorld:
             state = context.states[-1].expand(len(actions), 7)
             for action in actions.unbind(1):
                 state = apply_action(state, action)
-            return objective.distance(self._latents(state), goal)
+            return objective.distance(self._latents(state), goal.latents)
 
         return energies
 
@@ -51,5 +51,8 @@ def random_weights(tmp_path_factory):
     config = PRESETS["tiny"]
     torch.manual_seed(0)
     assert config.predictor is not None
-    save_weights(path, config, Encoder(config.encoder), Predictor(config.predictor))
+    metadata = {"planner": "tiny"}
+    save_weights(
+        path, config, Encoder(config.encoder), Predictor(config.predictor), metadata=metadata
+    )
     return path

@@ -9,7 +9,7 @@ import torch
 from vjepa_ros.conventions import GRIPPER, POSITION
 
 one_picture = pytest.importorskip("vjepa_ros.evaluation.one_picture", reason="needs vjepa_sim")
-from vjepa_ros.planning.planners import PlannerConfig  # noqa: E402
+from vjepa_ros.planning.config import PlannerConfig  # noqa: E402
 from vjepa_ros.planning.subgoals.pursuit import Aim, PursuitConfig  # noqa: E402
 from vjepa_ros.planning.world_model import Context  # noqa: E402
 from vjepa_sim.scene import Scene, SceneConfig  # noqa: E402

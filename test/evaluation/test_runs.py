@@ -8,15 +8,15 @@ import pytest
 
 pytest.importorskip("vjepa_sim.scene", reason="vjepa_sim is not here")
 
-from vjepa_ros.errors import UserError
+from vjepa_gate.errors import UserError
 from vjepa_ros.evaluation.runs import Evaluation, Report, evaluate
 from vjepa_ros.evaluation.trials import Trial
 from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
 from vjepa_ros.planning.axes import Axes, write_axes
+from vjepa_ros.planning.config import PlannerConfig
 from vjepa_ros.planning.loading import load_world_model
-from vjepa_ros.planning.planners import PlannerConfig
 
-QUICK = PlannerConfig(samples=12, iterations=2, elites=3, goal_steps=3)
+QUICK = PlannerConfig(samples=12, iterations=2, elites=3, goal_steps=(3,))
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +96,7 @@ def trial(seed, success):
         energies=[0.5] * (seed + 1),
         goals=[0] * (seed + 1),
         wanted=[0.1],
+        refused=[],
     )
 
 
@@ -113,5 +114,5 @@ def test_the_report_adds_up(reach):
     assert found["seconds_per_plan"] == {"median": pytest.approx(0.1), "p95": pytest.approx(0.1)}
     assert found["steps"]["median"] == 2.5
     assert found["reasons"] == {"2": "tool 0.031 m from the goal; the planner ended with its steps"}
-    assert found["planner"] == asdict(QUICK)
+    assert found["planner"] == {"name": None, **json.loads(json.dumps(asdict(QUICK)))}
     assert [one["seed"] for one in found["trials"]] == [1, 2, 3, 4]

@@ -6,12 +6,11 @@ import torch
 
 pytest.importorskip("vjepa_sim.scene", reason="vjepa_sim is not here")
 
-from vjepa_ros.episodes.sensing import state_of
+from vjepa_gate.robots import load_robot
 from vjepa_ros.evaluation.conditions import CONDITIONS
-from vjepa_ros.evaluation.trials import carry_out, run_trial
-from vjepa_ros.planning.planners import PLANNERS
-from vjepa_ros.robots import load_robot
-from vjepa_sim.scene import SceneConfig
+from vjepa_ros.evaluation.trials import run_trial
+from vjepa_ros.planning.config import PLANNERS
+from vjepa_ros.planning.planner import Planner
 from vjepa_sim.tasks import make_task
 
 ROBOT = load_robot("sim")
@@ -21,9 +20,8 @@ def run(scene, world, task, seed, goals, **options):
     episode = CONDITIONS["plain"].begin(scene, task, seed, goals)
     return run_trial(
         episode,
-        world_model=world,
+        planner=Planner(PLANNERS["tiny"], world),
         look=world.look,
-        planner=PLANNERS["tiny"],
         robot=ROBOT,
         period=0.25,
         **options,
@@ -68,9 +66,8 @@ def test_a_failure_is_judged_by_the_truth(scene, right_world):
     world.look = lambda observation: torch.zeros(4, 1)
     trial = run_trial(
         episode,
-        world_model=world,
+        planner=Planner(PLANNERS["tiny"], world),
         look=world.look,
-        planner=PLANNERS["tiny"],
         robot=ROBOT,
         period=0.25,
     )
@@ -79,40 +76,3 @@ def test_a_failure_is_judged_by_the_truth(scene, right_world):
     assert not trial.success
     assert trial.reason == "object not between the fingers"
     assert trial.distance == pytest.approx(0.08, abs=1e-3)
-
-
-# --- commands ------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def start(scene):
-    scene.config = SceneConfig(randomise=frozenset())
-    scene.reset(0)
-    return state_of(scene.observe())
-
-
-def action(*values):
-    return torch.tensor(values, dtype=torch.float64)
-
-
-def test_an_action_is_commanded_from_where_the_tool_is(scene, start):
-    carry_out(scene, start, action(0.05, -0.02, 0.03, 0, 0, 0, 0.5), ROBOT)
-    moved = scene.robot.target_position - start[:3].numpy()
-    assert moved == pytest.approx((0.05, -0.02, 0.03))
-    assert scene.robot.target_width == pytest.approx(0.04, abs=1e-3)
-
-
-def test_small_changes_leave_the_fingers_alone(scene, start):
-    before = scene.robot.target_width
-    carry_out(scene, start, action(0, 0, 0, 0, 0, 0, 0.9 * ROBOT.gripper.hysteresis), ROBOT)
-    assert scene.robot.target_width == before
-
-
-def test_no_action_leaves_the_limits_of_the_arm_gate(scene, start):
-    carry_out(scene, start, action(0, 0, -0.9, 0, 0, 0, 0), ROBOT)
-    step = scene.robot.target_position - start[:3].numpy()
-    assert np.linalg.norm(step) == pytest.approx(ROBOT.limits.max_step)
-    low = start.clone()
-    low[2] = 0.05
-    carry_out(scene, low, action(0, 0, -0.1, 0, 0, 0, 0), ROBOT)
-    assert scene.robot.target_position[2] == pytest.approx(ROBOT.limits.workspace_low[2])

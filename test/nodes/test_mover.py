@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from vjepa_gate.robots import load_robot
 from vjepa_ros.conventions import action_between
 from vjepa_ros.nodes import mover
-from vjepa_ros.robots import load_robot
 
 SLOW = {
     "max_image_age": 20.0,

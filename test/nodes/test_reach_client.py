@@ -7,10 +7,10 @@ from types import SimpleNamespace
 from rclpy.action import ActionServer, GoalResponse
 from vjepa_msgs.action import ReachGoal
 
+from vjepa_gate.ros.spinning import spinning_node
 from vjepa_ros.goals import Goals
 from vjepa_ros.nodes import reach_client
-from vjepa_ros.nodes.reach_client import Progress
-from vjepa_ros.nodes.spinning import spinning_node
+from vjepa_ros.nodes.reach_client import ProgressLine
 
 
 def feedback(**changes):
@@ -19,7 +19,7 @@ def feedback(**changes):
 
 
 def test_one_line_for_what_is_new(capsys):
-    progress = Progress(goals=4)
+    progress = ProgressLine(goals=4)
     progress.show(feedback(message="sub-goal 2 of 4, step 3"))
     progress.show(feedback())
     progress.note(SimpleNamespace(seconds=0.314))
@@ -31,7 +31,7 @@ def test_one_line_for_what_is_new(capsys):
 
 
 def test_a_stall_is_told_and_remembered_until_it_is_over(capsys):
-    progress = Progress(goals=1)
+    progress = ProgressLine(goals=1)
     hint = "energy has stalled: sub-goals would help"
     progress.show(feedback(message=hint))
     assert f"({hint})" in capsys.readouterr().out
@@ -43,7 +43,7 @@ def test_a_stall_is_told_and_remembered_until_it_is_over(capsys):
 def test_a_terminal_has_one_line_no_longer_than_it_is_wide(capsys, monkeypatch):
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     monkeypatch.setenv("COLUMNS", "30")
-    progress = Progress(goals=1)
+    progress = ProgressLine(goals=1)
     progress.show(feedback())
     progress.show(feedback(step=4))
     progress.end("reached")

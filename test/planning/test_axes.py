@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
+from vjepa_gate.errors import UserError
 from vjepa_ros.conventions import apply_action
-from vjepa_ros.errors import UserError
 from vjepa_ros.planning.axes import (
     FEWEST_MOVES,
     XY,
@@ -19,7 +19,7 @@ from vjepa_ros.planning.axes import (
     write_axes,
 )
 from vjepa_ros.planning.objectives import L1, L2
-from vjepa_ros.planning.world_model import Context
+from vjepa_ros.planning.world_model import Context, Goal
 
 ABOUT = {"weights": "tiny-1", "robot": "bench", "camera": "camera/image_raw", "date": "today"}
 HOME = torch.tensor([0.5, 0.0, 0.3, 3.14, 0.0, 0.0, 0.0])
@@ -61,7 +61,7 @@ class Straight:
         now = context.latents[-1]
 
         def energies(actions):
-            return objective.distance(now + actions.sum(1)[:, :3, None], goal)
+            return objective.distance(now + actions.sum(1)[:, :3, None], goal.latents)
 
         return energies
 
@@ -166,7 +166,7 @@ def test_the_model_is_asked_about_the_motion_that_it_sees():
     action = torch.tensor([0.05, -0.03, 0.02, 0.0, 0.0, 0.1, 0.5])
     now = mover.look()
     mover.state = apply_action(mover.state, action)
-    goal = mover.look().latents[-1]
+    goal = Goal(latents=mover.look().latents[-1])
 
     candidates = torch.stack((action, torch.zeros(7)))[:, None]  # [2, 1, 7]
     before = candidates.clone()
@@ -211,10 +211,16 @@ def test_axes_of_other_weights_are_refused():
 @pytest.mark.parametrize(
     ("before", "after", "complaint"),
     [
-        ("moves: 24", "motions: 24", "expected the keys matrix, moves"),
-        ("- - 1.0", "- - one", "matrix is .*expected 2 × 2 numbers"),
-        ("- - 1.0", "- - .nan", "matrix is .*expected 2 × 2 numbers"),
-        ("matrix:", "matrix: [", "not a readable YAML file"),
+        (
+            "moves: 24",
+            "motions: 24",
+            "motions is unknown.*make them anew",
+        ),
+        ("- - 1.0", "- - one", r"matrix\[0\]\[0\] is 'one', expected a number"),
+        ("- - 1.0", "- - .nan", r"matrix\[0\]\[0\] is nan, expected a number"),
+        ("- - 1.0\n", "- ", "matrix"),
+        ("moves: 24", "moves: 24\nmoves: 24", "moves is given twice"),
+        ("matrix:", "matrix: [", "not YAML"),
     ],
 )
 def test_a_damaged_file_is_refused(tmp_path, before, after, complaint):
@@ -228,5 +234,5 @@ def test_a_damaged_file_is_refused(tmp_path, before, after, complaint):
 
 
 def test_a_missing_file_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r"nowhere\.yaml: not a readable"):
+    with pytest.raises(UserError, match=r"nowhere\.yaml: cannot be read: No such file"):
         load_axes(tmp_path / "nowhere.yaml")

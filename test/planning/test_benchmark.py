@@ -10,22 +10,22 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from vjepa_ros.model.operations import cached_operations, plain_operations
 from vjepa_ros.model.predictor import Predictor, PredictorConfig
 from vjepa_ros.model.presets import PRESETS
 from vjepa_ros.planning.objectives import L1
-from vjepa_ros.planning.world_model import Context, WorldModel
+from vjepa_ros.planning.world_model import Context, Goal, WorldModel
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def benchmarks(monkeypatch):
-    """The benchmarks' own modules, which lie beside the script."""
+def reference(monkeypatch):
+    """The benchmarks' own module, which lies beside the script."""
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    import operations
     import reference
 
-    return operations, reference
+    return reference
 
 
 def test_the_three_ways_agree(tmp_path):
@@ -51,26 +51,24 @@ CONFIG = PredictorConfig(latent_width=96, grid=4, width=64, depth=3, heads=2)
 
 
 @pytest.mark.parametrize("horizon", [1, 2, 4])
-def test_operations_of_a_cached_rollout(benchmarks, horizon):
-    operations, _ = benchmarks
+def test_operations_of_a_cached_rollout(horizon):
     # In bf16, where attention is made of products that the counter sees on a CPU too.
     model = WorldModel(None, Predictor(CONFIG), dtype=torch.bfloat16, memory_budget=1 << 40)
     context = Context(latents=torch.randn(1, 16, 96), states=torch.zeros(1, 7))
-    cost = model.cost(context, torch.randn(16, 96), L1())
+    cost = model.cost(context, Goal(latents=torch.randn(16, 96)), L1())
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         cost(torch.zeros(10, horizon, 7))
-    expected = 10 * sum(operations.cached_operations(CONFIG, horizon).values())
+    expected = 10 * sum(cached_operations(CONFIG, horizon).values())
     assert counter.get_total_flops() == pytest.approx(expected, rel=0.03)
 
 
-def test_operations_of_the_plain_algorithm_at_full_size(benchmarks):
-    operations, reference = benchmarks
+def test_operations_of_the_plain_algorithm_at_full_size(reference):
     config = PRESETS["ac_vitg"].predictor
     with torch.device("meta"):
         weights = Predictor(config).state_dict()
         frames = torch.empty(1, 2, 256, 1408), torch.empty(1, 2, 7), torch.empty(1, 2, 7)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         reference.predict(weights, config.heads, *frames)
-    one, both = (sum(operations.plain_operations(config, horizon).values()) for horizon in (1, 2))
+    one, both = (sum(plain_operations(config, horizon).values()) for horizon in (1, 2))
     assert counter.get_total_flops() == pytest.approx(both - one, rel=0.001)
     assert one == pytest.approx(0.163e12, rel=0.01)  # what one step is known to cost

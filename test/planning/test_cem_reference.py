@@ -1,25 +1,48 @@
-"""CEM against a plain transcription of how the reference runs it.
+"""CEM, and the closed loop around it, against a plain reading of how the reference runs them.
 
-Everything that CONVENTIONS says under "CEM as the reference runs it" stands here once
-more, one sample and one axis at a time, drawing from a generator of the same seed.
+It stands here once more, one sample and one axis at a time, drawing from a generator of the
+same seed. The reference looks, searches, carries out the first action of the mean, and looks
+again; its search has the options `axis` and `close_gripper`.
 """
+
+from dataclasses import replace
 
 import pytest
 import torch
 
+from point_world import PointWorld, latents
+from vjepa_ros.planning.config import PLANNERS
 from vjepa_ros.planning.limits import ActionLimits, Box
+from vjepa_ros.planning.objectives import L1
+from vjepa_ros.planning.planner import Planner
 from vjepa_ros.planning.solvers import CEM
+from vjepa_ros.planning.world_model import Goal
 
 AXES = 4  # dx, dy, dz and the gripper; the rotation stays 0
 
 
 def reference_cem(
-    cost, *, seed, horizon, samples, iterations, top, max_step, momentum, gripper_momentum
+    cost,
+    *,
+    seed,
+    horizon,
+    samples,
+    iterations,
+    top,
+    max_step,
+    momentum,
+    gripper_momentum,
+    axis=None,
+    close_gripper=None,
 ):
     """The plan [H, 7] and all samples [iterations, N, H, 7]; momenta are (mean, std)."""
     generator = torch.Generator().manual_seed(seed)
     mean = [[0.0] * AXES for _ in range(horizon)]
     std = [[max_step] * 3 + [1.0] for _ in range(horizon)]
+    fixed = axis or {}
+    for h in range(horizon):
+        for ax, value in fixed.items():
+            mean[h][ax] = value
     history = []
 
     for _ in range(iterations):
@@ -29,10 +52,12 @@ def reference_cem(
             plan = []
             for h in range(horizon):
                 action = []
-                for axis in range(AXES):
-                    value = mean[h][axis] + std[h][axis] * float(noise[h][n, axis])
-                    bound = max_step if axis < 3 else 0.75
-                    action.append(max(-bound, min(bound, value)))
+                for a in range(AXES):
+                    value = mean[h][a] + std[h][a] * float(noise[h][n, a])
+                    bound = max_step if a < 3 else 0.75
+                    action.append(fixed.get(a, max(-bound, min(bound, value))))
+                if close_gripper is not None and h >= close_gripper:
+                    action[3] = 1.0
                 plan.append(action)
             population.append(plan)
         history.append(as_actions(population))
@@ -40,14 +65,14 @@ def reference_cem(
         energies = cost(as_actions(population)).tolist()
         elites = sorted(range(samples), key=lambda n: energies[n])[:top]
         for h in range(horizon):
-            for axis in range(AXES):
-                values = [population[n][h][axis] for n in elites]
+            for a in range(AXES):
+                values = [population[n][h][a] for n in elites]
                 elite_mean = sum(values) / top
                 squares = sum((value - elite_mean) ** 2 for value in values)
                 elite_std = (squares / (top - 1)) ** 0.5  # unbiased
-                old_mean, old_std = momentum if axis < 3 else gripper_momentum
-                mean[h][axis] = (1 - old_mean) * elite_mean + old_mean * mean[h][axis]
-                std[h][axis] = (1 - old_std) * elite_std + old_std * std[h][axis]
+                old_mean, old_std = momentum if a < 3 else gripper_momentum
+                mean[h][a] = (1 - old_mean) * elite_mean + old_mean * mean[h][a]
+                std[h][a] = (1 - old_std) * elite_std + old_std * std[h][a]
 
     for h in range(horizon):
         if abs(mean[h][3]) < 0.25:
@@ -92,7 +117,6 @@ def test_the_same_seed_gives_the_reference_numbers(horizon, gripper):
         gripper_momentum=(0.1, 0.3),
     )
     solution = CEM(
-        seed=7,
         horizon=horizon,
         samples=48,
         iterations=6,
@@ -103,7 +127,7 @@ def test_the_same_seed_gives_the_reference_numbers(horizon, gripper):
         momentum_mean_gripper=0.1,
         momentum_std_gripper=0.3,
         keep_samples=True,
-    ).solve(cost)
+    ).solve(cost, seed=7)
 
     torch.testing.assert_close(solution.statistics.samples, samples, rtol=0, atol=1e-6)
     torch.testing.assert_close(solution.actions, plan, rtol=0, atol=1e-6)
@@ -112,3 +136,41 @@ def test_the_same_seed_gives_the_reference_numbers(horizon, gripper):
         assert (solution.actions[:, 6] == 0).any()
     else:
         assert (solution.actions[:, 6] != 0).any()
+
+
+@pytest.mark.parametrize(
+    ("settings", "options"),
+    [
+        ({}, {}),
+        ({"horizon": 2}, {}),
+        ({"axis": "z=0, x=0.02"}, {"axis": {2: 0.0, 0: 0.02}}),
+        ({"close_gripper": 0}, {"close_gripper": 0}),
+        ({"horizon": 3, "close_gripper": 1}, {"close_gripper": 1}),
+    ],
+    ids=["paper", "horizon 2", "axis", "close_gripper 0", "close_gripper 1"],
+)
+def test_the_closed_loop_gives_the_reference_numbers(settings, options):
+    """Planned is carried out, the gripper included, over several steps."""
+    goal = Goal(latents=latents([0.62, -0.11, 0.12, 0.8]))
+    config = replace(PLANNERS["paper"], samples=60, iterations=5, elites=6, **settings)
+    ours, theirs = PointWorld(obeys=0.8), PointWorld(obeys=0.8)
+    planner = Planner(config, ours)
+    task = planner.start(ours.context(), [goal], seed=11)
+    for step in range(4):
+        task, decision = planner.plan(task, ours.context())
+        expected, _ = reference_cem(
+            theirs.cost(theirs.context(), goal, L1()),
+            seed=11 + step,
+            horizon=config.horizon,
+            samples=60,
+            iterations=5,
+            top=6,
+            max_step=0.075,
+            momentum=(0.15, 0.15),
+            gripper_momentum=(0.15, 0.15),
+            **options,
+        )
+        torch.testing.assert_close(decision.solution.actions, expected, rtol=0, atol=1e-6)
+        ours.act(decision.action)
+        theirs.act(expected[0])
+    assert abs(float(ours.position[3])) > 0.2  # the fingers move, too

@@ -15,7 +15,6 @@ limits_of_any_kind = st.builds(
     translation=shapes,
     rotation=st.one_of(st.none(), shapes),
     gripper=shapes,
-    gripper_gate=st.one_of(st.none(), st.floats(0.001, 0.5)),
 )
 action_lists = st.lists(
     st.lists(st.floats(-1e3, 1e3, width=32), min_size=7, max_size=7), min_size=1, max_size=8
@@ -56,15 +55,11 @@ def test_rotation_is_searched_only_on_request():
     assert turning.searched() == list(range(7))
 
 
-def test_the_gate_keeps_the_gripper_still_while_the_arm_moves():
-    limits = ActionLimits(gripper_gate=0.02)
-    slow = torch.tensor([0.019, -0.019, 0.0, 0, 0, 0, 0.5])
-    fast = torch.tensor([0.0, -0.021, 0.0, 0, 0, 0, 0.5])
-    torch.testing.assert_close(limits.project(slow), slow)
-    assert limits.project(fast)[GRIPPER] == 0
-    limits.check("plan", slow)
-    with pytest.raises(ValueError, match=r"plan moves the gripper .* gripper_gate, 0\.02 m"):
-        limits.check("plan", fast)
+def test_what_is_held_and_when_the_gripper_closes():
+    limits = ActionLimits(held={0: 0.02}, closing=1)
+    projected = limits.project(torch.full((3, 7), 0.05))
+    assert projected[:, 0].tolist() == pytest.approx([0.02] * 3)
+    assert projected[:, GRIPPER].tolist() == pytest.approx([0.05, 1.0, 1.0])
 
 
 @pytest.mark.parametrize(
@@ -89,7 +84,6 @@ def test_actions_out_of_limits_are_named(action, message):
         ({"translation": Ball(0.0)}, "translation is 0"),
         ({"rotation": Box(10.0)}, "rotation is 10, expected radians"),
         ({"gripper": Box(1.5)}, "gripper is 1.5, expected closedness"),
-        ({"gripper_gate": -0.02}, "gripper_gate is -0.02, expected metres"),
     ],
 )
 def test_impossible_limits_are_named(options, message):

@@ -1,31 +1,47 @@
+"""The planners by name, and what a planner's settings may be."""
+
 import math
+from dataclasses import replace
 
 import pytest
 
+from vjepa_ros.conventions import GRIPPER
+from vjepa_ros.planning.config import OBJECTIVES, PLANNERS, RULES, PlannerConfig
+from vjepa_ros.planning.config import SOLVERS as SOLVER_NAMES
 from vjepa_ros.planning.limits import Box
-from vjepa_ros.planning.solvers import CEM, PRESETS, make_solver
+from vjepa_ros.planning.objectives import OBJECTIVES as OBJECTIVE_KINDS
+from vjepa_ros.planning.rules import MENDING
+from vjepa_ros.planning.solvers import CEM, MPPI, SOLVERS, make_solver
 
 
 @pytest.mark.parametrize(
-    ("name", "samples", "iterations", "horizon", "translation"),
+    ("name", "samples", "iterations", "horizon", "translation", "objective"),
     [
-        ("paper", 800, 10, 1, 0.075),
-        ("notebook", 25, 2, 2, 0.075),
-        ("jepa_wms", 300, 15, 3, 0.1),
-        ("vjepa2_1", 300, 15, 8, 0.05),
+        ("paper", 800, 10, 1, 0.075, "l1"),
+        ("notebook", 25, 2, 2, 0.075, "l1"),
+        ("jepa_wms", 300, 15, 3, 0.1, "l2"),
+        ("vjepa2_1", 300, 15, 8, 0.05, "l1"),
     ],
 )
-def test_presets_have_their_sources_numbers(name, samples, iterations, horizon, translation):
-    solver = make_solver(name)
+def test_planners_have_their_sources_numbers(
+    name, samples, iterations, horizon, translation, objective
+):
+    config = PLANNERS[name]
+    solver = make_solver(config)
     assert isinstance(solver, CEM)
     assert (solver.samples, solver.iterations, solver.horizon) == (samples, iterations, horizon)
     assert solver.elites == 10
     assert solver.limits.translation == Box(translation)
     assert solver.limits.gripper == Box(0.75)
+    assert config.objective == objective
+    assert config.goal_steps == (4, 10, 4)
+    assert config.tolerance is None  # no energy of a predicted frame is a threshold
+    assert config.rules == ()
 
 
-def test_presets_differ_where_their_sources_do():
-    paper, notebook, jepa_wms = (make_solver(name) for name in ("paper", "notebook", "jepa_wms"))
+def test_planners_differ_where_their_sources_do():
+    names = ("paper", "notebook", "jepa_wms")
+    paper, notebook, jepa_wms = (make_solver(PLANNERS[name]) for name in names)
     assert (paper.momentum_std, notebook.momentum_std, jepa_wms.momentum_std) == (0.15, 0.75, 0)
     assert (paper.gripper_dead_zone, jepa_wms.gripper_dead_zone) == (0.25, 0)
     assert (paper.gripper_std, jepa_wms.gripper_std) == (1.0, 0.1)
@@ -33,19 +49,56 @@ def test_presets_differ_where_their_sources_do():
     assert (paper.mean_in_population, jepa_wms.mean_in_population) == (False, True)
 
 
-@pytest.mark.parametrize("name", PRESETS)
-def test_presets_take_arguments_of_ones_own(name):
-    solver = make_solver(name, samples=20, horizon=2, iterations=2, seed=3)
-    solution = solver.solve(lambda actions: actions.square().sum((1, 2)))
-    assert solution.statistics.energies.shape == (2, 20)
-    assert solution.seed == 3
+def test_names_that_settings_take_are_those_that_exist():
+    assert tuple(SOLVERS) == SOLVER_NAMES
+    assert tuple(OBJECTIVE_KINDS) == OBJECTIVES
+    assert set(MENDING) == set(RULES) - {"warm_start", "second_try", "fingers_first", "effort"}
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_solvers_take_the_planners_numbers(name):
+    numbers = {"samples": 40, "iterations": 4, "horizon": 2, "max_step": 0.05}
+    solver = make_solver(replace(PLANNERS["paper"], solver=name, **numbers), keep_samples=True)
+    assert type(solver) is SOLVERS[name]
+    assert (solver.samples, solver.iterations, solver.horizon) == (40, 4, 2)
+    assert solver.limits.translation == Box(0.05)
+    assert solver.keep_samples
+
+
+def test_fingers_that_are_chosen_first_are_not_searched():
+    solver = make_solver(PLANNERS["tiny"])
+    assert isinstance(solver, MPPI)
+    assert solver.limits.held == {GRIPPER: 0.0}
+
+
+@pytest.mark.parametrize(
+    ("axis", "held"),
+    [("", {}), ("z=0", {2: 0.0}), ("x=-0.02, gripper = 0.5", {0: -0.02, GRIPPER: 0.5})],
+)
+def test_axes_are_given_by_name(axis, held):
+    assert PlannerConfig(axis=axis).held() == held
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"samples": 8}, "elites is 10, expected at most samples, 8"),
+        ({"axis": "w=0"}, "axis has 'w=0', expected x, y, z, gripper"),
+        ({"axis": "z=0.08"}, "axis has 'z=0.08'"),
+        ({"axis": "z"}, "axis has 'z'"),
+        ({"axis": "z=0.1.2"}, "axis has 'z=0.1.2'"),
+        ({"rules": ("reech",)}, "rules has 'reech', expected some of warm_start"),
+        ({"rules": ("effort",)}, "rules has effort, which needs tolerance"),
+    ],
+)
+def test_settings_that_do_not_fit_each_other_are_named(changes, message):
+    with pytest.raises(ValueError, match=message):
+        PlannerConfig(**changes)
 
 
 @pytest.mark.parametrize(
     ("name", "arguments", "message"),
     [
-        ("cmaes", {}, "solver 'cmaes' is unknown, expected one of cem, icem"),
-        ("cem", {"beta": 2}, "solver 'cem' has no argument 'beta', expected some of horizon"),
         ("cem", {"samples": 0}, "samples is 0"),
         ("cem", {"samples": 64.0}, "samples is 64.0, expected a whole number"),
         ("cem", {"elites": math.nan}, "elites is nan"),
@@ -53,7 +106,6 @@ def test_presets_take_arguments_of_ones_own(name):
         ("cem", {"samples": 8}, "elites is 10, expected .* at most samples, 8"),
         ("cem", {"horizon": 0}, "horizon is 0"),
         ("cem", {"iterations": 0}, "iterations is 0"),
-        ("cem", {"seed": -1}, "seed is -1"),
         ("cem", {"gripper_std": 0.0}, "gripper_std is 0"),
         ("cem", {"gripper_std": math.nan}, "gripper_std is nan"),
         ("cem", {"momentum_std": 1.0}, "momentum_std is 1"),
@@ -73,4 +125,4 @@ def test_presets_take_arguments_of_ones_own(name):
 )
 def test_wrong_arguments_are_named(name, arguments, message):
     with pytest.raises(ValueError, match=message):
-        make_solver(name, **arguments)
+        SOLVERS[name](**arguments)

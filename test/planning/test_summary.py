@@ -5,7 +5,7 @@ import torch
 
 from vjepa_ros.conventions import apply_action
 from vjepa_ros.planning.solvers import Solution, Statistics
-from vjepa_ros.planning.summary import Progress, path_length, search_curve, states_along
+from vjepa_ros.planning.summary import path_length, search_curve, states_along
 
 STATE = torch.tensor([0.5, 0.0, 0.3, 3.1, 0.0, 0.2, 0.1])
 
@@ -49,15 +49,3 @@ def test_search_curve_leaves_dropped_and_missing_candidates_out():
     torch.testing.assert_close(curve.best, torch.tensor([1.0, 0.5]))
     torch.testing.assert_close(curve.elites, torch.tensor([1.5, 0.75]))
     torch.testing.assert_close(curve.mean, torch.tensor([7 / 3, 1.5]))
-
-
-def test_progress_counts_steps_without_a_new_low_and_starts_anew_with_a_goal():
-    progress = Progress(min_improvement=0.1)
-    assert [progress.observe(0, energy) for energy in (1.0, 0.95, 1.2, 0.8, 0.79)] == [
-        0,
-        1,
-        2,
-        0,
-        1,
-    ]
-    assert progress.observe(1, 5.0) == 0

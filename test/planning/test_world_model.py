@@ -15,7 +15,7 @@ from vjepa_ros.model.predictor import Predictor, PredictorConfig
 from vjepa_ros.model.preprocessing import Preprocessor
 from vjepa_ros.model.presets import PRESETS
 from vjepa_ros.planning.objectives import L1, L2
-from vjepa_ros.planning.world_model import BUDGETS, Context, WorldModel
+from vjepa_ros.planning.world_model import BUDGETS, Context, Goal, WorldModel
 
 CONFIG = PredictorConfig(latent_width=24, grid=3, width=64, depth=3, heads=2, max_frames=11)
 
@@ -96,9 +96,11 @@ def test_cached_rollout_of_the_other_architectures(changes):
 @pytest.mark.parametrize("objective", [L1(), L2(discount=0.5)])
 def test_energies_are_the_weighted_distances_along_the_rollout(objective):
     model, context, actions = make_model(), make_context(2), make_actions(5, 3)
-    goal = make_latents()
+    goal = Goal(latents=make_latents())
     rollout = model.rollout(context, actions)
-    distances = torch.stack([objective.distance(rollout[:, step], goal) for step in range(3)])
+    distances = torch.stack(
+        [objective.distance(rollout[:, step], goal.latents) for step in range(3)]
+    )
     expected = torch.tensor(objective.step_weights(3)) @ distances
     torch.testing.assert_close(model.energies(context, actions, goal, objective), expected)
 
@@ -112,12 +114,12 @@ def test_frames_of_weight_0_are_never_scored():
             return super().distance(latents, goal)
 
     model = make_model()
-    model.energies(make_context(), make_actions(2, 4), make_latents(), Counting())
+    model.energies(make_context(), make_actions(2, 4), Goal(latents=make_latents()), Counting())
     assert Counting.scored == 1
 
 
 def test_chunks_do_not_change_the_energies():
-    context, actions, goal = make_context(2), make_actions(7, 2), make_latents()
+    context, actions, goal = make_context(2), make_actions(7, 2), Goal(latents=make_latents())
     predictor = make_predictor()
     roomy = WorldModel(None, predictor, dtype=torch.float32, memory_budget=1 << 40)
     tight = WorldModel(None, predictor, dtype=torch.float32, memory_budget=1)
@@ -127,7 +129,7 @@ def test_chunks_do_not_change_the_energies():
 
 
 def test_a_cost_remembers_its_context():
-    model, goal = make_model(), make_latents()
+    model, goal = make_model(), Goal(latents=make_latents())
     context, actions = make_context(3), make_actions(4, 2)
     cost = model.cost(context, goal, L1())
     expected = model.energies(context, actions, goal, L1())
@@ -136,7 +138,7 @@ def test_a_cost_remembers_its_context():
 
 
 def test_energies_are_differentiable_in_the_actions():
-    model, context, goal = make_model(), make_context(2), make_latents()
+    model, context, goal = make_model(), make_context(2), Goal(latents=make_latents())
     actions = make_actions(2, 2).requires_grad_()
     cost = model.cost(context, goal, L2())
     (gradient,) = torch.autograd.grad(cost(actions).sum(), actions)
@@ -149,7 +151,8 @@ def test_energies_are_differentiable_in_the_actions():
 def test_bf16_ranks_candidates_as_float32_does():
     predictor, context = make_predictor(), make_context()
     actions = make_actions(64, 2)
-    goal = WorldModel(None, predictor, dtype=torch.float32).rollout(context, actions[:1])[0, -1]
+    reached = WorldModel(None, predictor, dtype=torch.float32).rollout(context, actions[:1])
+    goal = Goal(latents=reached[0, -1])
     exact, rounded = (
         WorldModel(None, predictor, dtype=dtype).energies(context, actions, goal, L1())
         for dtype in (torch.float32, torch.bfloat16)
@@ -217,7 +220,8 @@ def test_candidates_fit_the_memory_budget(frames, horizon, dtype, changes):
     config = dataclasses.replace(CONFIG, **changes)
     model = make_model(config, dtype=dtype, memory_budget=BUDGET)
     candidates = model.candidates_at_once(frames, horizon)
-    cost = model.cost(make_context(frames, config), make_latents(config=config), L1())
+    goal = Goal(latents=make_latents(config=config))
+    cost = model.cost(make_context(frames, config), goal, L1())
     actions = make_actions(candidates, horizon)
     with torch.no_grad(), PeakMemory() as memory:
         cost(actions)
@@ -283,7 +287,7 @@ def test_a_bad_context_is_named(name, value, message):
 )
 def test_bad_candidates_are_named(actions, message):
     with pytest.raises(ValueError, match=message):
-        make_model().energies(CONTEXT, actions, make_latents(), L1())
+        make_model().energies(CONTEXT, actions, Goal(latents=make_latents()), L1())
 
 
 def test_a_horizon_past_the_trained_one_is_refused():
@@ -303,4 +307,4 @@ def test_a_horizon_past_the_trained_one_is_refused():
 )
 def test_a_bad_goal_is_named(goal, message):
     with pytest.raises(ValueError, match=message):
-        make_model().cost(CONTEXT, goal, L1())
+        make_model().cost(CONTEXT, Goal(latents=goal), L1())

@@ -1,10 +1,9 @@
 """Results made by hand, to compare and to hold to gates."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pytest
 
-from vjepa_ros.planning.planners import PlannerConfig
 from vjepa_ros.replay.figures import figures_of
 from vjepa_ros.replay.results import (
     Clocks,
@@ -12,8 +11,8 @@ from vjepa_ros.replay.results import (
     Plan,
     Prediction,
     Replay,
-    Settings,
-    Surprise,
+    ReplaySettings,
+    Surprises,
 )
 
 
@@ -47,7 +46,7 @@ def made_episode(name="one", model=(0.5, 0.6, 0.4), copy_last=(1.0, 1.0, 1.0), p
             model=[list(model)], copy_last=[list(copy_last)], zero_action=[list(copy_last)]
         ),
         plan=plan,
-        surprise=Surprise(values=list(model), thresholds=[None] * len(model), outliers=[]),
+        surprise=Surprises(values=list(model), thresholds=[None] * len(model), outliers=[]),
         clocks=Clocks(frame_period=0.25, stamped=None, nominal=None),
         figures={},
     )
@@ -55,7 +54,7 @@ def made_episode(name="one", model=(0.5, 0.6, 0.4), copy_last=(1.0, 1.0, 1.0), p
 
 
 def made_replay(*episodes, **changes):
-    settings = Settings(
+    settings = ReplaySettings(
         weights="tiny-0",
         arithmetic="float32 on cpu",
         seed=0,
@@ -65,7 +64,7 @@ def made_replay(*episodes, **changes):
         horizon=1,
         samples_ranked=64,
         plan_every=None,
-        planner=asdict(PlannerConfig()),
+        planner={"name": "paper", "samples": 800},
     )
     return Replay(
         settings=replace(settings, **changes),

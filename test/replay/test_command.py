@@ -1,19 +1,26 @@
 """`vjepa-ros replay` from its arguments to its exit code, on the shipped recordings."""
 
-import argparse
 import json
 import os
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
-from vjepa_ros.commands import replay as command
-from vjepa_ros.errors import UserError
+from vjepa_gate.errors import UserError
+from vjepa_gate.settings import option, read_options, settings_of
+from vjepa_ros import cli
+from vjepa_ros.commands import replay_graph
+from vjepa_ros.commands.settings import AnyReplay, OfflineReplay
+from vjepa_ros.commands.settings import Replay as Settings
+from vjepa_ros.model.checkpoints import open_checkpoint
 from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
 from vjepa_ros.planning.axes import Axes, write_axes
+from vjepa_ros.planning.choice import planner_of
+from vjepa_ros.planning.config import PLANNERS, PlannerConfig
 from vjepa_ros.replay.results import Replay, read_replay
 from vjepa_ros.replay.runs import named_episodes
 
@@ -24,9 +31,7 @@ FAST = ("--samples", 8, "--iterations", 1, "--plan-every", 4, "--workers", 1)
 
 
 def run(*words):
-    parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
-    return command.run(parser.parse_args([str(word) for word in words]))
+    return cli.run(["replay", *map(str, words)])
 
 
 @pytest.fixture(scope="module")
@@ -155,18 +160,21 @@ def test_two_runs_are_told_apart(result, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (("--weights", "nowhere.safetensors"), "nowhere.safetensors: no such file"),
-        (("--workers", 0), "--workers 0: expected at least 1"),
-        (("--plan-every", 0), "--plan-every 0: expected at least 1"),
-        (("--step-period", 0), "--step-period 0: expected more than 0"),
-        (("--seed", -1), "--seed -1: expected 0 or more"),
-        (("--horizon", 9), "horizon is 9, but tiny-[0-9a-f]+ was trained for 4"),
-        (("--plan-horizon", 9), "planner horizon is 9"),
+        (("--weights", "nowhere.safetensors"), "nowhere.safetensors: .*No such file"),
+        (("--workers", 0), r"--workers is 0, expected a whole number in \[1, "),
+        (("--plan-every", 0), "--plan-every is 0, expected a whole number of at least 1"),
+        (("--step-period", 0), "--step-period is 0, expected a number in"),
+        (("--seed=-1",), "--seed is -1, expected a whole number of at least 0"),
+        (("--ahead", 9), "ahead is 9, but tiny-[0-9a-f]+ was trained for 4"),
+        (("--horizon", 9), "^horizon is 9, but tiny"),
+        (("--plan-horizon", 9), "--plan-horizon is unknown, expected --horizon"),
         (("--json", "no/such/folder/out.json"), "--json .*expected a file in a folder"),
-        (("--pictures", "here"), "give --html, too"),
+        (("--pictures", "here"), "--pictures does nothing without --html"),
+        (("--no-plan", "--samples", 9), "--samples does nothing beside --no-plan"),
+        (("--rate", 2), "--rate does nothing without --graph"),
         (("--gate", "nowhere.yaml"), "nowhere.yaml: "),
-        (("--axes", "nowhere.yaml"), "nowhere.yaml: not a readable YAML file"),
-        (("--solver", "paper", "--samples", 5), "elites"),
+        (("--axes", "nowhere.yaml"), "nowhere.yaml: cannot be read: No such file"),
+        (("--planner", "paper", "--samples", 5), "elites"),
     ],
 )
 def test_what_cannot_be_is_said_before_anything_is_replayed(words, complaint):
@@ -175,7 +183,7 @@ def test_what_cannot_be_is_said_before_anything_is_replayed(words, complaint):
 
 
 def test_axes_of_other_weights_are_refused(tmp_path):
-    about = {"residual": 0.0, "r2": 1.0, "robot": "", "camera": "", "date": ""}
+    about = {"residual": 0.0, "r2": 1.0, "robot": "sim", "camera": "camera", "date": "today"}
     axes = Axes(matrix=((1.0, 0.0), (0.0, 1.0)), moves=40, weights="other-0", **about)
     write_axes(tmp_path / "axes.yaml", axes)
     with pytest.raises(UserError, match="axes were found with the weights other-0"):
@@ -211,7 +219,7 @@ def test_no_ros_is_needed():
         "from vjepa_ros.cli import main\n"
         "sys.exit(main(sys.argv[1:]))"
     )
-    words = ("replay", str(REACH), "--no-plan", "--workers", "1", "--horizon", "1")
+    words = ("replay", str(REACH), "--no-plan", "--workers", "1", "--ahead", "1")
     found = subprocess.run(
         [sys.executable, "-c", code, *words], capture_output=True, text=True, env=os.environ
     )
@@ -228,7 +236,45 @@ def test_the_real_pair_replays(tmp_path):
     assert episode.clocks.stamped.step_cm == pytest.approx(12.88, abs=0.01)
 
 
-def test_the_shipped_weights_are_the_default():
-    parser = argparse.ArgumentParser()
-    command.add_arguments(parser)
-    assert parser.parse_args(["bag"]).weights == SHIPPED_WEIGHTS
+def test_the_planner_is_the_one_that_the_weights_name(small_weights, tmp_path):
+    out, quick = tmp_path / "out.json", ("--samples", 10, "--iterations", 1, "--workers", 1)
+    named, unnamed = small_weights(planner="paper"), small_weights(planner=None)
+    assert planner_of(open_checkpoint(unnamed), "cpu") != "tiny"
+    for path, name in ((named, "paper"), (unnamed, planner_of(open_checkpoint(unnamed), "cpu"))):
+        assert run(REACH, "--weights", path, *quick, "--json", out) == 0
+        expected = replace(PLANNERS[name], samples=10, iterations=1)
+        found = read_replay(out).settings.planner
+        assert found == json.loads(json.dumps({"name": name, **asdict(expected)}))
+        assert found["rules"] == []
+
+
+OFFLINE = sorted(set(settings_of(OfflineReplay)) - set(settings_of(AnyReplay)))
+
+
+def values(names):
+    """Each with another value than it has, as words."""
+    known = settings_of(Settings)
+    for name in names:
+        if known[name].hint is bool:
+            yield name, option(name if not known[name].default else f"no_{name}")
+        else:
+            yield name, f"{option(name)}={known[name].choices[-1] if known[name].choices else 2}"
+
+
+@pytest.mark.parametrize(("name", "word"), list(values(OFFLINE)))
+def test_what_only_the_offline_replay_does_is_refused_beside_graph(name, word):
+    told = word.partition("=")[0].replace("--no-plan", "--plan")
+    with pytest.raises(UserError, match=f"^{told} does nothing beside --graph"):
+        run(REACH, "--graph", word)
+
+
+def test_what_is_told_reaches_the_graph(monkeypatch):
+    got = []
+    monkeypatch.setattr(replay_graph, "run", lambda args: got.append(args) or 0)
+    words = ("--planner", "paper", "--horizon", 2, "--max-step", 0.05, "--rules", "none")
+    assert run(REACH, "--graph", "--rate", 0, "--composed", *words) == 0
+    (args,) = got
+    assert (args.sources, args.rate, args.composed, args.seed) == ((REACH,), 0, True, 0)
+    assert (args.planner, args.weights) == ("paper", SHIPPED_WEIGHTS)
+    given = {"horizon": 2, "max_step": 0.05, "rules": ()}
+    assert read_options(PlannerConfig, args) == given

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from vjepa_ros.errors import UserError
+from vjepa_gate.errors import UserError
 from vjepa_ros.replay.figures import better, figures_of, names, terms_of
-from vjepa_ros.replay.gates import Bound, Gate, check, gate_around, read_gate, write_gate
+from vjepa_ros.replay.gates import Bound, ReplayGate, check, gate_around, read_gate, write_gate
 from vjepa_ros.replay.results import ClockFigures, Clocks, Replay, Tracking
 
 RATIO = "prediction.1.ratio_to_copy_last"
@@ -27,17 +27,21 @@ def test_a_gate_is_read(tmp_path):
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("runs: {}", "unknown section 'runs', expected run, episode, diff"),
-        ("run: {prediction.1.eror: {max: 1}}", "run: unknown figure 'prediction.1.eror'"),
-        ("run: {prediction.0.error: {max: 1}}", "unknown figure"),
-        ("run: {energy.rank: {maximum: 1}}", "energy.rank has maximum, expected min, max"),
-        ("run: {energy.rank: {}}", "has nothing, expected min, max"),
+        ("runs: {}", "runs is unknown, expected run"),
+        (
+            "run: {prediction.1.eror: {max: 1}}",
+            "prediction.1.eror is unknown",
+        ),
+        ("run: {prediction.0.error: {max: 1}}", "prediction.0.error is unknown"),
+        ("run: {energy.rank: {maximum: 1}}", "energy.rank.maximum is unknown, expected one of min"),
+        ("run: {energy.rank: {}}", "energy.rank: has nothing, expected min, max"),
         ("run: {energy.rank: {max: low}}", "max is 'low', expected a number"),
         ("run: {energy.rank: {max: .nan}}", "max is nan, expected a number"),
-        ("run: {energy.rank: {min: 2, max: 1}}", "min 2 is more than max 1"),
-        ("run: {energy.rank: 1}", "energy.rank is 1, expected keys with values"),
-        ("", "the file is None, expected keys with values"),
-        ("run: [", "while parsing"),
+        ("run: {energy.rank: {min: 2, max: 1}}", "run.energy.rank: min 2 is more than max 1"),
+        ("run: {energy.rank: 1}", "energy.rank is 1, expected keys and values"),
+        ("run: {energy.rank: {max: 1}, energy.rank: {max: 2}}", "energy.rank is given twice"),
+        ("", "the file is None, expected keys and values"),
+        ("run: [", "not YAML"),
     ],
 )
 def test_what_is_no_gate_is_refused(tmp_path, text, complaint):
@@ -86,29 +90,29 @@ def test_frames_that_are_all_alike_have_no_ratio(make_episode):
 
 def test_a_bound_of_the_run_names_the_worst_episode_and_step(make_episode, make_replay):
     good, bad = make_episode("good"), make_episode("a/bad", model=(0.9, 1.9, 1.0))
-    (found,) = check(Gate(run={RATIO: Bound(max=0.8)}), make_replay(good, bad))
+    (found,) = check(ReplayGate(run={RATIO: Bound(max=0.8)}), make_replay(good, bad))
     assert str(found) == f"a/bad, step 1 (frame 2): {RATIO} of the run is 0.8833, bound max 0.8"
 
 
 def test_a_bound_of_episodes_names_each_that_breaks_it(make_episode, make_replay):
     replay = make_replay(make_episode("good"), make_episode("bad", model=(0.9, 1.9, 1.0)))
-    (found,) = check(Gate(episode={RATIO: Bound(max=0.9)}), replay)
+    (found,) = check(ReplayGate(episode={RATIO: Bound(max=0.9)}), replay)
     assert str(found) == f"bad, step 1 (frame 2): {RATIO} of the episode is 1.267, bound max 0.9"
-    assert check(Gate(episode={RATIO: Bound(max=1.3)}), replay) == []
+    assert check(ReplayGate(episode={RATIO: Bound(max=1.3)}), replay) == []
 
 
 def test_a_figure_too_low_names_the_step_that_pulls_it_down(make_episode, make_plan, make_replay):
     replay = make_replay(make_episode(plan=make_plan([0.0, 0.09, 0.01])))
-    (found,) = check(Gate(run={"plan.score": Bound(min=60)}), replay)
+    (found,) = check(ReplayGate(run={"plan.score": Bound(min=60)}), replay)
     assert (found.step, found.problem) == (1, "of the run is 53.33, bound min 60")
 
 
 def test_a_bound_on_what_nobody_measured_is_broken(make_episode, make_replay):
     bounds = {"energy.rank": Bound(max=0.5)}
-    for gate in (Gate(run=bounds), Gate(episode=bounds)):
+    for gate in (ReplayGate(run=bounds), ReplayGate(episode=bounds)):
         (found,) = check(gate, make_replay(make_episode()))
         assert str(found) == "energy.rank has a bound, but no episode has this figure"
-    assert check(Gate(run=bounds), make_replay())
+    assert check(ReplayGate(run=bounds), make_replay())
 
 
 def test_an_interval_breaks_a_bound_only_as_a_whole():

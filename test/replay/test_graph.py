@@ -1,27 +1,28 @@
 """A shipped bag through the real nodes, in processes of their own, and the same offline."""
 
-import argparse
-import dataclasses
 import json
 import os
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 from sensor_msgs.msg import Image
 
-from vjepa_ros.commands import replay, replay_graph
+from vjepa_gate.errors import UserError
+from vjepa_gate.isolation import reserve_domain
+from vjepa_gate.robots import load_robot
+from vjepa_gate.ros.spinning import spinning_node
+from vjepa_gate.settings import Parser, add_options, option
+from vjepa_ros.commands import replay_graph
 from vjepa_ros.episodes.library import open_episode
-from vjepa_ros.errors import UserError
-from vjepa_ros.nodes.spinning import spinning_node
+from vjepa_ros.options import NODES, Options
+from vjepa_ros.planning.config import PLANNERS
 from vjepa_ros.replay.agreement import Offline
-from vjepa_ros.replay.graph import graph_processes, replay_through_graph, told
+from vjepa_ros.replay.graph import describe, graph_processes, replay_through_graph
 from vjepa_ros.replay.player import Player
-from vjepa_ros.robots import load_robot
-from vjepa_ros.stack import Options
 from vjepa_ros.supervisor import Supervisor
 
 BAG = Path(__file__).parents[1] / "data/bags/reach/episode_000000"
@@ -57,7 +58,7 @@ def test_every_frame_is_answered_and_as_offline(answered):
     assert episode.shown - episode.dropped >= FRAMES
     assert episode.agreement["latents"].compared == FRAMES
     assert episode.agreement["actions (m)"].compared >= FRAMES - 1
-    assert episode.agrees, told(episode)
+    assert episode.agrees, describe(episode)
 
 
 def test_latencies_and_rates_are_those_of_the_graph(answered):
@@ -84,32 +85,63 @@ def test_what_cannot_be_read_is_told_apart_and_the_rest_is_json(answered):
     assert found["seed"] == 3
     assert found["planner"]["samples"] == 16
     assert found["episodes"][0]["agreement"]["latents"]["within"] == FRAMES
-    assert "image to delta" in told(answered.episodes[0])
+    assert "image to delta" in describe(answered.episodes[0])
 
 
 def test_the_launch_file_tells_the_command_the_same_options():
-    chosen = {"solver": "mppi", "samples": 9, "iterations": 3, "horizon": 2, "seed": 5}
-    options = Options(weights="w.safetensors", robot="arm.yaml", axes="a.yaml", **chosen)
-    parser = argparse.ArgumentParser()
-    replay.add_arguments(parser)
-    line = replay_graph.command_line("bag", options, rate="0", json="graph.json")
-    args = parser.parse_args(line[1:])
-    assert args.graph
-    assert args.attach
-    assert args.rate == 0
-    assert args.json == Path("graph.json")
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    assert replay_graph.options_of(args) == dataclasses.replace(options, device=device)
+    chosen = {"planner": "paper", "solver": "mppi", "samples": 90, "rules": (), "patience": None}
+    options = Options(weights="w.safetensors", robot="arm.yaml", axes="a.yaml", seed=5, **chosen)
+    words = replay_graph.command_line(Path("bag"), options, rate=0.0, json=Path("graph.json"))
+    assert words[:4] == ["replay", "bag", "--graph", "--attach"]
+    parser = Parser()
+    parser.add_argument("sources")
+    for name in ("graph", "attach", "composed"):
+        parser.add_argument(option(name), action="store_true")
+    for name in ("rate", "json"):
+        parser.add_argument(option(name))
+    for kind in NODES["planner"]:
+        add_options(parser, kind)
+    args = parser.parse_args(words[1:])
+    assert (args.rate, args.json) == ("0.0", "graph.json")
+    told = replay_graph.options_of(args)
+    assert told.of("planner") == options.of("planner") | {"device": "auto"}
+
+
+def test_settings_of_the_planner_reach_its_node(small_weights):
+    options = Options(weights=small_weights(), planner="notebook", samples=20, rules=("reach",))
+    (planner,) = (one for one in graph_processes(options) if one.name == "planner")
+    assert planner.parameters["planner"] == "notebook"
+    assert planner.parameters["samples"] == 20
+    assert planner.parameters["rules"] == ["reach"]
+    assert planner.parameters["max_image_age"] == 60.0  # no plan is thrown away
+
+
+def test_the_library_plans_as_the_node(small_weights):
+    """With the planner that belongs to the weights, and what was given instead."""
+    weights = small_weights()
+    config = Offline(Options(weights=weights, samples=20)).planner.config
+    assert config == replace(PLANNERS["tiny"], samples=20)
+    config = Offline(Options(weights=weights, planner="paper", robot="sim")).planner.config
+    assert config == PLANNERS["paper"]
 
 
 def test_the_command_brings_up_the_nodes_itself_and_ends_them(options, tmp_path):
     out = tmp_path / "graph.json"
-    elsewhere = str(1 + (int(os.environ["ROS_DOMAIN_ID"]) + 50) % 100)
-    words = ("replay", BAG, "--graph", "--rate", 0, "--weights", options.weights, "--json", out)
+    words = (
+        "replay",
+        BAG,
+        "--graph",
+        "--rate",
+        0,
+        "--weights",
+        options.given["weights"],
+        "--json",
+        out,
+    )
     chosen = ("--samples", 16, "--iterations", 2, "--device", "cpu")
     done = subprocess.run(
         [sys.executable, "-m", "vjepa_ros.cli", *map(str, words + chosen)],
-        env=os.environ | {"ROS_DOMAIN_ID": elsewhere},
+        env=os.environ | {"ROS_DOMAIN_ID": str(reserve_domain())},
         capture_output=True,
         text=True,
         timeout=200,
@@ -134,7 +166,7 @@ def test_at_a_rate_of_its_own_nothing_waits(stack, answered, options):
 
 
 def test_another_camera_in_the_graph_is_refused(stack, options):
-    robot = load_robot(options.robot)
+    robot = load_robot(options.value("planner", "robot"))
     with spinning_node("player") as node, spinning_node("other_camera") as other:
         player = Player(node, robot, check=lambda: None)
         player.wait_for_stack()
@@ -154,7 +186,7 @@ def test_another_camera_in_the_graph_is_refused(stack, options):
 def test_a_latent_or_an_action_that_differs_is_told(stack, options):
     reader = open_episode(BAG)
     with spinning_node("player") as node:
-        player = Player(node, load_robot(options.robot), check=lambda: None)
+        player = Player(node, load_robot(options.value("planner", "robot")), check=lambda: None)
         player.wait_for_stack()
         said = player.play(reader, rate=0, checked=6)
     assert sorted(said.latents) == list(range(6))

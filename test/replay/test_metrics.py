@@ -12,7 +12,7 @@ import torch
 from vjepa_ros.conventions import GRIPPER, POSITION, apply_action
 from vjepa_ros.episodes.episode import EpisodeReader, Trajectory
 from vjepa_ros.planning.axes import Axes
-from vjepa_ros.planning.planners import PlannerConfig
+from vjepa_ros.planning.config import PLANNERS
 from vjepa_ros.replay import actions
 from vjepa_ros.replay.clocks import at_steps, frames_by
 from vjepa_ros.replay.metrics import Method, judge, score
@@ -20,7 +20,7 @@ from vjepa_ros.replay.metrics import Method, judge, score
 METHOD = Method(
     horizon=3,
     plan_every=2,
-    planner=PlannerConfig(samples=256, iterations=5),
+    planner=replace(PLANNERS["tiny"], samples=256, iterations=5),
     samples_ranked=50,
     seed=0,
 )
@@ -46,7 +46,9 @@ class RightWorld:
         return torch.stack(along, 1)
 
     def cost(self, context, goal, objective):
-        return lambda actions: objective.distance(self.rollout(context, actions)[:, -1], goal)
+        return lambda actions: objective.distance(
+            self.rollout(context, actions)[:, -1], goal.latents
+        )
 
     def _latents(self, state):
         return torch.cat((10 * state[..., POSITION], state[..., GRIPPER:]), -1)[..., None]
@@ -141,7 +143,7 @@ def test_a_planner_corrects_the_axes_that_the_camera_turns():
 
 
 def test_fingers_that_shut_are_planned_to_shut():
-    states = straight_line(12)
+    states = straight_line(12, way=0.02)  # in longer steps they are left alone
     found = score(reader_of(states), RightWorld(states), replace(METHOD, plan_every=5))
     assert found.plan.steps == [0, 5, 10]
     assert found.plan.gripper_moves == [False, True, False]
@@ -150,7 +152,7 @@ def test_fingers_that_shut_are_planned_to_shut():
 
 def test_plans_of_several_steps_are_scored_by_where_they_lead():
     states = straight_line(6)
-    planner = PlannerConfig(samples=512, iterations=6, horizon=2)
+    planner = replace(PLANNERS["tiny"], samples=512, iterations=6, horizon=2)
     found = score(reader_of(states), RightWorld(states), replace(METHOD, planner=planner)).plan
     assert found.steps == [0, 2]  # from 4 on, no frame is two steps ahead
     assert max(found.action_error) < 0.03

@@ -14,7 +14,7 @@ from vjepa_ros.episodes.library import find_episodes, open_episode, write_episod
 from vjepa_ros.model import preprocessing
 from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
 from vjepa_ros.replay.figures import better
-from vjepa_ros.replay.gates import Gate, check, read_gate
+from vjepa_ros.replay.gates import ReplayGate, check, read_gate
 from vjepa_ros.replay.runs import ReplayConfig, replay
 
 ROOT = Path(__file__).parents[2]
@@ -30,7 +30,7 @@ def gate():
     def kept(bounds):
         return {name: one for name, one in bounds.items() if not name.startswith(PLANNED)}
 
-    return Gate(run=kept(whole.run), episode=kept(whole.episode))
+    return ReplayGate(run=kept(whole.run), episode=kept(whole.episode))
 
 
 def violations(gate, bags=BAGS):

@@ -10,8 +10,8 @@ import pytest
 
 from vjepa_ros.episodes.calibration import Calibration
 from vjepa_ros.images import decode_picture
+from vjepa_ros.planning.config import PlannerConfig
 from vjepa_ros.planning.loading import load_world_model
-from vjepa_ros.planning.planners import PlannerConfig
 from vjepa_ros.replay import pictures
 from vjepa_ros.replay.report import worst_episodes, worst_steps, write_report
 from vjepa_ros.replay.results import Broken
@@ -28,7 +28,8 @@ def text_of(path):
     links = re.findall(r'(?:src|href|srcset)="([^"]*)"', page)
     assert all(link.startswith(("data:", "#")) for link in links)
     assert "<script" not in page
-    return html.unescape(re.sub(r"<style>.*?</style>|<[^>]*>", " ", page, flags=re.DOTALL))
+    text = html.unescape(re.sub(r"<style>.*?</style>|<[^>]*>", " ", page, flags=re.DOTALL))
+    return " ".join(text.split())
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def weights(small_weights):
 def found(weights):
     config = ReplayConfig(
         weights=weights,
-        horizon=3,
+        ahead=3,
         planner=PlannerConfig(samples=8, iterations=2, elites=4),
         samples_ranked=8,
         plan_every=2,
@@ -127,8 +128,8 @@ def test_what_surprised_comes_before_what_was_planned_wrong(found):
     )
     first, second = worst_steps([surprised], 2)
     assert (first.number, second.number) == (5, plan.steps[2])
-    assert "surprised" in first.told()
-    assert "20.0 cm" in second.told()
+    assert "surprised" in first.describe()
+    assert "20.0 cm" in second.describe()
 
 
 def test_the_worst_predicted_episode_comes_first(found):

@@ -1,13 +1,12 @@
 """The command from episodes to a report, with a model that is small enough."""
 
-import argparse
 from pathlib import Path
 
 import pytest
 import torch
 
-from vjepa_ros.commands import train
-from vjepa_ros.errors import UserError
+from vjepa_gate.errors import UserError
+from vjepa_ros import cli
 from vjepa_ros.model.checkpoints import load_weights
 from vjepa_ros.training.settings import load_settings
 
@@ -37,9 +36,7 @@ posttrain:
 
 
 def run(*arguments: str | Path) -> int:
-    parser = argparse.ArgumentParser()
-    train.add_arguments(parser)
-    return train.run(parser.parse_args([*map(str, arguments), "--device", "cpu"]))
+    return cli.run(["train", *map(str, arguments), "--device", "cpu"])
 
 
 @pytest.fixture
@@ -111,14 +108,36 @@ def test_weights_from_nothing_and_not_a_second_time(tmp_path: Path):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ("pretrain.trainer.step=3", "no setting 'step'"),
+        ("pretrain.trainer.step=3", "--set pretrain.trainer.step is unknown, expected steps"),
         ("pretrain.trainer.steps", "expected NAME=VALUE"),
+        ("pretrain.trainer.steps=0", "steps is 0, expected a whole number of at least 1"),
+        ("pretrain.trainer.steps=many", "steps is 'many', expected a whole number"),
+        ("pretrain.trainer.precision=fp8", "is 'fp8', expected one of bf16, float32"),
         ("model.x=3", "model is no section"),
+        ("joint.trainer.steps=3", "joint is no section of the preset"),
     ],
 )
 def test_a_setting_that_does_not_exist_is_named(preset: Path, change: str, says: str):
     with pytest.raises(UserError, match=says):
         load_settings(str(preset), [change])
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        ("held_out: 0.2", "held_out: 2", "data.held_out is 2, expected a number in"),
+        ("held_out", "hold_out", "data.hold_out is unknown, expected held_out"),
+        ("model: small", "model: small\nmodel: tiny", "model is given twice"),
+        ("steps: 4, batch: 4", "batch: 4", "trainer.steps is missing, expected a whole number"),
+        ("recompute: true", "recompute: maybe", "recompute is 'maybe', expected true or false"),
+    ],
+)
+def test_a_preset_that_is_wrong_names_file_and_key(
+    preset: Path, before: str, after: str, says: str
+):
+    preset.write_text(preset.read_text().replace(before, after, 1))
+    with pytest.raises(UserError, match=rf"preset\.yaml: .*{says}"):
+        load_settings(str(preset))
 
 
 def test_a_preset_that_does_not_exist_names_those_that_do():

@@ -10,7 +10,6 @@ import argparse
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,54 +17,41 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from vjepa_ros.errors import UserError
-from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
+from vjepa_gate.errors import UserError
+from vjepa_gate.robots import Robot, load_robot
+from vjepa_gate.settings import settings_of
+from vjepa_ros.commands.settings import (
+    Calibrate,
+    SimulatedArm,
+    check_folders,
+    read,
+    refuse_unused,
+)
 from vjepa_ros.planning.axes import XY, Axes, Mover, explore, fit_axes, infer_motion, write_axes
 from vjepa_ros.planning.loading import Loaded, load_world_model
 from vjepa_ros.planning.objectives import L1
 from vjepa_ros.planning.solvers import PlanningError
-from vjepa_ros.robots import Robot, load_robot
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--weights", type=Path, default=SHIPPED_WEIGHTS, help="[the shipped ones]")
-    parser.add_argument(
-        "--robot", default="sim", help="robot YAML: a file, or a name in config/ [%(default)s]"
-    )
-    parser.add_argument("--out", type=Path, default=Path("axes.yaml"), help="[%(default)s]")
-    parser.add_argument("--moves", type=int, default=40, help="[%(default)s]")
-    parser.add_argument(
-        "--box", type=float, default=0.06, help="metres to each side of the start [%(default)s]"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of the motions [%(default)s]")
-
-    simulation = parser.add_argument_group("without ROS")
-    simulation.add_argument("--sim", action="store_true", help="move the simulated arm")
-    simulation.add_argument("--scene", type=int, default=0, help="seed of its scene [%(default)s]")
-    simulation.add_argument(
-        "--turn",
-        type=float,
-        default=0.0,
-        metavar="DEGREES",
-        help="lead its camera around the table so far, counter-clockwise [0]",
-    )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    _check(arguments)
-    robot = load_robot(arguments.robot)
-    loaded = load_world_model(arguments.weights)
-    moves, box, seed = arguments.moves, arguments.box, arguments.seed
+    settings = read(Calibrate, arguments)
+    if not settings.sim:
+        alone = settings_of(SimulatedArm)
+        refuse_unused(vars(arguments), set(vars(arguments)) - set(alone), "without --sim")
+    check_folders(out=settings.out)
+    robot = load_robot(settings.robot)
+    loaded = load_world_model(settings.weights)
+    moves, box, seed = settings.moves, settings.box, settings.seed
     try:
-        with _mover(arguments, robot, loaded) as mover:
+        with _mover(settings, robot, loaded) as mover:
             axes = calibrate(mover, loaded, robot, moves=moves, box=box, seed=seed)
     except ImportError as error:
         raise UserError(f"{error}: run `vjepa-ros doctor`") from error
     except (ValueError, PlanningError) as error:
         raise UserError(f"not calibrated, and nothing written: {error}") from error
-    write_axes(arguments.out, axes)
+    write_axes(settings.out, axes)
     print(_summary(axes))
-    print(f"wrote {arguments.out}: give it to the planner as `axes`")
+    print(f"wrote {settings.out}: give it to the planner as `axes`")
     return 0
 
 
@@ -89,18 +75,6 @@ def calibrate(
     )
 
 
-def _check(arguments: argparse.Namespace) -> None:
-    if not arguments.weights.is_file():
-        raise UserError(f"--weights {arguments.weights}: no such file")
-    if not arguments.out.parent.is_dir():
-        raise UserError(f"--out {arguments.out}: expected a file in a folder that exists")
-    for name in ("seed", "scene"):
-        if getattr(arguments, name) < 0:
-            raise UserError(f"--{name} {getattr(arguments, name)}: expected 0 or more")
-    if arguments.turn and not arguments.sim:
-        raise UserError("--turn needs --sim: it turns the simulation's camera")
-
-
 def _summary(axes: Axes) -> str:
     (a, b), (c, d) = axes.matrix
     return "\n".join(
@@ -114,17 +88,15 @@ def _summary(axes: Axes) -> str:
     )
 
 
-def _mover(
-    arguments: argparse.Namespace, robot: Robot, loaded: Loaded
-) -> AbstractContextManager[Mover]:
+def _mover(settings: Calibrate, robot: Robot, loaded: Loaded) -> AbstractContextManager[Mover]:
     """Of the simulation, or of the running graph."""
 
     def see(rgb: NDArray[np.uint8]) -> Tensor:
         return loaded.world_model.encode(torch.from_numpy(rgb)[None])[0]
 
     period = loaded.config.step_period
-    if arguments.sim:
-        return _simulated_arm(arguments, robot, see, period)
+    if settings.sim:
+        return _simulated_arm(settings, robot, see, period)
     from vjepa_ros.nodes.mover import running_arm
 
     return running_arm(robot, see, period)
@@ -132,15 +104,16 @@ def _mover(
 
 @contextmanager
 def _simulated_arm(
-    arguments: argparse.Namespace,
+    settings: Calibrate,
     robot: Robot,
     see: Callable[[NDArray[np.uint8]], Tensor],
     period: float,
 ) -> Iterator[Mover]:
+    from vjepa_ros.evaluation.arm import GatedArm
     from vjepa_ros.evaluation.mover import SimMover
     from vjepa_sim.cameras import Displacement
     from vjepa_sim.scene import Scene, SceneConfig
 
-    with Scene(SceneConfig(displacement=Displacement(orbit=arguments.turn))) as scene:
-        scene.reset(arguments.scene)
-        yield SimMover(scene=scene, robot=robot, see=see, period=period)
+    with Scene(SceneConfig(displacement=Displacement(orbit=settings.turn))) as scene:
+        scene.reset(settings.scene)
+        yield SimMover(arm=GatedArm(scene, robot), see=see, period=period)

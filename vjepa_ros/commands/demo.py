@@ -11,40 +11,28 @@ import os
 from datetime import datetime
 from pathlib import Path
 
-from vjepa_ros.errors import UserError
+from vjepa_gate.errors import UserError
+from vjepa_gate.isolation import isolate
+from vjepa_gate.settings import add_options, make, read_options
+from vjepa_ros.demo.settings import DemoSettings
 from vjepa_ros.supervisor import PROFILE, environment
 
 INTERRUPTED = 130  # as the shell says it of Ctrl-C
-_DOMAINS = 101  # that ROS allows on every system
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--task", default="pick_place cube", help="one of `vjepa-sim tasks` [%(default)s]"
-    )
-    parser.add_argument(
-        "--goals", default="dense", help="sub-goal pictures: dense, paper or single [%(default)s]"
-    )
-    parser.add_argument("--scene", type=int, help="seed of the scene [one that was chosen]")
-    parser.add_argument("--seed", type=int, default=0, help="of the planner [%(default)s]")
-    parser.add_argument("--out", type=Path, help="folder to make [runs/<time>]")
+    add_options(parser, DemoSettings)
 
 
 def run(arguments: argparse.Namespace) -> int:
     _keep_apart()
     try:
         from vjepa_ros.demo import film, performance, report
-        from vjepa_ros.demo.settings import Settings
     except ImportError as error:
         raise UserError(f"{error}: run `vjepa-ros doctor`") from error
 
-    names = ("task", "goals", "scene", "seed")
-    given = {name: getattr(arguments, name) for name in names}
-    try:
-        settings = Settings(**{name: value for name, value in given.items() if value is not None})
-    except ValueError as error:
-        raise UserError(str(error)) from error
-    folder = _new_folder(arguments.out)
+    settings = make(DemoSettings, read_options(DemoSettings, arguments))
+    folder = _new_folder(settings.out)
 
     goals = performance.draw_goals(settings, folder / "goals")
     print(f"{settings.make_task().title}, scene {settings.scene}")
@@ -69,8 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _keep_apart() -> None:
     """No real arm may hear a demonstration: nobody outside this machine, nor in its domain."""
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % _DOMAINS)
+    isolate()
     os.environ[PROFILE] = environment()[PROFILE]
 
 

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from vjepa_ros.commands.settings import Doctor, read
+
 PACKAGE = Path(__file__).resolve().parent.parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"), "vjepa_ros")
 WEIGHT_FOLDERS = (PACKAGE / "weights", CACHE)
@@ -33,14 +35,9 @@ class Check(NamedTuple):
     look: Callable[[], str]
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--no-dds", action="store_true", help="skip the message round trip, where UDP is forbidden"
-    )
-
-
 def run(arguments: argparse.Namespace) -> int:
-    checks = [check for check in CHECKS if not (arguments.no_dds and check.name == "DDS")]
+    dds = read(Doctor, arguments).dds
+    checks = [check for check in CHECKS if dds or check.name != "DDS"]
     failed = [check.name for check in checks if not _passes(check)]
     if failed:
         print(f"\n{len(failed)} of {len(checks)} checks failed: {', '.join(failed)}")
@@ -170,8 +167,8 @@ def _round_trips(count: int, timeout: float = 5.0) -> list[float]:
     from sensor_msgs.msg import Image
     from std_msgs.msg import Header
 
+    from vjepa_gate.ros.spinning import spinning_node
     from vjepa_ros.images import rgb_to_fields
-    from vjepa_ros.nodes.spinning import spinning_node
 
     topic = f"vjepa_doctor_{os.getpid()}"
     with spinning_node("doctor_asks") as asks, spinning_node("doctor_answers") as answers:

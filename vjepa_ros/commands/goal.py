@@ -13,72 +13,49 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from vjepa_gate.errors import UserError
+from vjepa_gate.robots import Robot, load_robot
 from vjepa_ros import picture_checks
-from vjepa_ros.errors import UserError
+from vjepa_ros.commands.settings import GoalCapture, GoalCheck, check_folders, read
 from vjepa_ros.images import compressed_to_rgb, decode_picture, encode_png, to_rgb
 from vjepa_ros.model.preprocessing import Preprocessor
-from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
+from vjepa_ros.planning.config import choose_planner
 from vjepa_ros.planning.loading import load_world_model
-from vjepa_ros.robots import Robot, load_robot
+from vjepa_ros.planning.objectives import make_objective
 from vjepa_ros.supervisor import PROFILE, environment
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
-    about = "save the next camera image, cut as the encoder sees it, and say what is wrong with it"
-    capture = commands.add_parser("capture", help=about, description=about)
-    capture.add_argument("--out", type=Path, required=True, help="PNG file to write")
-    _add_common(capture)
-    capture.set_defaults(work=_capture)
-
-    about = "compare a goal with what the camera sees now: crop, light, sharpness, energy"
-    check = commands.add_parser("check", help=about, description=about)
-    check.add_argument("goal", type=Path, help="PNG or JPEG")
-    check.add_argument(
-        "--image", type=Path, help="what the camera sees now, as a file: needs no ROS"
-    )
-    _add_common(check)
-    check.set_defaults(work=_check)
-
-
-def _add_common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--robot", default="sim", help="robot YAML, or a name in config/ [sim]")
-    parser.add_argument(
-        "--weights", type=Path, default=SHIPPED_WEIGHTS, help="of the encoder [the shipped ones]"
-    )
-    parser.add_argument(
-        "--timeout", type=float, default=10.0, help="seconds to wait for an image [%(default)g]"
-    )
-
-
 def run(arguments: argparse.Namespace) -> int:
-    if not arguments.weights.is_file():
-        raise UserError(f"--weights {arguments.weights}: no such file")
-    return arguments.work(arguments)
+    if arguments.verb == "capture":
+        return _capture(read(GoalCapture, arguments))
+    return _check(read(GoalCheck, arguments))
 
 
-def _capture(arguments: argparse.Namespace) -> int:
-    if arguments.out.suffix != ".png" or not arguments.out.parent.is_dir():
-        raise UserError(f"--out {arguments.out}: expected a .png in a folder that exists")
-    config = load_world_model(arguments.weights).config
+def _capture(settings: GoalCapture) -> int:
+    if settings.out.suffix != ".png":
+        raise UserError(f"--out {settings.out}: expected a .png in a folder that exists")
+    check_folders(out=settings.out)
+    config = load_world_model(settings.weights).config
     preprocessor = Preprocessor(config.image_size, config.crop)
-    rgb = _next_image(load_robot(arguments.robot), arguments.timeout)
+    rgb = _next_image(load_robot(settings.robot), settings.timeout)
     cropped = preprocessor.cropped(torch.from_numpy(rgb)[None])[0].numpy()
-    arguments.out.write_bytes(encode_png(np.ascontiguousarray(cropped)))
+    settings.out.write_bytes(encode_png(np.ascontiguousarray(cropped)))
     look = picture_checks.look_at(rgb, preprocessor)
-    print(f"camera {look.describe()}\nwrote {arguments.out}")
+    print(f"camera {look.describe()}\nwrote {settings.out}")
     return _tell(look.complaints())
 
 
-def _check(arguments: argparse.Namespace) -> int:
-    robot, loaded = load_robot(arguments.robot), load_world_model(arguments.weights)
+def _check(settings: GoalCheck) -> int:
+    robot, loaded = load_robot(settings.robot), load_world_model(settings.weights)
     preprocessor = Preprocessor(loaded.config.image_size, loaded.config.crop)
-    goal = _read(arguments.goal)
-    now = _read(arguments.image) if arguments.image else _next_image(robot, arguments.timeout)
+    goal = _read(settings.goal)
+    now = _read(settings.image) if settings.image else _next_image(robot, settings.timeout)
     of_goal, of_now = (picture_checks.look_at(rgb, preprocessor) for rgb in (goal, now))
     print(f"goal   {of_goal.describe()}")
     print(f"now    {of_now.describe()}")
-    _tell_energy(*picture_checks.energies(loaded.world_model, goal, now, robot.limits))
+    objective = make_objective(choose_planner(loaded.planner).objective)
+    model = loaded.world_model
+    _tell_energy(*picture_checks.energies(model, objective, goal, now, robot.limits))
     complaints = [f"goal: {complaint}" for complaint in of_goal.complaints()]
     complaints += [f"now: {complaint}" for complaint in of_now.complaints()]
     return _tell(complaints + of_goal.differences(of_now))
@@ -120,8 +97,8 @@ def _next_image(robot: Robot, timeout: float) -> NDArray[np.uint8]:
     try:
         from sensor_msgs.msg import CompressedImage, Image
 
-        from vjepa_ros.nodes.robot_side import qos
-        from vjepa_ros.nodes.spinning import spinning_node
+        from vjepa_gate.ros.qos import of_topic
+        from vjepa_gate.ros.spinning import spinning_node
     except ImportError as error:
         raise UserError(f"{error}: run `vjepa-ros doctor`") from error
 
@@ -133,7 +110,7 @@ def _next_image(robot: Robot, timeout: float) -> NDArray[np.uint8]:
 
     with spinning_node("vjepa_ros_goal") as node:
         kind = CompressedImage if camera.compressed else Image
-        node.create_subscription(kind, camera.name, take, qos(camera))
+        node.create_subscription(kind, camera.name, take, of_topic(camera))
         if not came.wait(timeout):
             raise UserError(
                 f"no image on {node.resolve_topic_name(camera.name)} within {timeout:g} s: is "

@@ -6,100 +6,72 @@ has its valley there.
 """
 
 import argparse
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vjepa_gate.errors import UserError
+from vjepa_gate.settings import read_options
+from vjepa_ros.commands.settings import Landscape as Settings
+from vjepa_ros.commands.settings import check_folders, read
 from vjepa_ros.conventions import GRIPPER, POSITION, action_between
 from vjepa_ros.episodes.episode import EpisodeReader
 from vjepa_ros.episodes.npz import read_npz
-from vjepa_ros.errors import UserError
-from vjepa_ros.model.checkpoints import Weights, load_weights
 from vjepa_ros.model.preprocessing import Preprocessor
-from vjepa_ros.planning.landscape import (
-    AXES,
-    Landscape,
-    Mark,
-    measure_landscape,
-    plot_landscape,
-)
-from vjepa_ros.planning.limits import ActionLimits, Box
-from vjepa_ros.planning.objectives import OBJECTIVES, make_objective
-from vjepa_ros.planning.solvers import PRESETS, SOLVERS, Cost, PlanningError, make_solver
-from vjepa_ros.planning.world_model import Context, WorldModel
+from vjepa_ros.planning.config import PlannerConfig
+from vjepa_ros.planning.landscape import Landscape, Mark, measure_landscape, plot_landscape
+from vjepa_ros.planning.loading import Loaded, chosen_device, load_world_model
+from vjepa_ros.planning.objectives import make_objective
+from vjepa_ros.planning.solvers import Cost, PlanningError, make_solver
+from vjepa_ros.planning.world_model import Context, Goal
 
 PAPER_STEP = 0.075  # metres, what V-JEPA 2 searches along each axis
 GRIPPER_STEP = 0.75  # closedness, likewise
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--weights", type=Path, required=True, help="file of weights")
-    parser.add_argument("--episode", type=Path, required=True, help="episode as .npz")
-    parser.add_argument(
-        "--from", type=int, default=0, dest="start", metavar="K", help="frame to start from [0]"
-    )
-    parser.add_argument(
-        "--to", type=int, dest="goal", metavar="K2", help="frame that is the goal [the next one]"
-    )
-    parser.add_argument(
-        "--axes", default="dx,dz", help=f"one or two of {','.join(AXES)} [%(default)s]"
-    )
-    parser.add_argument("--out", type=Path, required=True, help="picture to write, .png")
-    parser.add_argument("--points", type=int, default=15, help="along each axis [%(default)s]")
-    parser.add_argument(
-        "--extent",
-        type=float,
-        help=f"metres to each side [{PAPER_STEP}, or as far as the recorded action needs]",
-    )
-    parser.add_argument("--objective", choices=OBJECTIVES, default="l1", help="[%(default)s]")
-    parser.add_argument(
-        "--solver", choices=(*SOLVERS, *PRESETS), default="icem", help="[%(default)s]"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of the solver [%(default)s]")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="[%(default)s]")
-
-
 def run(arguments: argparse.Namespace) -> int:
-    _check(arguments)
-    start = arguments.start
-    goal = start + 1 if arguments.goal is None else arguments.goal
-    episode = read_npz(arguments.episode)
+    settings = read(Settings, arguments)
+    if settings.out.suffix != ".png":
+        raise UserError(f"--out {settings.out}: expected a .png in a folder that exists")
+    check_folders(out=settings.out)
+    device = str(chosen_device(settings.device))
+    loaded = load_world_model(settings.weights, device)
+    given = read_options(PlannerConfig, arguments)
+    name, planner = loaded.chosen_planner(settings.planner, given)
+
+    start = settings.from_
+    goal = start + 1 if settings.to is None else settings.to
+    episode = read_npz(settings.episode)
     rgb = torch.stack([_frame(episode, index) for index in (start, goal)])
     states = torch.from_numpy(episode.trajectory.states[[start, goal]]).float()
     recorded = action_between(states[0], states[1])
-    weights = load_weights(arguments.weights, arguments.device)
-
+    latents = loaded.world_model.encode(rgb)
+    context = Context(latents=latents[:1], states=states[:1].to(device))
+    objective = make_objective(planner.objective)
+    cost = loaded.world_model.cost(context, Goal(latents=latents[1]), objective)
     try:
-        cost = _cost(weights, arguments, rgb, states[:1])
-        landscape, marks = _explore(cost, arguments, recorded)
+        landscape, marks = _explore(cost, settings, planner, recorded.to(device))
     except (ValueError, PlanningError) as error:
         raise UserError(str(error)) from error
 
     plot_landscape(
         landscape,
-        arguments.out,
+        settings.out,
         marks=marks,
-        pictures=_seen(weights, rgb, (f"frame {start}: now", f"frame {goal}: the goal")),
-        title=f"{arguments.episode.name}, one step from frame {start} to {goal}\n"
-        f"other dimensions as recorded, weights {weights.identity}",
-        energy_name=f"energy ({arguments.objective})",
+        pictures=_seen(loaded, rgb, (f"frame {start}: now", f"frame {goal}: the goal")),
+        title=f"{settings.episode.name}, one step from frame {start} to {goal}\n"
+        f"other dimensions as recorded, weights {loaded.identity}",
+        energy_name=f"energy ({planner.objective})",
     )
     print(_table(marks))
+    print(f"planned with {name}: {replace(planner, horizon=1).describe()}")
     if landscape.dropped:
         print(f"{landscape.dropped} grid points have no finite energy and are blank")
-    print(f"wrote {arguments.out}")
+    print(f"wrote {settings.out}")
     return 0
-
-
-def _check(arguments: argparse.Namespace) -> None:
-    """What would otherwise fail after the work is done, or by a stranger's error."""
-    if arguments.out.suffix != ".png" or not arguments.out.parent.is_dir():
-        raise UserError(f"--out {arguments.out}: expected a .png in a folder that exists")
-    if arguments.device == "cuda" and not torch.cuda.is_available():
-        raise UserError("--device cuda: torch finds no GPU here; use --device cpu")
 
 
 def _frame(episode: EpisodeReader, index: int) -> Tensor:
@@ -112,40 +84,26 @@ def _frame(episode: EpisodeReader, index: int) -> Tensor:
     return torch.from_numpy(next(episode.frames(index, index + 1)))
 
 
-def _cost(weights: Weights, arguments: argparse.Namespace, rgb: Tensor, state: Tensor) -> Cost:
-    """Energies of one step from the first picture [2, H, W, 3] towards the second."""
-    if weights.encoder is None or weights.predictor is None:
-        lacking = "encoder" if weights.encoder is None else "predictor"
-        raise UserError(f"{arguments.weights} holds no {lacking}: a landscape needs both")
-    preprocessor = Preprocessor(weights.config.image_size, weights.config.crop)
-    world_model = WorldModel(weights.encoder, weights.predictor, preprocessor)
-    latents = world_model.encode(rgb)
-    context = Context(latents=latents[:1], states=state.to(arguments.device))
-    return world_model.cost(context, latents[1], make_objective(arguments.objective))
-
-
 def _explore(
-    cost: Cost, arguments: argparse.Namespace, recorded: Tensor
+    cost: Cost, settings: Settings, planner: PlannerConfig, recorded: Tensor
 ) -> tuple[Landscape, list[Mark]]:
-    axes, device = arguments.axes.split(","), arguments.device
-    reach = arguments.extent
+    reach = settings.extent
     if reach is None:
         reach = max(PAPER_STEP, 1.25 * float(recorded[POSITION].abs().max()))
-    extents = [GRIPPER_STEP if axis == "gripper" else reach for axis in axes]
-    landscape = measure_landscape(cost, axes, extents, arguments.points, recorded.to(device))
+    extents = [GRIPPER_STEP if axis == "gripper" else reach for axis in settings.axes]
+    landscape = measure_landscape(cost, settings.axes, extents, settings.points, recorded)
 
-    limits = ActionLimits(translation=Box(reach), gripper=Box(GRIPPER_STEP))
-    solver = make_solver(
-        arguments.solver, horizon=1, limits=limits, seed=arguments.seed, device=device
-    )
+    planner = replace(planner, horizon=1, max_step=reach, max_grip=GRIPPER_STEP, rules=())
+    solver = make_solver(planner)
+    found = solver.solve(lambda actions: cost(actions).cpu(), seed=settings.seed)
     actions = {
         "stay": torch.zeros(7),
-        "recorded": recorded,
-        "planned": solver.solve(cost).actions[0].cpu(),
+        "recorded": recorded.cpu(),
+        "planned": found.actions[0],
         "least": landscape.least,
     }
     with torch.no_grad():
-        energies = cost(torch.stack(list(actions.values()))[:, None].to(device)).tolist()
+        energies = cost(torch.stack(list(actions.values()))[:, None].to(recorded.device)).tolist()
     marks = [
         Mark(kind=kind, action=action, energy=energy)
         for (kind, action), energy in zip(actions.items(), energies, strict=True)
@@ -153,9 +111,9 @@ def _explore(
     return landscape, marks
 
 
-def _seen(weights: Weights, rgb: Tensor, captions: tuple[str, ...]) -> dict[str, NDArray[np.uint8]]:
+def _seen(loaded: Loaded, rgb: Tensor, captions: tuple[str, ...]) -> dict[str, NDArray[np.uint8]]:
     """The part of the pictures that the encoder gets to see, by caption."""
-    view = Preprocessor(weights.config.image_size, weights.config.crop).view(rgb)
+    view = Preprocessor(loaded.config.image_size, loaded.config.crop).view(rgb)
     pictures = view.round().byte().permute(0, 2, 3, 1).numpy()
     return dict(zip(captions, pictures, strict=True))
 

@@ -1,46 +1,31 @@
-"""Options of every command that reads recordings: which camera, and a bag's topics."""
+"""What every command that reads recordings is told: which camera, and a bag's topics."""
 
-import argparse
-from pathlib import Path
+from argparse import Namespace
 from typing import Any
 
-import yaml
-
+from vjepa_gate.errors import UserError
+from vjepa_gate.fields import unknown
+from vjepa_gate.settings import make, read_yaml, settings_of
+from vjepa_ros.commands.settings import Opening
 from vjepa_ros.episodes.bag_schema import BagTopics
-from vjepa_ros.errors import UserError
 
 
-def add_opening(parser: argparse._ActionsContainer) -> None:
-    parser.add_argument(
-        "--camera",
-        default="left",
-        help="of DROID folders: left, right, ext1, ext2, wrist or a serial number (left)",
-    )
-    parser.add_argument("--topics", type=Path, metavar="YAML", help="names of a bag's topics")
-    parser.add_argument(
-        "--topic",
-        action="append",
-        default=[],
-        metavar="KEY=NAME",
-        help="one of them, e.g. image=/left/image_raw; docs/EPISODES.md lists the keys",
-    )
+def opening(settings: Opening | Namespace) -> dict[str, Any]:
+    """Arguments of `open_episode`; a Namespace has the same attributes."""
+    return {"camera": settings.camera, "topics": topics(settings)}
 
 
-def opening(args: argparse.Namespace) -> dict[str, Any]:
-    """Arguments of `open_episode`."""
-    return {"camera": args.camera, "topics": topics(args.topics, args.topic)}
-
-
-def topics(file: Path | None, assignments: list[str]) -> BagTopics:
-    values: dict[str, object] = {}
-    try:
-        if file is not None:
-            values |= dict(yaml.safe_load(file.read_text()))
-        for assignment in assignments:
-            key, equals, name = assignment.partition("=")
-            if not equals:
-                raise ValueError(f"found {assignment!r}, expected KEY=NAME")
-            values[key] = name
-        return BagTopics.from_mapping(values)
-    except (OSError, TypeError, ValueError, yaml.YAMLError) as error:
-        raise UserError(f"--topic or {file or '--topics'}: {error}") from error
+def topics(settings: Opening | Namespace) -> BagTopics:
+    given = {} if settings.topics is None else read_yaml(BagTopics, settings.topics)
+    known = settings_of(BagTopics)
+    for assignment in settings.topic:
+        key, equals, name = assignment.partition("=")
+        if not equals:
+            raise UserError(f"--topic {assignment}: expected KEY=NAME")
+        if key not in known:
+            raise UserError(unknown(f"--topic {key}", key, known))
+        try:
+            given[key] = known[key].parse(name, f"--topic {key}")
+        except ValueError as error:
+            raise UserError(str(error)) from error
+    return make(BagTopics, given)

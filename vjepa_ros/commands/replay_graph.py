@@ -4,45 +4,26 @@ Exit code 1: the nodes do not say what the library says. 2: some recordings coul
 """
 
 import argparse
-import math
+from pathlib import Path
+from typing import Any
 
+from vjepa_gate.settings import settings_of, words
+from vjepa_ros import options
 from vjepa_ros.commands.opening import opening
-from vjepa_ros.errors import UserError
-from vjepa_ros.replay.graph import replay_through_graph, told
-from vjepa_ros.stack import Options
+from vjepa_ros.options import Options, pick
+from vjepa_ros.planning.config import PlannerConfig
+from vjepa_ros.replay.graph import describe, replay_through_graph
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("through the real graph")
-    group.add_argument(
-        "--graph", action="store_true", help="play into encoder, predictor and planner nodes"
-    )
-    group.add_argument(
-        "--rate",
-        type=float,
-        default=1.0,
-        help="times the recording's own speed; 0: as fast as the nodes follow [%(default)g]",
-    )
-    group.add_argument("--robot", default="sim", help="its topics: YAML, or a name [%(default)s]")
-    group.add_argument("--composed", action="store_true", help="the model nodes in one process")
-    group.add_argument(
-        "--attach", action="store_true", help="the nodes are up already, as replay.launch.py does"
-    )
+_OF_NODES = ("weights", "device", "robot", "planner", "axes", "seed")  # beside PlannerConfig
 
 
 def run(args: argparse.Namespace) -> int:
     """With the arguments of `vjepa-ros replay`."""
-    if not 0 <= args.rate < math.inf:
-        raise UserError(f"--rate {args.rate:g}: expected 0 or more")
-    for name in ("gate", "write_gate", "html", "objective"):
-        if getattr(args, name) is not None:
-            option = f"--{name.replace('_', '-')}"
-            raise UserError(f"{option} is for the offline replay: leave out it or --graph")
     found = replay_through_graph(
         args.sources, options_of(args), rate=args.rate, opening=opening(args), start=not args.attach
     )
     for episode in found.episodes:
-        print(told(episode))
+        print(describe(episode))
     for broken in found.broken:
         print(f"BROKEN  {broken.reason}")
     if args.json:
@@ -56,38 +37,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def options_of(args: argparse.Namespace) -> Options:
-    return Options(
-        weights=str(args.weights),
-        robot=args.robot,
-        device=args.device,
-        composed=args.composed,
-        solver=args.solver or "",
-        samples=args.samples or 0,
-        iterations=args.iterations or 0,
-        horizon=args.plan_horizon or 0,
-        seed=args.seed,
-        axes=str(args.axes or ""),
-    )
+    taken = (*_OF_NODES, "composed", *settings_of(PlannerConfig))
+    said = {name: value for name, value in vars(args).items() if name in taken}
+    return options.options_of(argparse.Namespace(**said))
 
 
-def command_line(bag: str, options: Options, *, rate: str, json: str) -> list[str]:
+def command_line(bag: Path, given: Options, *, rate: float, json: Path | None) -> list[str]:
     """Of `vjepa-ros`, for nodes that were started with the same options."""
-    from vjepa_ros.nodes.weights import (
-        chosen_device,
-    )  # needs ROS, which the offline replay may lack
-
-    given = {
-        "--weights": options.weights,
-        "--robot": options.robot,
-        "--device": chosen_device(options.device).type,
-        "--solver": options.solver,
-        "--samples": options.samples,
-        "--iterations": options.iterations,
-        "--plan-horizon": options.horizon,
-        "--seed": options.seed,
-        "--axes": options.axes,
-        "--rate": rate,
-        "--json": json,
-    }
-    chosen = [part for name, value in given.items() if value for part in (name, str(value))]
-    return ["replay", bag, "--graph", "--attach", *chosen]
+    planner = given.of("planner")
+    said: dict[str, Any] = {name: given.value("planner", name) for name in _OF_NODES}
+    said |= pick([PlannerConfig], planner) | {"rate": rate, "json": json}
+    said = {name: value for name, value in said.items() if value is not None or name in planner}
+    return ["replay", str(bag), "--graph", "--attach", *words(said)]

@@ -2,23 +2,26 @@
 
 import argparse
 import os
-import threading
 import time
+from typing import TYPE_CHECKING
 
-from vjepa_ros.errors import UserError
-from vjepa_ros.goals import Goals
-from vjepa_ros.stack import add_options, goals_of, options_of, processes
-from vjepa_ros.supervisor import PROFILE, Supervisor, environment, signals_noted
+from vjepa_gate.errors import UserError
+from vjepa_gate.signals import Noted, signals_noted
+from vjepa_ros.options import add_arguments, options_of
+from vjepa_ros.supervisor import PROFILE, Supervisor, environment
+
+if TYPE_CHECKING:
+    from vjepa_ros.goals import Goals
+
+__all__ = ["add_arguments", "run"]
 
 _POLL = 0.1  # seconds
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_options(parser)
-
-
 def run(arguments: argparse.Namespace) -> int:
     """0 when the goal was reached, or when a signal ended it; 1 when it was not reached."""
+    from vjepa_ros.stack import goals_of, processes  # not for --help: torch takes seconds
+
     options = options_of(arguments)
     stack, goals = processes(options), goals_of(options)
     os.environ[PROFILE] = environment()[PROFILE]  # before rclpy is loaded here
@@ -31,12 +34,12 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
 
 
-def _reach(goals: Goals, supervisor: Supervisor, ended: threading.Event) -> int:
+def _reach(goals: "Goals", supervisor: Supervisor, ended: Noted) -> int:
     try:
         from vjepa_msgs.action import ReachGoal
 
+        from vjepa_gate.ros.spinning import spinning_node
         from vjepa_ros.nodes.reach_client import reach
-        from vjepa_ros.nodes.spinning import spinning_node
     except ImportError as error:
         raise UserError(f"{error}: run `vjepa-ros doctor`") from error
 

@@ -5,109 +5,40 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from vjepa_ros.errors import UserError
+from vjepa_gate.errors import UserError
+from vjepa_ros.commands import settings as commands
+from vjepa_ros.commands.settings import read, shared
 from vjepa_ros.model.checkpoints import load_weights, save_weights
 from vjepa_ros.model.presets import PRESETS
+from vjepa_ros.planning.config import PLANNERS
 from vjepa_ros.planning.loading import load_world_model
 from vjepa_ros.planning.subgoals.bank import build_bank, demonstrations, load_bank
 from vjepa_ros.planning.subgoals.proposer import save_proposer
 from vjepa_ros.training import stages
 from vjepa_ros.training.card import model_card
 from vjepa_ros.training.report import examine, page
-from vjepa_ros.training.settings import Settings, load_settings
+from vjepa_ros.training.settings import TrainingSettings, load_settings
 from vjepa_ros.training.subgoals import Learning, SubGoalConfig
 from vjepa_ros.training.trainer import process_group
-
-# --- arguments ---------------------------------------------------------------------------
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-
-    def verb(name: str, summary: str, preset: str = "cpu") -> argparse.ArgumentParser:
-        added = verbs.add_parser(name, help=summary, description=summary)
-        added.add_argument("--out", type=Path, required=True, help="where to put what is made")
-        added.add_argument(
-            "--preset",
-            default=preset,
-            help="quick, cpu, gpu, objects, finetune (config/training_*.yaml) or a .yaml file "
-            "(%(default)s)",
-        )
-        added.add_argument(
-            "--set",
-            action="append",
-            metavar="NAME=VALUE",
-            help="change a setting of the preset, as pretrain.trainer.steps=100; may be repeated",
-        )
-        added.add_argument("--device", help="cpu or cuda (default: cuda where there is one)")
-        if name != "weights":
-            added.add_argument("--data", type=Path, required=True, help="folder of episodes")
-            added.add_argument(
-                "--unpacked",
-                type=Path,
-                help="where frames are unpacked (default: a folder beside --out)",
-            )
-        return added
-
-    verb("weights", "collect episodes, train on them, report: the shipped weights from nothing")
-    pretrain = verb("pretrain", "train an encoder on episodes, from nothing or from weights")
-    pretrain.add_argument(
-        "--from", dest="start", type=Path, nargs="+", default=[], help="weights, or a stage's --out"
-    )
-    joint = verb("joint", "go on from `pretrain`, with a predictor that grows up with the encoder")
-    joint.add_argument(
-        "--from",
-        dest="start",
-        type=Path,
-        nargs="+",
-        required=True,
-        help="the --out of `pretrain`, or weights; of several, the later ones count for what "
-        "they hold",
-    )
-    posttrain = verb("posttrain", "train an action-conditioned predictor; the encoder stays as is")
-    posttrain.add_argument("--weights", type=Path, required=True, help="what `pretrain` wrote")
-    finetune = verb("finetune", "fit a predictor to a lab's own episodes", preset="finetune")
-    finetune.add_argument("--weights", type=Path, required=True, help="published or own weights")
-    finetune.add_argument(
-        "--step-period", type=float, help="seconds between frames (default: as in the weights)"
-    )
-    subgoals = verbs.add_parser("subgoals", help=_SUBGOALS, description=_SUBGOALS)
-    subgoals.add_argument("--out", type=Path, required=True, help="the file to write")
-    subgoals.add_argument("--data", type=Path, required=True, help="folder of demonstrations")
-    subgoals.add_argument("--weights", type=Path, required=True, help="those that will plan")
-    subgoals.add_argument(
-        "--bank", type=Path, help="where latents are kept (default: a folder beside --out)"
-    )
-    subgoals.add_argument(
-        "--readings",
-        type=Path,
-        metavar="DIR",
-        help="the --out of `joint`: read latents as it has learnt to (default: learnt here)",
-    )
-    subgoals.add_argument("--steps", type=int, default=SubGoalConfig.steps, help="(%(default)s)")
-    report = verb("report", "one HTML page: probes, prediction errors and energies of weights")
-    report.add_argument("--weights", type=Path, required=True)
-    report.add_argument("--metrics", type=Path, nargs="*", default=[], help="metrics.csv to plot")
-    report.add_argument("--frames", type=int, default=3000, help="to fit probes on (%(default)s)")
-    report.add_argument("--windows", type=int, default=192, help="to predict in (%(default)s)")
-
-
-_SUBGOALS = "train a net that proposes the key frames of the way to one goal picture"
 
 
 def run(args: argparse.Namespace) -> int:
     if args.verb == "subgoals":
-        return _subgoals(args)
-    settings = load_settings(args.preset, args.set)
-    device = _device(args.device)
+        return _subgoals(read(commands.TrainSubGoals, args))
+    kind, work = _VERBS[args.verb]
+    told: Any = read(kind, args)
+    preset = load_settings(told.preset, told.set)
+    device = _device(told.device)
     with process_group(device) as share:
         try:
-            path = VERBS[args.verb](args, settings, device)
+            path = work(told, preset, device)
         except (ValueError, FloatingPointError) as error:
             raise UserError(str(error)) from error
         if share.rank == 0:
@@ -124,9 +55,11 @@ def _device(name: str | None) -> torch.device:
     return chosen
 
 
-def _run(args: argparse.Namespace, settings: Settings, device: torch.device) -> stages.Run:
+def _run(
+    stage: str, args: commands.TrainOn, settings: TrainingSettings, device: torch.device
+) -> stages.Run:
     return stages.Run(
-        stage=args.verb,
+        stage=stage,
         data=args.data,
         out=args.out,
         unpacked=args.unpacked or args.out.parent / "unpacked",
@@ -138,39 +71,46 @@ def _run(args: argparse.Namespace, settings: Settings, device: torch.device) -> 
 # --- single stages -----------------------------------------------------------------------
 
 
-def _pretrain(args: argparse.Namespace, settings: Settings, device: torch.device) -> Path:
+def _pretrain(args: commands.Pretrain, settings: TrainingSettings, device: torch.device) -> Path:
     if settings.pretrain is None:
         raise UserError(f"--preset {args.preset}: it has no section `pretrain`")
     model = PRESETS[settings.model]
-    return stages.pretrain(settings.pretrain, model, _run(args, settings, device), args.start)
+    run = _run("pretrain", args, settings, device)
+    return stages.pretrain(settings.pretrain, model, run, args.from_)
 
 
-def _joint(args: argparse.Namespace, settings: Settings, device: torch.device) -> Path:
+def _joint(args: commands.Joint, settings: TrainingSettings, device: torch.device) -> Path:
     if settings.joint is None:
         raise UserError(f"--preset {args.preset}: it has no section `joint`")
     model = PRESETS[settings.model]
-    return stages.pretrain(settings.joint, model, _run(args, settings, device), args.start)
+    return stages.pretrain(settings.joint, model, _run("joint", args, settings, device), args.from_)
 
 
-def _posttrain(args: argparse.Namespace, settings: Settings, device: torch.device) -> Path:
+def _posttrain(args: commands.Posttrain, settings: TrainingSettings, device: torch.device) -> Path:
     weights = load_weights(args.weights, device)
     model = replace(weights.config, predictor=PRESETS[settings.model].predictor)
-    return stages.posttrain(settings.posttrain, model, weights, _run(args, settings, device))
+    return stages.posttrain(
+        settings.posttrain, model, weights, _run("posttrain", args, settings, device)
+    )
 
 
-def _finetune(args: argparse.Namespace, settings: Settings, device: torch.device) -> Path:
+def _finetune(args: commands.Finetune, settings: TrainingSettings, device: torch.device) -> Path:
     weights = load_weights(args.weights, device)
     if weights.predictor is None:
         raise UserError(f"{args.weights} holds no predictor: `train posttrain` makes one")
     model = weights.config
     if args.step_period is not None:
         model = replace(model, step_period=args.step_period)
-    return stages.posttrain(settings.posttrain, model, weights, _run(args, settings, device))
+    return stages.posttrain(
+        settings.posttrain, model, weights, _run("finetune", args, settings, device)
+    )
 
 
-def _report(args: argparse.Namespace, settings: Settings, device: torch.device) -> Path:
+def _report(
+    args: commands.ReportTraining, settings: TrainingSettings, device: torch.device
+) -> Path:
     weights = load_weights(args.weights, device)
-    run = _run(args, settings, device)
+    run = _run("report", args, settings, device)
     findings = examine(
         weights,
         run.episodes(weights.config),
@@ -186,7 +126,7 @@ def _report(args: argparse.Namespace, settings: Settings, device: torch.device) 
     return args.out
 
 
-def _subgoals(args: argparse.Namespace) -> int:
+def _subgoals(args: commands.TrainSubGoals) -> int:
     loaded = load_world_model(args.weights)
     folder = args.bank or args.out.with_suffix(".bank")
     if folder.exists():
@@ -200,7 +140,7 @@ def _subgoals(args: argparse.Namespace) -> int:
         episodes = demonstrations(args.data, loaded.config.step_period)
         bank = build_bank(episodes, folder, loaded.world_model.encode, weights=loaded.identity)
     try:
-        learning = Learning(bank, SubGoalConfig(steps=args.steps), args.readings)
+        learning = Learning(bank, SubGoalConfig(**shared(SubGoalConfig, args)), args.readings)
     except ValueError as error:
         raise UserError(str(error)) from error
     learning.run()
@@ -216,7 +156,7 @@ def _subgoals(args: argparse.Namespace) -> int:
 # --- all of it ---------------------------------------------------------------------------
 
 
-def _weights(args: argparse.Namespace, settings: Settings, device: torch.device) -> Path:
+def _weights(args: commands.Train, settings: TrainingSettings, device: torch.device) -> Path:
     """Each part in a process of its own; what is there already is not made again."""
     # A simulation is needed here alone.
     from vjepa_ros.episodes.collection import CollectionConfig, collect
@@ -226,7 +166,7 @@ def _weights(args: argparse.Namespace, settings: Settings, device: torch.device)
     config = CollectionConfig(seed=wanted.seed, steps=wanted.steps, relight=wanted.relight)
     collect(config, wanted.episodes, data)
     common = ["--preset", args.preset, "--device", device.type, "--data", str(data)]
-    common += [word for change in args.set or [] for word in ("--set", change)]
+    common += [word for change in args.set for word in ("--set", change)]
     todo: list[tuple[str, tuple[str, ...]]] = [("pretrain", ())]
     if settings.joint:
         todo.append(("joint", ("--from", str(out / "pretrain"))))
@@ -238,12 +178,13 @@ def _weights(args: argparse.Namespace, settings: Settings, device: torch.device)
     made = load_weights(out / "posttrain" / stages.WEIGHTS)
     shipped = out / f"{settings.model}.safetensors"
     assert made.encoder is not None
-    save_weights(shipped, made.config, made.encoder, made.predictor, torch.float16, made.metadata)
-    metrics = [str(out / stage / "metrics.csv") for stage, _ in todo]
+    about = made.metadata | ({"planner": settings.model} if settings.model in PLANNERS else {})
+    save_weights(shipped, made.config, made.encoder, made.predictor, torch.float16, about)
+    metrics = [f"--metrics={out / stage / 'metrics.csv'}" for stage, _ in todo]
     report = out / "report.html"
     _start(
         1, "report", *common,
-        "--out", str(report), "--weights", str(shipped), "--metrics", *metrics,
+        "--out", str(report), "--weights", str(shipped), *metrics,
     )  # fmt: skip
     figures = json.loads(report.with_suffix(".json").read_text())
     card = model_card(load_weights(shipped), settings, figures, out, args.preset)
@@ -263,11 +204,11 @@ def _start(processes: int, *arguments: str) -> None:
         raise UserError(f"stopped in `train {arguments[0]}`: started again, it goes on from there")
 
 
-VERBS = {
-    "weights": _weights,
-    "pretrain": _pretrain,
-    "joint": _joint,
-    "posttrain": _posttrain,
-    "finetune": _finetune,
-    "report": _report,
+_VERBS: dict[str, tuple[type, Callable[..., Path]]] = {
+    "weights": (commands.Train, _weights),
+    "pretrain": (commands.Pretrain, _pretrain),
+    "joint": (commands.Joint, _joint),
+    "posttrain": (commands.Posttrain, _posttrain),
+    "finetune": (commands.Finetune, _finetune),
+    "report": (commands.ReportTraining, _report),
 }

@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vjepa_ros.errors import UserError
+from vjepa_gate.errors import UserError
+from vjepa_ros.commands.settings import ConvertWeights, InspectWeights, read
 from vjepa_ros.model.checkpoints import (
     Checkpoint,
     Weights,
@@ -22,34 +23,12 @@ from vjepa_ros.model.encoder import Encoder
 DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-
-    summary = "say what a checkpoint file holds; reads its table of contents alone"
-    inspect = verbs.add_parser("inspect", help=summary, description=summary)
-    inspect.add_argument("file", type=Path, help="a published checkpoint, or our safetensors")
-
-    summary = "write what planning needs as safetensors, with the configuration inside"
-    convert = verbs.add_parser("convert", help=summary, description=summary)
-    convert.add_argument("input", type=Path, help="a published checkpoint, or our safetensors")
-    convert.add_argument("output", type=Path, help="the .safetensors file to write")
-    convert.add_argument(
-        "--dtype", choices=DTYPES, default="float32", help="type of the numbers (%(default)s)"
-    )
-    convert.add_argument(
-        "--encoder",
-        type=Path,
-        metavar="FILE",
-        help="take the encoder from this file: jepa-wms publishes predictors without one, "
-        "trained on the encoder of Meta's vitg.pt",
-    )
-
-
-def run(args: argparse.Namespace) -> int:
-    if args.verb == "inspect":
-        print(describe(open_checkpoint(args.file)))
+def run(arguments: argparse.Namespace) -> int:
+    if arguments.verb == "inspect":
+        print(describe(open_checkpoint(read(InspectWeights, arguments).file)))
     else:
-        print(convert(args.input, args.output, DTYPES[args.dtype], args.encoder))
+        it = read(ConvertWeights, arguments)
+        print(convert(it.input, it.output, DTYPES[it.dtype], it.encoder))
     return 0
 
 

@@ -7,8 +7,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from vjepa_gate.ros.stamps import seconds
 from vjepa_ros.demo.performance import Performance
-from vjepa_ros.demo.settings import Settings
+from vjepa_ros.demo.settings import DemoSettings
 from vjepa_ros.episodes.bag import read_bag
 from vjepa_ros.episodes.episode import Episode
 from vjepa_ros.evaluation.trials import Moment
@@ -16,10 +17,9 @@ from vjepa_ros.evaluation.video import Film
 from vjepa_ros.images import decode_picture
 from vjepa_ros.model.latent_picture import LatentPainter
 from vjepa_ros.model.preprocessing import Preprocessor
-from vjepa_ros.nodes.stamps import seconds
+from vjepa_ros.planning.config import choose_planner
 from vjepa_ros.planning.loading import load_world_model
 from vjepa_ros.planning.objectives import make_objective
-from vjepa_ros.planning.planners import PLANNERS
 
 _PERIOD = 0.2  # seconds between two frames, more where there would be more than _MOST
 _MOST = 400
@@ -38,7 +38,8 @@ class Recording:
     film: Film
 
 
-def look_again(bag: Path, performance: Performance, settings: Settings) -> Recording:
+def look_again(bag: Path, performance: Performance, settings: DemoSettings) -> Recording:
+    """Read the recording again and encode each of its frames, for film and plots."""
     planned_at = np.array([seconds(plan.image_stamp) for plan in performance.plans])
     aims = np.array([plan.subgoal for plan in performance.plans])
     episode = _between(bag, planned_at[0] - _BEFORE, planned_at[-1] + _AFTER)
@@ -47,7 +48,7 @@ def look_again(bag: Path, performance: Performance, settings: Settings) -> Recor
     pictures = [decode_picture(path.read_bytes()) for path in performance.pictures]
     loaded = load_world_model(settings.weights)
     painter = LatentPainter(Preprocessor(loaded.config.image_size, loaded.config.crop))
-    objective = make_objective(PLANNERS["tiny"].objective)
+    objective = make_objective(choose_planner(loaded.planner).objective)
     wanted = loaded.world_model.encode(torch.from_numpy(np.stack(pictures)))  # [G, L, D]
     times, energies = episode.stamps - planned_at[0], []
     film = Film(pictures, rate=_RATE)

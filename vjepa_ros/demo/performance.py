@@ -12,13 +12,15 @@ from typing import Any
 from rclpy.node import Node
 from vjepa_msgs.msg import Plan, SceneTruth
 
-from vjepa_ros.demo.settings import Settings
+from vjepa_gate.ros.spinning import spinning_node
+from vjepa_gate.signals import signals_noted
+from vjepa_ros.demo.settings import DemoSettings
 from vjepa_ros.goals import Goals, read_subgoals
 from vjepa_ros.images import encode_png
 from vjepa_ros.nodes.reach_client import reach
-from vjepa_ros.nodes.spinning import spinning_node
-from vjepa_ros.stack import Options, processes, told
-from vjepa_ros.supervisor import Supervisor, signals_noted
+from vjepa_ros.options import Options
+from vjepa_ros.stack import processes, with_parameters
+from vjepa_ros.supervisor import Supervisor
 from vjepa_sim.scene import Scene, SceneConfig
 
 PICTURE_SIZE = 256  # pixels, of camera and goals
@@ -26,27 +28,28 @@ _REST = 1.0  # seconds between the end and the judgement, as in an evaluation
 
 # The simulated arm may wait as long as it takes: a machine that is slow, or busy with other
 # things, shall see the same demonstration. A real arm has stricter limits.
-_MORE = {
-    "sim": {"image_width": PICTURE_SIZE, "image_height": PICTURE_SIZE, "camera_rate": 5.0},
-    "arm_gate": {"max_image_age": 20.0, "max_camera_age": 10.0, "max_state_age": 5.0},
-    "planner": {
-        "max_image_age": 20.0,
-        "patience": 120.0,
-        "answer_timeout": 60.0,
-        "settle": 0.2,
-    },
+_PATIENT = {
+    "max_image_age": 20.0,
+    "max_camera_age": 10.0,
+    "max_state_age": 5.0,
+    "max_wait": 120.0,
+    "answer_timeout": 60.0,
+    "settle": 0.2,
 }
+_CAMERA = {"image_width": PICTURE_SIZE, "image_height": PICTURE_SIZE, "camera_rate": 5.0}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Performance:
+    """What was done and what came of it."""
+
     result: Any  # of the action ReachGoal
     plans: list[Plan]
     truth: SceneTruth
     pictures: tuple[Path, ...]  # of the sub-goals
 
 
-def draw_goals(settings: Settings, folder: Path) -> Goals:
+def draw_goals(settings: DemoSettings, folder: Path) -> Goals:
     """Pictures of the states that a scripted expert reaches in the same scene, as PNG files."""
     config = SceneConfig(width=PICTURE_SIZE, height=PICTURE_SIZE)
     with Scene(config) as scene:
@@ -58,17 +61,19 @@ def draw_goals(settings: Settings, folder: Path) -> Goals:
     return read_subgoals(folder)
 
 
-def perform(settings: Settings, goals: Goals, folder: Path) -> Performance | None:
+def perform(settings: DemoSettings, goals: Goals, folder: Path) -> Performance | None:
     """None when a signal ended it. Raises UserError where a node cannot live."""
     options = Options(
         sim=True,
         task=settings.task,
         scene=settings.scene,
         seed=settings.seed,
-        weights=str(settings.weights),
+        weights=settings.weights,
         record=True,
+        folder=folder / "bag",
+        **_PATIENT,
     )
-    stack = told(processes(options), {**_MORE, "recorder": {"folder": str(folder / "bag")}})
+    stack = with_parameters(processes(options), {"sim": _CAMERA})
     log = (folder / "nodes.log").open("w")
     with (
         log,

@@ -2,32 +2,39 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
+from vjepa_gate.settings import setting
 from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
-from vjepa_sim.tasks import SCHEDULES, Task, make_task
+
+if TYPE_CHECKING:
+    from vjepa_sim.tasks import Task
 
 MAX_SEED = 2**31 - 1
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class DemoSettings:
     """Raises ValueError for what there is not."""
 
-    task: str = "pick_place cube"  # of `vjepa-sim tasks`
-    goals: str = "dense"  # schedule of sub-goal pictures
-    scene: int = 3  # no figure is reported for it
-    seed: int = 0  # of the planner's samples
-    weights: Path = SHIPPED_WEIGHTS
+    task: str = setting("pick_place cube", "one of `vjepa-sim tasks`")
+    goals: Literal["single", "paper", "dense"] = setting("dense", "sub-goal pictures")
+    scene: int = setting(3, "seed of the scene; no figure is reported for 3", low=0, high=MAX_SEED)
+    seed: int = setting(0, "of the planner", low=0, high=MAX_SEED)
+    weights: Path = setting(SHIPPED_WEIGHTS, "file of weights")
+    out: Path | None = setting(None, "folder to make; none: runs/<time>")
 
     def __post_init__(self) -> None:
+        from vjepa_sim.tasks import SCHEDULES  # not for --help
+
         known = SCHEDULES[self.make_task().name]
         if self.goals not in known:
             raise ValueError(f"--goals {self.goals}: expected one of {', '.join(known)}")
-        for name in ("scene", "seed"):
-            if not 0 <= getattr(self, name) <= MAX_SEED:
-                raise ValueError(f"--{name} {getattr(self, name)}: expected 0 … {MAX_SEED}")
 
-    def make_task(self) -> Task:
+    def make_task(self) -> "Task":
+        """Make the task that its words name."""
+        from vjepa_sim.tasks import make_task
+
         name, *about = self.task.split() or [""]
         if len(about) > 2:
             raise ValueError(f"--task {self.task!r}: expected a name, an object and a place")

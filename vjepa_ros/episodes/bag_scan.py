@@ -16,7 +16,7 @@ from rosbags.interfaces import Connection
 from rosbags.rosbag2 import Reader
 from rosbags.rosbag2.reader import DirectoryReader
 
-from vjepa_ros.conventions import ACTION_NAMES
+from vjepa_gate.conventions import ACTION_NAMES
 from vjepa_ros.episodes import bag_schema
 from vjepa_ros.episodes.bag_schema import BagTopics, nanoseconds_of, typestore
 from vjepa_ros.episodes.files import EpisodeError, reading
@@ -46,6 +46,7 @@ class BagScan:
         return seconds + nanoseconds * 1e-9
 
     def add(self, name: str, connection: Connection, log_time: int, raw: bytes) -> None:
+        """Take one message in; raise ValueError where it holds no sound data."""
         if len(raw) > MAX_MESSAGE:
             raise ValueError(f"a message of {len(raw)} bytes, more than {MAX_MESSAGE}")
         topic = connection.topic
@@ -84,6 +85,7 @@ class BagScan:
 
 
 def scan_bag(path: Path, topics: BagTopics) -> BagScan:
+    """Read all messages of the topics once."""
     with open_bag(path) as bag:
         storage = bag.storage
         custom = storage.metadata.custom if isinstance(storage, DirectoryReader) else None
@@ -99,6 +101,7 @@ def scan_bag(path: Path, topics: BagTopics) -> BagScan:
 
 @contextmanager
 def open_bag(path: Path) -> Iterator[Reader]:
+    """Open a bag, and close it in the end; raise EpisodeError where it is none."""
     expected = "a whole rosbag2 bag, mcap or sqlite3 (`mcap recover` mends one that was cut off)"
     with reading(path, "bag", expected):
         bag = Reader(path)

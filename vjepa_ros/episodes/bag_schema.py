@@ -9,15 +9,16 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 from zlib import crc32
 
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
-from vjepa_ros.conventions import FRANKA_HAND_WIDTH
+from vjepa_gate.settings import setting
+from vjepa_gate.units import FRANKA_HAND_WIDTH
 
 IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
@@ -36,35 +37,25 @@ ABOUT, CHECKSUMS = "vjepa_ros.episode", "vjepa_ros.checksums"
 class BagTopics:
     """Names of the topics, without their leading slash."""
 
-    image: str = "camera/image_raw"  # or its JPEG or PNG on <image>/compressed
-    camera_info: str = "camera/camera_info"  # optional
-    pose: str = "franka_robot_state_broadcaster/current_pose"
-    fingers: str = "franka_gripper/joint_states"
-    action: str = "ee_delta"  # optional: what the arm was told to do
-    transforms: str = "tf_static"  # optional: where the camera stands
-    max_width: float = FRANKA_HAND_WIDTH  # metres between the fingers of the open hand
-    # Whose stamps count: the sensors' own, or those of the recorder where a driver
-    # leaves its headers empty.
-    clock: Literal["header", "recorder"] = "header"
+    image: str = setting("camera/image_raw", "or its JPEG or PNG on <image>/compressed")
+    camera_info: str = setting("camera/camera_info", "optional")
+    pose: str = setting("franka_robot_state_broadcaster/current_pose", "of the tool")
+    fingers: str = setting("franka_gripper/joint_states", "each finger's own travel")
+    action: str = setting("ee_delta", "optional: what the arm was told to do")
+    transforms: str = setting("tf_static", "optional: where the camera stands")
+    max_width: float = setting(
+        FRANKA_HAND_WIDTH, "between the fingers of the open hand", low=0.001, high=1.0, unit="m"
+    )
+    clock: Literal["header", "recorder"] = setting(
+        "header",
+        "whose stamps count: the sensors' own, or those of the recorder where a driver leaves its "
+        "headers empty",
+    )
 
     def __post_init__(self) -> None:
-        if self.clock not in ("header", "recorder"):
-            raise ValueError(f"clock is {self.clock!r}, expected 'header' or 'recorder'")
-
-    @classmethod
-    def from_mapping(cls, values: Mapping[str, object]) -> Self:
-        """From the keys of a YAML file or of the command line."""
-        known = {field.name: field.type for field in fields(cls)}
-        if unknown := set(values) - set(known):
-            raise ValueError(
-                f"unknown topic key {', '.join(sorted(unknown))}, expected {', '.join(known)}"
-            )
-        given: dict[str, Any] = {key: _convert(known[key], values[key]) for key in values}
-        return cls(**given)
-
-
-def _convert(kind: object, value: object) -> object:
-    return float(str(value)) if kind is float else str(value).removeprefix("/")
+        for name, value in vars(self).items():
+            if isinstance(value, str):
+                object.__setattr__(self, name, value.removeprefix("/"))
 
 
 @functools.cache

@@ -33,6 +33,7 @@ class Track:
 
     @classmethod
     def of(cls, scan: BagScan, name: str, clock: str) -> "Track":
+        """Take the rows of one topic from a scan, by a clock."""
         topic, stamps = scan.channels[name].topic, scan.stamps(name, clock)
         if len(stamps) == 0:
             raise EpisodeError(scan.path, topic, "found no message; expected at least one")
@@ -64,6 +65,7 @@ class StateTrack:
 
     @classmethod
     def of(cls, scan: BagScan, topics: BagTopics) -> "StateTrack":
+        """Join the tracks of pose and fingers."""
         pose = Track.of(scan, "pose", topics.clock)
         with reading(scan.path, pose.topic, "unit quaternions (x, y, z, w)"):
             conventions.check_quaternion(torch.from_numpy(pose.rows[:, 3:]))
@@ -140,6 +142,7 @@ def nearest(known: NDArray[np.float64], wanted: NDArray[np.float64]) -> NDArray[
 
 
 def check_rising(path: Path, topic: str, stamps: NDArray[np.float64]) -> None:
+    """Raise EpisodeError where a stamp does not come after the one before it."""
     steps = np.diff(stamps)
     if (steps <= 0).any():
         step = int(np.argmax(steps <= 0))

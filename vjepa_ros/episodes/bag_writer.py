@@ -19,6 +19,7 @@ from rosbags.interfaces import (
 )
 from rosbags.rosbag2 import StoragePlugin, Writer
 
+from vjepa_gate.conventions import ACTION_NAMES
 from vjepa_ros import conventions
 from vjepa_ros.episodes import bag_schema
 from vjepa_ros.episodes.bag_schema import BagTopics, typestore
@@ -135,7 +136,7 @@ class _Recording:
             header=_header(stamp, BASE_FRAME),
             image_stamp=_time(stamp),
             sequence=step + 1,
-            **dict(zip(conventions.ACTION_NAMES, deltas, strict=True)),
+            **dict(zip(ACTION_NAMES, deltas, strict=True)),
             duration=float(trajectory.stamps[step + 1] - stamp),
             energy=float("nan"),
         )

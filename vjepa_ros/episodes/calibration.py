@@ -50,6 +50,7 @@ class Calibration:
         return pixels
 
     def to_json(self) -> dict[str, Any]:
+        """Give what is known, as JSON has it."""
         return {
             name: value.tolist() if isinstance(value, np.ndarray) else value
             for name, value in vars(self).items()
@@ -58,6 +59,7 @@ class Calibration:
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> Self:
+        """Read what `to_json` gave."""
         values: dict[str, Any] = {
             name: np.asarray(value, np.float64) if isinstance(value, list) else value
             for name, value in fields.items()

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from vjepa_gate.errors import UserError
 from vjepa_ros import conventions
 from vjepa_ros.episodes import motions
 from vjepa_ros.episodes.calibration import Calibration
@@ -25,7 +26,6 @@ from vjepa_ros.episodes.files import EpisodeError
 from vjepa_ros.episodes.npz import write_npz
 from vjepa_ros.episodes.sensing import state_of
 from vjepa_ros.episodes.workers import run_all
-from vjepa_ros.errors import UserError
 from vjepa_sim.cameras import Displacement
 from vjepa_sim.motion import waypoint_motion
 from vjepa_sim.scene import Scene, SceneConfig

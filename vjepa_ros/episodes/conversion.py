@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vjepa_gate.errors import UserError
 from vjepa_ros.episodes.files import EpisodeError
 from vjepa_ros.episodes.library import (
     Layout,
@@ -13,7 +14,6 @@ from vjepa_ros.episodes.library import (
     write_episode,
 )
 from vjepa_ros.episodes.workers import good_ones, run_all
-from vjepa_ros.errors import UserError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +30,8 @@ class Conversion:
 
 @dataclass(kw_only=True)
 class Converted:
+    """What a conversion did with each episode."""
+
     written: list[Path] = field(default_factory=list)
     there_already: list[Path] = field(default_factory=list)
     bad: list[EpisodeError] = field(default_factory=list)

@@ -65,6 +65,7 @@ class Trajectory:
         return float(np.median(np.diff(self.stamps)))
 
     def with_frames(self, frames: NDArray[np.uint8]) -> "Episode":
+        """Give the episode of these frames [T, height, width, 3]."""
         own = {name: getattr(self, name) for name in Trajectory.__dataclass_fields__}
         return Episode(frames=frames, **own)
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from zlib import crc32
 
-from vjepa_ros.errors import UserError
+from vjepa_gate.errors import UserError
 
 
 class EpisodeError(UserError):

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from vjepa_ros.conventions import ACTION_NAMES, STATE_NAMES
+from vjepa_gate.conventions import ACTION_NAMES, STATE_NAMES
 from vjepa_ros.episodes.episode import EpisodeReader
 
 _ROWS, _COLUMNS = 10, 10  # of the contact sheet

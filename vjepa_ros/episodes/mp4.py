@@ -26,6 +26,7 @@ class Mp4:
 
     @classmethod
     def open(cls, path: Path) -> Self:
+        """Read what the file says of itself; raise EpisodeError where it is no video."""
         with reading(path, "file", "an MP4 video"):
             capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
             properties = (

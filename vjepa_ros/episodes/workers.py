@@ -12,8 +12,8 @@ import cv2
 import torch
 from tqdm import tqdm
 
+from vjepa_gate.errors import UserError
 from vjepa_ros.episodes.files import EpisodeError
-from vjepa_ros.errors import UserError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

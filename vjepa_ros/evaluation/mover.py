@@ -8,23 +8,23 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vjepa_ros.episodes.sensing import state_of
-from vjepa_ros.evaluation.trials import carry_out
+from vjepa_ros.evaluation.arm import GatedArm
 from vjepa_ros.planning.world_model import Context
-from vjepa_ros.robots import Robot
-from vjepa_sim.scene import Scene
 
 
 @dataclass(frozen=True, kw_only=True)
 class SimMover:
-    scene: Scene
-    robot: Robot
+    """Looks at a scene and moves its arm, as the nodes do with a robot."""
+
+    arm: GatedArm
     see: Callable[[NDArray[np.uint8]], Tensor]  # a picture's latents [L, D]
     period: float  # seconds of a motion
 
     def look(self) -> Context:
-        seen = self.scene.observe()
+        """See the scene as it is now."""
+        seen = self.arm.look()
         return Context(latents=self.see(seen.rgb)[None], states=state_of(seen)[None].float())
 
     def move(self, action: Tensor) -> None:
-        carry_out(self.scene, state_of(self.scene.observe()), action, self.robot)
-        self.scene.step(self.period)
+        """Carry out an action [7]."""
+        self.arm.carry_out(action, self.period)

@@ -6,24 +6,25 @@ the same proposals and asks no world model. Disturbances happen in mid-task.
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from vjepa_gate.robots import load_robot
 from vjepa_ros.conventions import GRIPPER, POSITION
 from vjepa_ros.episodes.sensing import state_of
+from vjepa_ros.evaluation.arm import GatedArm
 from vjepa_ros.evaluation.conditions import CONDITIONS
-from vjepa_ros.evaluation.trials import SETTLE, carry_out
+from vjepa_ros.evaluation.trials import SETTLE
+from vjepa_ros.planning.config import PlannerConfig
 from vjepa_ros.planning.loading import Loaded
-from vjepa_ros.planning.planners import PlannerConfig
 from vjepa_ros.planning.subgoals.driver import PlannerDriver, towards
 from vjepa_ros.planning.subgoals.pursuit import Aim, Driver, Pursuit, PursuitConfig
 from vjepa_ros.planning.subgoals.source import SubGoalSource
 from vjepa_ros.planning.world_model import Context
-from vjepa_ros.robots import load_robot
 from vjepa_sim.expert import PERIOD, follow
 from vjepa_sim.scene import Scene
 from vjepa_sim.tasks import Episode, Task, make_task
@@ -50,6 +51,7 @@ class PictureTrial:
     steps: int
     seconds: list[float]  # of each step: encoding, proposing, planning
     key_frames: list[int]  # aimed at in each step
+    refused: list[str] = field(default_factory=list)  # actions that the arm gate did not take
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +65,7 @@ class Pick:
     disturbance: str = "none"
 
     def make_task(self) -> Task:
+        """The task of the simulation."""
         return make_task(self.task, self.object, self.place)
 
 
@@ -73,9 +76,11 @@ class Servo:
         self.stride = stride
 
     def aim(self, aim: Aim, context: Context) -> None:
+        """Head for it from now on."""
         self._aim, self._steps = aim, 0
 
     def step(self, context: Context) -> Tensor | None:
+        """A stride towards the aim; at the goal picture it ends after a few."""
         self._steps += 1
         if self._aim.last and self._steps > _PUSH_AT:
             return None
@@ -105,9 +110,10 @@ def run_one(
     if source is None:
         raise ValueError(f"policy {policy!r} needs a source of sub-goals")
     model = loaded.world_model
+    arm = GatedArm(scene, load_robot("sim"))
 
     def look() -> Context:
-        seen = scene.observe()
+        seen = arm.look()
         latents = model.encode(torch.from_numpy(seen.rgb)[None])
         return Context(latents=latents, states=state_of(seen)[None].float())
 
@@ -116,7 +122,6 @@ def run_one(
     if policy == "world_model":
         driver = PlannerDriver(config=planner, world_model=model, seed=seed * 1000)
     pursuit = Pursuit(source=source, world_model=model, driver=driver, goal=goal, config=config)
-    robot = load_robot("sim")
     seconds: list[float] = []
     key_frames: list[int] = []
     while True:
@@ -129,9 +134,9 @@ def run_one(
         if step.action is None:
             break
         key_frames.append(step.key_frame)
-        carry_out(scene, context.states[-1].double(), step.action.double(), robot)
-        scene.step(loaded.config.step_period)
-    return _judged(episode, iter(()), step.reason, seconds[:-1], key_frames)
+        arm.carry_out(step.action, loaded.config.step_period)
+    trial = _judged(episode, iter(()), step.reason, seconds[:-1], key_frames)
+    return replace(trial, refused=arm.refused)
 
 
 def push(scene: Scene, rng: np.random.Generator) -> None:
@@ -156,15 +161,15 @@ def _expert_steps(episode: Episode) -> Iterator[None]:
 
 
 def _floor_steps(episode: Episode, policy: Policy) -> Iterator[None]:
-    scene, robot = episode.scene, load_robot("sim")
-    rng = np.random.default_rng((scene.seed, _STREAM))
+    arm = GatedArm(episode.scene, load_robot("sim"))
+    rng = np.random.default_rng((episode.scene.seed, _STREAM))
     for _ in range(_FLOOR_STEPS):
         action = torch.zeros(7, dtype=torch.float64)
         if policy == "random":
             action[POSITION] = torch.from_numpy(rng.uniform(-0.075, 0.075, 3))
             action[GRIPPER] = float(rng.uniform(-0.75, 0.75))
-        carry_out(scene, state_of(scene.observe()), action, robot)
-        scene.step(PERIOD)
+        arm.look()
+        arm.carry_out(action, PERIOD)
         yield
 
 

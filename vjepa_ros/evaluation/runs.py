@@ -7,16 +7,16 @@ from typing import Any
 
 import torch
 
+from vjepa_gate.robots import load_robot
 from vjepa_ros.episodes.workers import good_ones, run_all
 from vjepa_ros.evaluation.conditions import CONDITIONS, with_camera_turned
 from vjepa_ros.evaluation.statistics import median_and_p95, wilson_interval
 from vjepa_ros.evaluation.trials import Trial, look_with, run_trial
 from vjepa_ros.evaluation.video import Film
 from vjepa_ros.planning.axes import AxesTurned, load_axes
+from vjepa_ros.planning.config import PlannerConfig
 from vjepa_ros.planning.loading import Loaded, load_world_model
-from vjepa_ros.planning.mpc import CostModel
-from vjepa_ros.planning.planners import PlannerConfig
-from vjepa_ros.robots import load_robot
+from vjepa_ros.planning.planner import CostModel, Planner
 from vjepa_sim.scene import Scene
 from vjepa_sim.tasks import Task, make_task
 
@@ -37,26 +37,33 @@ class Evaluation:
     seed: int = 7000  # of the first episode; the others follow
     weights: Path
     planner: PlannerConfig = field(default_factory=PlannerConfig)
+    planner_name: str | None = None  # of the one that `planner` started from
 
     def make_task(self) -> Task:
+        """Make the task with its object."""
         return replace(make_task(self.task, self.object), object=self.object)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
+    """What the trials of an evaluation came to."""
+
     evaluation: Evaluation
     weights_identity: str
     trials: list[Trial]  # by seed
 
     @property
     def successes(self) -> int:
+        """Count the trials that the truth calls done."""
         return sum(trial.success for trial in self.trials)
 
     @property
     def seconds_per_plan(self) -> dict[str, float]:
+        """Median and 95th percentile over all plans."""
         return median_and_p95([one for trial in self.trials for one in trial.seconds] or [0.0])
 
     def as_json(self) -> dict[str, Any]:
+        """Give everything that a file keeps."""
         about, trials = self.evaluation, self.trials
         return {
             "task": about.task,
@@ -75,12 +82,13 @@ class Report:
             "distance": median_and_p95([trial.distance for trial in trials]),
             "reasons": {str(one.seed): failure(one) for one in trials if not one.success},
             "weights": self.weights_identity,
-            "planner": asdict(about.planner),
+            "planner": {"name": about.planner_name, **asdict(about.planner)},
             "trials": [asdict(trial) for trial in trials],
         }
 
 
 def failure(trial: Trial) -> str:
+    """Say why a trial failed, and how the planner saw it."""
     return f"{trial.reason}; the planner ended with {trial.ended}"
 
 
@@ -107,9 +115,8 @@ def _run_one(job: tuple[Evaluation, int, Path | None]) -> Trial:
     film = Film([goal.observation.rgb for goal in episode.goals])
     trial = run_trial(
         episode,
-        world_model=_as_seen(loaded, evaluation.axes),
+        planner=Planner(evaluation.planner, _as_seen(loaded, evaluation.axes)),
         look=look_with(loaded.world_model.encode),
-        planner=evaluation.planner,
         robot=load_robot("sim"),
         period=loaded.config.step_period,
         tolerance=REACH_TOLERANCE if evaluation.task == "reach" else None,

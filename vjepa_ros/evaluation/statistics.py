@@ -21,5 +21,6 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
 
 
 def median_and_p95(values: Sequence[float]) -> dict[str, float]:
+    """Give median and 95th percentile, by those names."""
     median, p95 = np.percentile(values, (50, 95)).tolist()
     return {"median": median, "p95": p95}

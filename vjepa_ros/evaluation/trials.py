@@ -9,19 +9,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vjepa_ros.conventions import (
-    GRIPPER,
-    apply_action,
-    width_from_closedness,
-)
+from vjepa_gate.robots import Robot
 from vjepa_ros.episodes.sensing import state_of
-from vjepa_ros.gate.limits import confine, limit_action
-from vjepa_ros.gate.pose import Pose
-from vjepa_ros.planning.mpc import CostModel
-from vjepa_ros.planning.planners import PlannerConfig, make_mpc, restrain
-from vjepa_ros.planning.world_model import Context
-from vjepa_ros.robots import Robot
-from vjepa_sim.scene import Observation, Scene
+from vjepa_ros.evaluation.arm import GatedArm
+from vjepa_ros.planning.planner import Planner
+from vjepa_ros.planning.world_model import Context, Goal
+from vjepa_sim.scene import Observation
 from vjepa_sim.tasks import Episode
 
 SETTLE = 1.0  # seconds between the last action and the judgement
@@ -53,41 +46,39 @@ class Trial:
     energies: list[float]
     goals: list[int]  # index of the sub-goal aimed at in each step
     wanted: list[float | None]  # energy at which each sub-goal counts as reached
+    refused: list[str]  # actions that the arm gate did not take, and why
 
 
 def run_trial(
     episode: Episode,
     *,
-    world_model: CostModel,
+    planner: Planner,
     look: Look,
-    planner: PlannerConfig,
     robot: Robot,
     period: float,
     tolerance: float | None = None,
     watch: Callable[[Moment], None] | None = None,
 ) -> Trial:
-    """Drive an episode that has begun; one action each `period` seconds."""
+    """Drive an episode that has begun; each action takes `period` seconds."""
     scene = episode.scene
-    goals = [look(goal.observation) for goal in episode.goals]
-    start = _context(look, scene.observe())
-    mpc = make_mpc(planner, world_model, start, goals, seed=scene.seed * _PLANS)
+    arm = GatedArm(scene, robot)
+    goals = [Goal(latents=look(goal.observation), name=goal.name) for goal in episode.goals]
+    task = planner.start(_context(look, arm.look()), goals, seed=scene.seed * _PLANS)
     seconds: list[float] = []
     moments: list[Moment] = []
     while True:
-        observation = scene.observe()
+        observation = arm.look()
         began = time.perf_counter()
-        decision = mpc.step(_context(look, observation))
+        task, decision = planner.plan(task, _context(look, observation))
         seconds.append(time.perf_counter() - began)
         moments.append(Moment(rgb=observation.rgb, goal=decision.goal, energy=decision.energy))
         if watch is not None:
             watch(moments[-1])
         if decision.action is None:
             break
-        action = restrain(decision.action, planner).double()
-        carry_out(scene, state_of(observation), action, robot)
-        scene.step(period)
+        arm.carry_out(decision.action, period)
 
-    scene.step(SETTLE)
+    arm.rest(SETTLE)
     outcome = episode.outcome(tolerance)
     return Trial(
         seed=scene.seed,
@@ -99,19 +90,9 @@ def run_trial(
         seconds=seconds[:-1],  # no search was made at the end
         energies=[moment.energy for moment in moments],
         goals=[moment.goal for moment in moments],
-        wanted=[goal.energy for goal in mpc.goals],
+        wanted=[goal.energy for goal in task.sub_goals],
+        refused=arm.refused,
     )
-
-
-def carry_out(scene: Scene, state: Tensor, action: Tensor, robot: Robot) -> None:
-    """Command what an action [7] asks for, within the limits that the arm gate keeps."""
-    action = limit_action(action, robot.limits)
-    goal = apply_action(state, action)
-    pose = confine(Pose.of_state(goal), robot.limits)
-    scene.set_target(pose.position, np.array(pose.rotation))
-    if abs(float(action[GRIPPER])) >= robot.gripper.hysteresis:
-        width = width_from_closedness(goal[GRIPPER], robot.gripper.max_width)
-        scene.set_gripper(float(width), robot.gripper.force)
 
 
 def _context(look: Look, observation: Observation) -> Context:

@@ -20,12 +20,16 @@ _MARGIN = 12
 _WHITE, _INK, _CURVE, _SWITCH = (255, 255, 255), (40, 40, 40), (31, 119, 180), (190, 190, 190)
 
 
-class Verdict(Protocol):
-    @property
-    def success(self) -> bool: ...
+class Judgement(Protocol):
+    """How a trial ended."""
 
     @property
-    def reason(self) -> str: ...
+    def success(self) -> bool:
+        """Whether the task was done."""
+
+    @property
+    def reason(self) -> str:
+        """Why it was judged so."""
 
 
 class Film:
@@ -49,18 +53,20 @@ class Film:
         if latents is not None:
             self._latents.append(latents)
 
-    def write(self, path: Path, verdict: Verdict) -> None:
+    def write(self, path: Path, judgement: Judgement) -> None:
+        """Write an MP4 that ends with the judgement."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_mp4(path, self._frames(verdict), self._rate)
+        write_mp4(path, self._frames(judgement), self._rate)
 
-    def _frames(self, verdict: Verdict) -> Iterator[Picture]:
+    def _frames(self, judgement: Judgement) -> Iterator[Picture]:
         for index in range(len(self)):
             yield self.frame(index)
-        ending = f"{'success' if verdict.success else 'failure'}: {verdict.reason}"
+        ending = f"{'success' if judgement.success else 'failure'}: {judgement.reason}"
         for _ in range(round(_LINGER * self._rate)):
             yield self.frame(len(self) - 1, ending)
 
     def frame(self, index: int, caption: str = "") -> Picture:
+        """Draw one frame; the caption replaces the one of its moment."""
         moment = self._moments[index]
         aim = f"goal {moment.goal + 1} of {len(self._goals)}"
         panels = [

@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from vjepa_ros.errors import UserError
+from vjepa_gate.errors import UserError
 
 _LOOKS_LIKE = (
     (b"version https://git-lfs", "a git-lfs pointer: run `git lfs pull`"),

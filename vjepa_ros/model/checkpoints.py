@@ -66,6 +66,7 @@ class Checkpoint:
 
     @property
     def has_encoder(self) -> bool:
+        """Whether an encoder is among the tensors."""
         return any(name.startswith("encoder.") for name in self.tensors)
 
 

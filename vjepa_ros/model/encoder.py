@@ -23,6 +23,8 @@ from vjepa_ros.model.transformer import (
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderConfig:
+    """The shape of an encoder."""
+
     width: int
     depth: int
     heads: int

@@ -28,6 +28,8 @@ EXTRINSICS_SIZE = 6
 
 @dataclass(frozen=True, kw_only=True)
 class PredictorConfig:
+    """The shape of a predictor."""
+
     latent_width: int  # channels of the encoder's latents
     grid: int = 16  # patches along each side of a frame
     width: int = 1024
@@ -41,6 +43,7 @@ class PredictorConfig:
 
     @property
     def patches(self) -> int:
+        """Tokens of a frame that are patches."""
         return self.grid**2
 
     @property

@@ -43,6 +43,7 @@ def layout_of(names: Collection[str]) -> Layout | None:
 
 
 def plain_names(name: str) -> tuple[str, ...]:
+    """Look a tensor up by its own name."""
     return (name,)
 
 

@@ -137,6 +137,7 @@ class Norm(nn.LayerNorm):
         super().__init__(width, eps=NORM_EPS)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Normalise in the tokens' own precision, and give the weights'."""
         if x.dtype == self.weight.dtype:
             return super().forward(x)
         weight, bias = self.weight.to(x.dtype), self.bias.to(x.dtype)
@@ -145,12 +146,15 @@ class Norm(nn.LayerNorm):
 
 
 class Mlp(nn.Module):
+    """The two layers after the attention of a block."""
+
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
         self.fc1 = nn.Linear(width, hidden)
         self.fc2 = nn.Linear(hidden, width)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Apply to each token by itself."""
         return self.fc2(F.gelu(self.fc1(x)))
 
 
@@ -171,6 +175,7 @@ class Block(nn.Module):
     def forward(
         self, x: Tensor, rotary: Rotary, frames: int = 1, cache: KeyValueCache | None = None
     ) -> Tensor:
+        """Apply to tokens [B, N, D]."""
         x = x + self.attn(self.norm1(x), rotary, frames, cache)
         return x + self.mlp(self.norm2(x))
 

@@ -6,10 +6,10 @@ import torch
 from rclpy.node import Node
 from torch import Tensor
 
-from vjepa_ros.conventions import closedness_from_width
-from vjepa_ros.gate.pose import Pose, PoseHistory
-from vjepa_ros.nodes.robot_side import RobotSide
-from vjepa_ros.robots import Robot
+from vjepa_gate.conventions import closedness_from_width
+from vjepa_gate.pose import Pose, PoseHistory
+from vjepa_gate.robots import Robot
+from vjepa_gate.ros.robot_side import RobotSide
 
 _SECONDS = 10.0  # that poses are kept
 _TOLERANCE = 0.25  # seconds between a picture and the pose next to it
@@ -44,7 +44,7 @@ class ArmState:
             pose = self._history.at(stamp, _TOLERANCE)
             if pose is None or self._closedness is None:
                 return None
-            return pose.state(self._closedness).float()
+            return torch.from_numpy(pose.state(self._closedness)).float()
 
     def complaint(self) -> str:
         """Why there may be no state."""
@@ -58,8 +58,7 @@ class ArmState:
             self._history.add(stamp, pose)
 
     def _on_fingers(self, width: float, stamp: float) -> None:
-        measured = torch.tensor(width, dtype=torch.float64)
-        closedness = float(closedness_from_width(measured, self._max_width))
+        closedness = closedness_from_width(width, self._max_width)
         with self._lock:
             self._closedness = closedness
 

@@ -2,7 +2,6 @@
 
     vjepa_composed encoder predictor planner   # latents stay on the device
     vjepa_composed encoder                     # one alone, with topics and services
-    vjepa_composed arm_gate
 
 `vjepa_encoder` and its sisters run one node and leave the transitions to a lifecycle manager
 of your own.
@@ -16,23 +15,17 @@ from typing import Any
 from rclpy.lifecycle import LifecycleNode
 from rclpy.utilities import remove_ros_args
 
-from vjepa_ros.nodes.process import run_nodes
+from vjepa_gate.ros.process import run_nodes
+from vjepa_ros.nodes.encoder import EncoderNode
+from vjepa_ros.nodes.planner import PlannerNode
+from vjepa_ros.nodes.predictor import PredictorNode
+from vjepa_ros.nodes.recorder import RecorderNode
 
-NODES = ("encoder", "predictor", "planner", "recorder", "arm_gate")
+NODES = ("encoder", "predictor", "planner", "recorder")
 
 
 def make_nodes(names: Sequence[str], **options: Any) -> list[LifecycleNode]:
     """Those that share a process are given each other."""
-    # Imported here: the arm gate starts without what the models need.
-    if "arm_gate" in names:
-        from vjepa_ros.nodes.arm_gate import ArmGate
-
-        return [ArmGate(**options)]
-    from vjepa_ros.nodes.encoder import EncoderNode
-    from vjepa_ros.nodes.planner import PlannerNode
-    from vjepa_ros.nodes.predictor import PredictorNode
-    from vjepa_ros.nodes.recorder import RecorderNode
-
     encoder = EncoderNode(**options) if "encoder" in names else None
     predictor = PredictorNode(encoder, **options) if "predictor" in names else None
     planner = PlannerNode(encoder, predictor, **options) if "planner" in names else None
@@ -46,9 +39,7 @@ def main() -> int:
     )
     parser.add_argument("nodes", nargs="+", choices=NODES, metavar="NODE", help=", ".join(NODES))
     names = parser.parse_args(remove_ros_args(sys.argv)[1:]).nodes
-    if "arm_gate" in names and len(names) > 1:
-        parser.error("the arm_gate runs in a process of its own: it must not wait for a model")
-    return run_nodes(lambda: make_nodes(names), active=True)
+    return run_nodes(lambda: make_nodes(names), autostart=True)
 
 
 if __name__ == "__main__":

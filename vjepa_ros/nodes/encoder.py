@@ -1,8 +1,7 @@
 """The encoder: camera images in, latents out.
 
 Publishes `latent` of the newest image: what came while it was busy is skipped. The service
-`encode_image` encodes a picture, and keeps it as a goal by publishing it on `goal_latent`
-(transient local, `source` is the goal's name). With `picture`, `~/picture` shows the image
+`encode_image` encodes a picture, such as a goal. With `picture`, `~/picture` shows the image
 beside the principal components of its latents.
 """
 
@@ -10,48 +9,39 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
-from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from torch import Tensor
 from vjepa_msgs.msg import Latent
 from vjepa_msgs.srv import EncodeImage
 
-from vjepa_ros.images import compressed_to_rgb, decode_picture, rgb_to_fields, to_rgb
+from vjepa_gate.robots import load_robot
+from vjepa_gate.ros import stamps
+from vjepa_gate.ros.process import run_node
+from vjepa_gate.ros.qos import of_topic
+from vjepa_gate.settings import declare_parameters
+from vjepa_gate.status import Status
+from vjepa_ros.images import compressed_to_rgb, rgb_to_fields, to_rgb
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.latent_picture import LatentPainter
 from vjepa_ros.model.preprocessing import Preprocessor
-from vjepa_ros.nodes import stamps
 from vjepa_ros.nodes.health import Meter, memory
 from vjepa_ros.nodes.latents import Frame, to_message
 from vjepa_ros.nodes.model_node import ModelNode
-from vjepa_ros.nodes.parameters import declare, declare_number
-from vjepa_ros.nodes.process import run_node
-from vjepa_ros.nodes.robot_side import qos
+from vjepa_ros.nodes.qos import LATENTS, PICTURES
+from vjepa_ros.nodes.settings import EncoderSettings
 from vjepa_ros.nodes.shelf import Shelf
-from vjepa_ros.nodes.weights import declare_weights, load
+from vjepa_ros.nodes.weights import load
 from vjepa_ros.picture_watch import PictureWatch
-from vjepa_ros.robots import load_robot
-from vjepa_ros.status import Status
-
-GOALS_KEPT = 64
-GOALS = QoSProfile(depth=GOALS_KEPT, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-LATENTS = QoSProfile(depth=1)
 
 
 class EncoderNode(ModelNode):
-    holds = ("_encoder", "_painter")
-
     def __init__(self, **options: Any) -> None:
         super().__init__("encoder", **options)
-        declare_weights(self)
-        declare(self, "robot", "sim", "robot YAML, for its camera: a file, or a name in config/")
-        declare(self, "picture", False, "publish ~/picture: the image and its latents' PCA")
-        declare_number(self, "max_image_age", 2.0, 0.05, 30, "seconds, for a warning")
+        declare_parameters(EncoderSettings, self)
         self._listeners: list[Callable[[Frame], None]] = []
 
     def listen(self, listener: Callable[[Frame], None], *, first: bool = False) -> None:
@@ -63,17 +53,18 @@ class EncoderNode(ModelNode):
     # --- life ------------------------------------------------------------------------------
 
     def set_up(self) -> None:
-        camera = load_robot(self.value("robot")).topics.camera
-        weights, self._device = load(self)
+        self._settings = settings = self.settings(EncoderSettings)
+        camera = load_robot(settings.robot).topics.camera
+        weights, self._device = load(self, settings)
         if weights.encoder is None:
             raise ValueError(
-                f"weights: {self.value('weights')} holds no encoder: join one to it with "
+                f"weights: {settings.weights} holds no encoder: join one to it with "
                 "`vjepa-ros weights convert --encoder FILE`"
             )
         self._encoder: Encoder = weights.encoder
         self._identity, self._crop = weights.identity, weights.config.crop
         self._preprocess = Preprocessor(weights.config.image_size, self._crop)
-        self._painter = LatentPainter(self._preprocess) if self.value("picture") else None
+        self._painter = LatentPainter(self._preprocess) if settings.picture else None
         self._model_lock = threading.Lock()
         self._images: Shelf[None, Image | CompressedImage] = Shelf(1)
         self._image_stamp, self._fault = 0.0, ""
@@ -81,12 +72,11 @@ class EncoderNode(ModelNode):
         self._received, self._encoded = Meter(), Meter()
 
         self._latents = self.publisher(Latent, "latent", LATENTS)
-        self._goals = self.publisher(Latent, "goal_latent", GOALS)
-        self._pictures = self.publisher(Image, "~/picture", 1) if self._painter else None
+        self._pictures = self.publisher(Image, "~/picture", PICTURES) if self._painter else None
         self._source = self.resolve_topic_name(camera.name)
         self._convert = compressed_to_rgb if camera.compressed else to_rgb
         kind = CompressedImage if camera.compressed else Image
-        self.subscribe(kind, camera.name, self._on_image, qos(camera))
+        self.subscribe(kind, camera.name, self._on_image, of_topic(camera))
         self.serve_apart(EncodeImage, "encode_image", self._encode_image)
 
     def start(self) -> None:
@@ -142,37 +132,21 @@ class EncoderNode(ModelNode):
 
     # --- goals -----------------------------------------------------------------------------
 
-    def encode_goal(self, rgb: Tensor, name: str) -> Frame:
-        """A picture [H, W, 3] as a goal; predictors know it by its name."""
-        header = Header(stamp=self.get_clock().now().to_msg())
-        frame = self._frame(rgb, header, name)
-        self._goals.publish(to_message(frame))
-        return frame
+    def encode_picture(self, rgb: Tensor) -> Frame:
+        """Encode a picture [H, W, 3] that no camera has taken now, such as a goal."""
+        return self._frame(rgb, Header(stamp=self.get_clock().now().to_msg()), "a picture")
 
     def _encode_image(
         self, request: EncodeImage.Request, response: EncodeImage.Response
     ) -> EncodeImage.Response:
         try:
-            rgb, source = self._requested(request)
-            if request.goal:
-                frame = self.encode_goal(rgb, request.goal)
-            else:
-                frame = self._frame(rgb, request.image.header, source)
-            response.latent, response.success = to_message(frame), True
-            response.message = f"encoded {source} with {self._identity}"
-        except (ValueError, OSError) as error:
-            response.message = str(error)
-        return response
-
-    def _requested(self, request: EncodeImage.Request) -> tuple[Tensor, str]:
-        if bool(request.file) == bool(request.image.data):
-            raise ValueError("expected an image or a file, one of the two")
-        if not request.file:
-            return torch.from_numpy(to_rgb(request.image)), "an image"
-        try:
-            return torch.from_numpy(decode_picture(Path(request.file).read_bytes())), request.file
+            frame = self.encode_picture(torch.from_numpy(to_rgb(request.image)))
         except ValueError as error:
-            raise ValueError(f"{request.file}: {error}") from error
+            response.message = str(error)
+            return response
+        response.latent, response.success = to_message(frame), True
+        response.message = f"encoded with {self._identity}"
+        return response
 
     # --- how it is -------------------------------------------------------------------------
 
@@ -190,7 +164,7 @@ class EncoderNode(ModelNode):
             return Status(level="warning", message=f"no image on {self._source}", values=values)
         if self._fault:
             return Status(level="error", message=self._fault, values=values)
-        if age > self.value("max_image_age"):
+        if age > self._settings.max_image_age:
             return Status(
                 level="error",
                 message=f"the newest image on {self._source} is {age:.1f} s old",

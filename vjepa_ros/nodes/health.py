@@ -1,12 +1,12 @@
 """What a node tells of itself beside its work: how often it does it, and in how much memory."""
 
-import resource
 import threading
 import time
 from collections import deque
-from pathlib import Path
 
 import torch
+
+from vjepa_gate.ros import memory as process
 
 
 class Meter:
@@ -34,13 +34,7 @@ class Meter:
 
 def memory() -> dict[str, str]:
     """Of the whole process, in MB."""
-    values = {"memory (MB)": f"{resident() / 1e6:.0f}"}
+    values = process.memory()
     if torch.cuda.is_initialized():
         values["GPU memory (MB)"] = f"{torch.cuda.memory_allocated() / 1e6:.0f}"
     return values
-
-
-def resident() -> int:
-    """Bytes of memory that the process holds."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize()

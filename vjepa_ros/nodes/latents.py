@@ -4,11 +4,12 @@ import array
 from dataclasses import dataclass
 
 import torch
+from builtin_interfaces.msg import Time
 from std_msgs.msg import Header
 from torch import Tensor
 from vjepa_msgs.msg import Latent
 
-from vjepa_ros.nodes import stamps
+from vjepa_gate.ros import stamps
 
 _TYPES = {
     torch.float32: Latent.FLOAT32,
@@ -33,9 +34,22 @@ class Frame:
         return stamps.seconds(self.header.stamp)
 
     @property
+    def name(self) -> str:
+        """The stamp as a text, which is no goal's name."""
+        return f"{self.header.stamp.sec}.{self.header.stamp.nanosec:09d}"
+
+    @property
     def key(self) -> tuple[int, int]:
         """The stamp without rounding."""
         return stamp_key(self.header.stamp)
+
+
+def stamp_named(name: str) -> Time | None:
+    """The stamp of the image behind a frame of that name; None for a goal's name."""
+    whole, point, nanoseconds = name.partition(".")
+    if not (point and whole.isdigit() and nanoseconds.isdigit()):
+        return None
+    return Time(sec=int(whole), nanosec=int(nanoseconds))
 
 
 def stamp_key(stamp: object) -> tuple[int, int]:

@@ -13,15 +13,16 @@ from std_srvs.srv import Trigger
 from torch import Tensor
 from vjepa_msgs.msg import EndEffectorDelta
 
-from vjepa_ros.conventions import ACTION_NAMES, POSITION
+from vjepa_gate.conventions import ACTION_NAMES
+from vjepa_gate.robots import Robot
+from vjepa_gate.ros import stamps
+from vjepa_gate.ros.qos import DELTAS, of_topic
+from vjepa_gate.ros.spinning import spinning_node
+from vjepa_ros.conventions import POSITION
 from vjepa_ros.images import compressed_to_rgb, to_rgb
-from vjepa_ros.nodes import stamps
 from vjepa_ros.nodes.arm_state import ArmState
-from vjepa_ros.nodes.robot_side import qos
 from vjepa_ros.nodes.shelf import Shelf
-from vjepa_ros.nodes.spinning import spinning_node
 from vjepa_ros.planning.world_model import Context
-from vjepa_ros.robots import Robot
 
 _PATIENCE = 20.0  # seconds for the arm gate, images and states
 _DISCOVERY = 1.0  # seconds that the gate may take to find this node, which has found it
@@ -44,9 +45,9 @@ class GateMover:
         self._rgb = compressed_to_rgb if camera.compressed else to_rgb
         kind = CompressedImage if camera.compressed else Image
         node.create_subscription(
-            kind, camera.name, lambda image: self._images.put(None, image), qos(camera)
+            kind, camera.name, lambda image: self._images.put(None, image), of_topic(camera)
         )
-        self._deltas = node.create_publisher(EndEffectorDelta, "ee_delta", 10)
+        self._deltas = node.create_publisher(EndEffectorDelta, "ee_delta", DELTAS)
         self._hold = node.create_client(Trigger, "arm_gate/hold")
         self._sequence = 0
         self._due = stamps.now(node)  # from which on an image shows the arm at rest

@@ -15,10 +15,11 @@ from torch import Tensor
 from visualization_msgs.msg import Marker, MarkerArray
 from vjepa_msgs.msg import EndEffectorDelta, Plan
 
-from vjepa_ros.conventions import ACTION_NAMES, POSITION, pose_from_state
+from vjepa_gate.conventions import ACTION_NAMES
+from vjepa_ros.conventions import POSITION, pose_from_state
 from vjepa_ros.images import encode_png
 from vjepa_ros.nodes.latents import Frame
-from vjepa_ros.planning.mpc import Decision
+from vjepa_ros.planning.planner import Decision
 from vjepa_ros.planning.summary import search_curve, states_along
 
 GOAL_PICTURES = "goal_picture/compressed"  # topic
@@ -28,9 +29,8 @@ _POINT_SIZE = 0.006  # metres
 def delta_message(
     decision: Decision, frame: Frame, header: Header, sequence: int, duration: float
 ) -> EndEffectorDelta:
-    assert decision.action is not None
     assert decision.solution is not None
-    numbers = dict(zip(ACTION_NAMES, decision.action.tolist(), strict=True))
+    numbers = dict(zip(ACTION_NAMES, decision.solution.actions[0].tolist(), strict=True))
     return EndEffectorDelta(
         header=header,
         image_stamp=frame.header.stamp,

@@ -7,6 +7,7 @@ reason, the gate is asked to hold.
 """
 
 import dataclasses
+import math
 import sys
 import threading
 from pathlib import Path as FilePath
@@ -20,57 +21,45 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.executors import MultiThreadedExecutor
 from sensor_msgs.msg import CompressedImage
 from std_srvs.srv import Trigger
-from torch import Tensor
 from visualization_msgs.msg import MarkerArray
 from vjepa_msgs.action import ReachGoal
 from vjepa_msgs.msg import EndEffectorDelta, Plan
 
-from vjepa_ros.errors import UserError
+from vjepa_gate.robots import load_robot
+from vjepa_gate.ros import stamps
+from vjepa_gate.ros.process import run_node
+from vjepa_gate.ros.qos import DELTAS, SIGNALS
+from vjepa_gate.ros.spinning import spinning
+from vjepa_gate.settings import declare_parameters, read_parameters
+from vjepa_gate.status import Status
 from vjepa_ros.images import compressed_to_rgb, decode_picture
-from vjepa_ros.nodes import plan_messages, stamps
+from vjepa_ros.model.checkpoints import open_checkpoint
+from vjepa_ros.nodes import plan_messages
 from vjepa_ros.nodes.arm_state import ArmState
-from vjepa_ros.nodes.encoder import GOALS, EncoderNode
+from vjepa_ros.nodes.encoder import EncoderNode
 from vjepa_ros.nodes.health import memory
+from vjepa_ros.nodes.latents import Frame
 from vjepa_ros.nodes.log_lines import log_line
-from vjepa_ros.nodes.model_node import ModelNode, declare_count
-from vjepa_ros.nodes.parameters import declare, declare_number
+from vjepa_ros.nodes.model_node import ModelNode
 from vjepa_ros.nodes.predictor import PredictorNode
-from vjepa_ros.nodes.process import run_node
-from vjepa_ros.nodes.reach import (
-    Ended,
-    InterruptibleWorld,
-    Planned,
-    Reach,
-    Result,
-    Settings,
-)
+from vjepa_ros.nodes.qos import GOALS, PICTURES
+from vjepa_ros.nodes.reach import Ended, InterruptibleWorld, Planned, Reach, Result, Timing
 from vjepa_ros.nodes.reports import Reports
-from vjepa_ros.nodes.spinning import spinning
-from vjepa_ros.nodes.world import LocalWorld, RemoteWorld, SeenContext, World
+from vjepa_ros.nodes.settings import PlannerNodeSettings
+from vjepa_ros.nodes.world import LocalWorld, RemoteWorld, World
 from vjepa_ros.planning.axes import AxesTurned, load_axes
-from vjepa_ros.planning.mpc import MPC, CostModel
-from vjepa_ros.planning.objectives import make_objective
-from vjepa_ros.planning.planners import (
-    PLANNERS,
-    PlannerConfig,
-    choose_planner,
-    make_mpc,
-    restrain,
-)
-from vjepa_ros.planning.world_model import Context
-from vjepa_ros.robots import load_robot
-from vjepa_ros.status import Status
+from vjepa_ros.planning.choice import planner_of
+from vjepa_ros.planning.config import PlannerConfig, choose_planner
+from vjepa_ros.planning.loading import chosen_device
+from vjepa_ros.planning.planner import CostModel, Planner, Task
+from vjepa_ros.planning.world_model import Context, Goal
 
 _MOST_WAITING = 3  # goals at once; each waits in a thread of its own
 _THREADS = _MOST_WAITING + 3  # that one carries out, those that wait, one cancels, one asks
-# Parameters that stand for a number of the planner's settings; 0 or nothing: as it has them.
-_SEARCH = ("objective", "samples", "iterations", "horizon", "max_step", "goal_steps")
 
 
 class PlannerNode(ModelNode):
     """Given encoder and predictor in the same process, it uses them without a message."""
-
-    holds = ("_arm",)
 
     def __init__(
         self,
@@ -80,51 +69,18 @@ class PlannerNode(ModelNode):
     ) -> None:
         super().__init__("planner", **options)
         self._local = LocalWorld(encoder, predictor) if encoder and predictor else None
-        declare(self, "robot", "sim", "robot YAML: a file, or a name in config/")
-        self._declare_search()
-        self._declare_task()
-
-    def _declare_search(self) -> None:
-        declare(self, "planner", "tiny", f"settings to start from: {', '.join(PLANNERS)}")
-        declare(self, "solver", "", "cem, icem, mppi, gradient, or a preset such as paper")
-        declare(self, "objective", "", "distance between latents: l1, l2 or cosine")
-        declare_count(self, "samples", 0, 0, 100_000, "per iteration")
-        declare_count(self, "iterations", 0, 0, 1000, "of the search")
-        declare_count(self, "horizon", 0, 0, 16, "steps to plan ahead")
-        declare_number(self, "max_step", 0.0, 0, 0.5, "metres along each axis in one action")
-        declare_count(self, "goal_steps", 0, 0, 1000, "after which the next sub-goal is due")
-        declare(self, "axes", "", "file of `vjepa-ros calibrate`, for where the camera stands")
-        declare_count(self, "seed", 0, 0, 2**31 - 1, "of the solver's samples")
-
-    def _declare_task(self) -> None:
-        declare_number(self, "step_period", 0.25, 0.02, 10, "seconds that an action takes")
-        declare_number(self, "settle", 0.1, 0, 10, "seconds to rest before the next look")
-        declare_number(
-            self, "max_image_age", 2.0, 0.05, 60, "seconds; a plan from an older image is discarded"
-        )
-        declare_number(self, "patience", 30.0, 0.5, 600, "seconds to wait for images and nodes")
-        declare_number(self, "answer_timeout", 10.0, 0.5, 600, "seconds for one answer of a node")
-        declare_number(self, "max_seconds", 600.0, 0.1, 86_400, "for one task")
-        declare_count(self, "stall_steps", 0, 0, 10_000, "without progress, to end; 0: never")
-        declare_count(self, "hint_steps", 6, 1, 10_000, "without progress, to hint at sub-goals")
+        declare_parameters(PlannerNodeSettings, self)
+        declare_parameters(PlannerConfig, self, defaults=False)
 
     # --- life ------------------------------------------------------------------------------
 
     def set_up(self) -> None:
-        robot = load_robot(self.value("robot"))
+        self._settings = settings = self.settings(PlannerNodeSettings)
+        robot = load_robot(settings.robot)
         self._base_frame = robot.base_frame
-        self._config = self._planner_config(robot.limits.max_step)
-        self._config.make_solver(self.value("seed"))  # what is wrong is said now
-        make_objective(self._config.objective)
-        file = self.value("axes")
-        self._axes = load_axes(FilePath(file)) if file else None
-        self._settings = Settings(
-            max_image_age=self.value("max_image_age"),
-            patience=self.value("patience"),
-            settle=self.value("settle"),
-            duration=self.value("step_period"),
-            hint_steps=self.value("hint_steps"),
-        )
+        name = settings.planner or self._planner_of_weights()
+        self._config = self._planner_config(name, robot.limits.max_step)
+        self._axes = None if settings.axes is None else load_axes(settings.axes)
         self._turn = threading.Lock()  # one task after the other
         self._newest_task: Any = None
         self._waiting, self._sequence = 0, 0
@@ -135,15 +91,18 @@ class PlannerNode(ModelNode):
         self._arm = ArmState(self, robot)
         self.resources.callback(self._arm.destroy)
         self._reports = Reports(self)
-        self._deltas = self.publisher(EndEffectorDelta, "ee_delta", 10)
-        self._plans = self.publisher(Plan, "plan", 10)
-        self._paths = self.publisher(Path, "plan/path", 1)
-        self._markers = self.publisher(MarkerArray, "plan/markers", 1)
+        self._deltas = self.publisher(EndEffectorDelta, "ee_delta", DELTAS)
+        self._plans = self.publisher(Plan, "plan", SIGNALS)
+        self._paths = self.publisher(Path, "plan/path", PICTURES)
+        self._markers = self.publisher(MarkerArray, "plan/markers", PICTURES)
         self._goal_pictures = self.publisher(CompressedImage, plan_messages.GOAL_PICTURES, GOALS)
         self._hold = self.client(Trigger, "arm_gate/hold")
-        self._world: World = self._local or RemoteWorld(self, self.value("answer_timeout"))
+        self._world: World = self._local or RemoteWorld(self, settings.answer_timeout)
         self._serve_goals()
-        self.get_logger().info(f"solver {self._describe()}, seed {self.value('seed')}")
+        self.get_logger().info(
+            f"planner {name}: {self._config.describe()}, seed {settings.seed}, "
+            f"max_image_age {settings.max_image_age:g} s"
+        )
 
     def _serve_goals(self) -> None:
         node = self.node_apart("reach_goal")
@@ -165,21 +124,19 @@ class PlannerNode(ModelNode):
         with self._turn:
             self._hold_arm()
 
-    def _planner_config(self, longest_step: float) -> PlannerConfig:
-        """The named settings, with what was given instead."""
-        name = self.value("planner")
-        if name not in PLANNERS:
-            raise ValueError(f"planner {name!r} is unknown, expected one of {', '.join(PLANNERS)}")
-        changes = {key: self.value(key) or None for key in _SEARCH}
-        config = choose_planner(name, self.value("solver") or None, **changes)
-        return dataclasses.replace(config, max_step=min(config.max_step, longest_step))
+    def _planner_of_weights(self) -> str:
+        """The name of the planner that belongs to them."""
+        settings = self._settings
+        if not settings.weights.is_file():
+            raise ValueError(
+                f"weights: no file {settings.weights}, and planner is not set: set one of them"
+            )
+        return planner_of(open_checkpoint(settings.weights), str(chosen_device(settings.device)))
 
-    def _describe(self) -> str:
-        config = self._config
-        return (
-            f"{config.solver} {config.samples}×{config.iterations}, horizon {config.horizon}, "
-            f"{config.objective}"
-        )
+    def _planner_config(self, name: str, longest_step: float) -> PlannerConfig:
+        """That planner with what was given instead; what is wrong is said now."""
+        config = choose_planner(name, read_parameters(PlannerConfig, self))
+        return dataclasses.replace(config, max_step=min(config.max_step, longest_step))
 
     # --- the action ------------------------------------------------------------------------
 
@@ -237,7 +194,7 @@ class PlannerNode(ModelNode):
 
         try:
             check()
-            pictures = _goal_pictures(request)
+            pictures, timing = _goal_pictures(request), self._timing(request)
         except Ended as end:
             return Result(outcome=end.outcome, message=str(end))
         except (ValueError, OSError) as error:
@@ -250,19 +207,57 @@ class PlannerNode(ModelNode):
             self._doing = f"{heading}: {feedback.message}"
 
         self._doing = heading
+        planner = self._planner(InterruptibleWorld(self._world, check))
         self._task = Reach(
             world=self._world,
             arm=self._arm,
             pictures=pictures,
-            make_mpc=lambda *start: self._make_mpc(request, *start),
+            planner=planner,
+            start=lambda *seen: self._start(planner, request, *seen),
             act=lambda planned: self._act(_name(handle), planned),
             tell=tell,
             check=check,
             now=lambda: stamps.now(self),
-            settings=self._settings,
+            timing=timing,
             reports=self._reports,
         )
         return self._task.run()
+
+    def _planner(self, world: CostModel) -> Planner:
+        """Through the camera's axes, where there are any; with samples, for the markers."""
+        model = world if self._axes is None else AxesTurned(world, self._axes)
+        return Planner(self._config, model, keep_samples=True)
+
+    def _start(
+        self,
+        planner: Planner,
+        request: ReachGoal.Goal,
+        frame: Frame,
+        context: Context,
+        goals: list[Goal],
+    ) -> Task:
+        if self._axes is not None:
+            self._axes.check_weights(frame.weights)
+        return planner.start(
+            context,
+            goals,
+            seed=self._settings.seed,
+            max_steps=request.max_steps or None,
+            energy=request.energy_threshold or None,
+        )
+
+    def _timing(self, request: ReachGoal.Goal) -> Timing:
+        settings, seconds = self._settings, request.max_seconds
+        if not 0 <= seconds < math.inf:
+            raise ValueError(f"max_seconds is {seconds:g}, expected a number of at least 0")
+        return Timing(
+            budget=seconds or settings.max_seconds,
+            max_image_age=settings.max_image_age,
+            max_wait=settings.max_wait,
+            settle=settings.settle,
+            duration=settings.step_period,
+            hint_steps=settings.hint_steps,
+        )
 
     def _show_goals(self, handle: Any, pictures: list[NDArray[np.uint8]]) -> None:
         stamp, count = self.get_clock().now().to_msg(), len(pictures)
@@ -274,43 +269,10 @@ class PlannerNode(ModelNode):
                 "task",
                 goal=_name(handle),
                 pictures=count,
-                solver=self._describe(),
-                seed=self.value("seed"),
+                solver=self._config.describe(),
+                seed=self._settings.seed,
             )
         )
-
-    def _make_mpc(
-        self,
-        request: ReachGoal.Goal,
-        world: InterruptibleWorld,
-        start: Context,
-        goals: list[Tensor],
-    ) -> MPC:
-        model = self._as_seen(world, start)
-        mpc = make_mpc(self._config, model, start, goals, self.value("seed"))
-        mpc.solver.keep_samples = True  # for the markers
-        mpc.time_budget = request.max_seconds or self.value("max_seconds")
-        mpc.stall_steps = self.value("stall_steps") or None
-        if request.energy_threshold:
-            mpc.goals = [
-                dataclasses.replace(goal, energy=request.energy_threshold) for goal in mpc.goals
-            ]
-        if request.max_steps:
-            mpc.max_steps = request.max_steps
-            last = dataclasses.replace(mpc.goals[-1], steps=None, patience=None)
-            mpc.goals = [*mpc.goals[:-1], last]
-        return mpc
-
-    def _as_seen(self, world: InterruptibleWorld, start: Context) -> CostModel:
-        """The world through the camera's axes, where there are any."""
-        if self._axes is None:
-            return world
-        assert isinstance(start, SeenContext)
-        try:
-            self._axes.check_weights(start.frame.weights)
-        except UserError as error:
-            raise Ended(Result.FAILED, str(error)) from error
-        return AxesTurned(world, self._axes)
 
     # --- out -------------------------------------------------------------------------------
 
@@ -320,15 +282,13 @@ class PlannerNode(ModelNode):
         stamp = self.get_clock().now().to_msg()
         header = plan_messages.header_at(stamp, self._base_frame)
         decision, frame = planned.decision, planned.frame
-        assert decision.action is not None
-        decision = dataclasses.replace(decision, action=restrain(decision.action, self._config))
         self._deltas.publish(
             plan_messages.delta_message(
-                decision, frame, header, self._sequence, self._settings.duration
+                decision, frame, header, self._sequence, self._settings.step_period
             )
         )
         plan = plan_messages.plan_message(
-            decision, frame, header, planned.state, self._describe(), planned.seconds
+            decision, frame, header, planned.state, self._config.describe(), planned.seconds
         )
         self._plans.publish(plan)
         self._paths.publish(plan_messages.path_message(plan))
@@ -356,7 +316,7 @@ class PlannerNode(ModelNode):
     # --- how it is -------------------------------------------------------------------------
 
     def status(self) -> Status:
-        values = {"solver": self._describe(), "seed": str(self.value("seed")), **memory()}
+        values = {"solver": self._config.describe(), "seed": str(self._settings.seed), **memory()}
         if self._last is not None:
             values["planning (s)"] = f"{self._last.seconds:.3f}"
             values["energy"] = f"{self._last.decision.energy:.4f}"

@@ -19,21 +19,24 @@ from torch import Tensor
 from vjepa_msgs.msg import EndEffectorDelta, Latent
 from vjepa_msgs.srv import ScoreActions
 
-from vjepa_ros.nodes import stamps
+from vjepa_gate.robots import load_robot
+from vjepa_gate.ros import stamps
+from vjepa_gate.ros.process import run_node
+from vjepa_gate.ros.qos import DELTAS, SIGNALS
+from vjepa_gate.settings import declare_parameters
+from vjepa_gate.status import Status
 from vjepa_ros.nodes.arm_state import ArmState
-from vjepa_ros.nodes.encoder import GOALS, GOALS_KEPT, LATENTS, EncoderNode
+from vjepa_ros.nodes.encoder import EncoderNode
 from vjepa_ros.nodes.health import Meter, memory
 from vjepa_ros.nodes.latents import Frame, stamp_key, to_frame
 from vjepa_ros.nodes.model_node import ModelNode
-from vjepa_ros.nodes.parameters import declare, declare_number
-from vjepa_ros.nodes.process import run_node
+from vjepa_ros.nodes.qos import GOALS, GOALS_KEPT, LATENTS
+from vjepa_ros.nodes.settings import PredictorSettings
 from vjepa_ros.nodes.shelf import Shelf
-from vjepa_ros.nodes.weights import declare_weights, load
+from vjepa_ros.nodes.weights import load
 from vjepa_ros.planning.objectives import make_objective
 from vjepa_ros.planning.surprise import Surprise, Threshold, Verdict
-from vjepa_ros.planning.world_model import Context, WorldModel
-from vjepa_ros.robots import load_robot
-from vjepa_ros.status import Status
+from vjepa_ros.planning.world_model import Context, Goal, WorldModel
 
 _FRAMES_KEPT = 16
 _PATIENCE = 1.0  # seconds for a latent or goal that is still on its way
@@ -50,33 +53,29 @@ class _Step:
 class PredictorNode(ModelNode):
     """Given an encoder in the same process, it takes its frames without a message."""
 
-    holds = ("_goals", "_frames", "_step", "_surprise", "world_model")
-
     def __init__(self, encoder: EncoderNode | None = None, **options: Any) -> None:
         super().__init__("predictor", **options)
         self._encoder = encoder
-        declare_weights(self)
-        declare(self, "robot", "sim", "robot YAML: a file, or a name in config/")
-        declare(self, "objective", "l1", "distance between latents: l1, l2 or cosine")
-        declare_number(
-            self, "surprise_deviations", 3.0, 1, 10, "from the usual, beyond which a step surprises"
-        )
+        declare_parameters(PredictorSettings, self)
         if encoder is not None:
             encoder.listen(self._on_frame)
 
     # --- life ------------------------------------------------------------------------------
 
     def set_up(self) -> None:
-        robot = load_robot(self.value("robot"))
-        objective = make_objective(self.value("objective"))
-        weights, _ = load(self)
+        self._settings = settings = self.settings(PredictorSettings)
+        robot = load_robot(settings.robot)
+        weights, _ = load(self, settings)
         if weights.predictor is None:
-            raise ValueError(f"weights: {self.value('weights')} holds no predictor: cannot plan")
+            raise ValueError(f"weights: {settings.weights} holds no predictor: cannot plan")
         self.identity = weights.identity
         horizon = weights.config.trained_horizon
         self.world_model = WorldModel(None, weights.predictor, trained_horizon=horizon)
-        threshold = Threshold(deviations=self.value("surprise_deviations"))
-        self._surprise = Surprise(self.world_model, objective, threshold)
+        self._surprise = Surprise(
+            self.world_model,
+            make_objective(settings.objective),
+            Threshold(deviations=settings.surprise_deviations),
+        )
         self._frames: Shelf[tuple[int, int], Frame] = Shelf(_FRAMES_KEPT)
         self._goals: Shelf[str, Tensor] = Shelf(GOALS_KEPT)
         self._step: _Step | None = None
@@ -86,11 +85,11 @@ class PredictorNode(ModelNode):
 
         self._arm = ArmState(self, robot)
         self.resources.callback(self._arm.destroy)
-        self._surprises = self.publisher(Float32, "surprise", 10)
+        self._surprises = self.publisher(Float32, "surprise", SIGNALS)
         if self._encoder is None:
             self.subscribe(Latent, "latent", self._on_latent, LATENTS)
         self.subscribe(Latent, "goal_latent", self._on_goal, GOALS)
-        self.subscribe(EndEffectorDelta, "ee_delta", self._on_action, 10)
+        self.subscribe(EndEffectorDelta, "ee_delta", self._on_action, DELTAS)
         self.serve_apart(ScoreActions, "score_actions", self._score_actions)
 
     # --- latents ---------------------------------------------------------------------------
@@ -178,11 +177,11 @@ class PredictorNode(ModelNode):
     def _goal(self, name: str) -> Tensor:
         goal = self._goals.wait(name, _PATIENCE)
         if goal is None:
-            raise ValueError(f"no goal '{name}': let encode_image keep one of that name")
+            raise ValueError(f"no goal '{name}': publish it on goal_latent, with that source")
         return goal
 
     def _energies(self, request: ScoreActions.Request, start: Tensor) -> Tensor:
-        goal = self._goal(request.goal)
+        goal = Goal(latents=self._goal(request.goal), name=request.goal)
         shape = request.samples, request.horizon, 7
         if len(request.actions) != request.samples * request.horizon * 7:
             expected = " × ".join(map(str, shape))
@@ -190,7 +189,7 @@ class PredictorNode(ModelNode):
         actions = np.frombuffer(request.actions, np.float32).reshape(shape)
         state = torch.tensor(np.asarray(request.state), dtype=torch.float32)
         context = Context(latents=start[None], states=state[None])
-        objective = make_objective(request.objective or self.value("objective"))
+        objective = make_objective(request.objective or self._settings.objective)
         with torch.no_grad():
             candidates = torch.from_numpy(actions.copy())
             return self.world_model.energies(context, candidates, goal, objective)

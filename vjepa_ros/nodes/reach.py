@@ -1,6 +1,6 @@
 """One ReachGoal task: look, plan, act, until there is a reason to end."""
 
-import copy
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,23 +12,23 @@ from numpy.typing import NDArray
 from torch import Tensor
 from vjepa_msgs.action import ReachGoal
 
+from vjepa_gate.errors import UserError
 from vjepa_ros.nodes.arm_state import ArmState
 from vjepa_ros.nodes.latents import Frame
 from vjepa_ros.nodes.reports import Reports
-from vjepa_ros.nodes.world import SeenContext, Unavailable, World
-from vjepa_ros.planning.mpc import MPC, Decision, Status
+from vjepa_ros.nodes.world import Unavailable, World
 from vjepa_ros.planning.objectives import Objective
+from vjepa_ros.planning.planner import Decision, Planner, Task, TaskStatus
 from vjepa_ros.planning.solvers import Cost
-from vjepa_ros.planning.summary import Progress, path_length
-from vjepa_ros.planning.world_model import Context
+from vjepa_ros.planning.summary import path_length
+from vjepa_ros.planning.world_model import Context, Goal
 
 Result = ReachGoal.Result
 _OUTCOMES = {
-    Status.REACHED: Result.REACHED,
-    Status.OUT_OF_STEPS: Result.OUT_OF_STEPS,
-    Status.OUT_OF_TIME: Result.OUT_OF_TIME,
-    Status.STALLED: Result.STALLED,
-    Status.PLANNING_FAILED: Result.FAILED,
+    TaskStatus.REACHED: Result.REACHED,
+    TaskStatus.OUT_OF_STEPS: Result.OUT_OF_STEPS,
+    TaskStatus.STALLED: Result.STALLED,
+    TaskStatus.PLANNING_FAILED: Result.FAILED,
 }
 _POLL = 0.2  # seconds between two looks at whether the task was interrupted
 _USUAL_WAIT = 1.0  # seconds for the next latents, before feedback tells of waiting
@@ -45,11 +45,12 @@ class Ended(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
-    """Times in seconds."""
+class Timing:
+    """What a task may take, in seconds."""
 
+    budget: float  # from the first look on
     max_image_age: float  # a plan from an older image is thrown away
-    patience: float  # for images, states, encoder and predictor
+    max_wait: float  # for images, states, encoder and predictor
     settle: float  # after an action's duration, before the next image counts
     duration: float  # of an action
     hint_steps: int  # without progress, before feedback says so
@@ -70,7 +71,7 @@ class InterruptibleWorld:
     def __init__(self, world: World, check: Callable[[], None]) -> None:
         self._world, self._check = world, check
 
-    def cost(self, context: Context, goal: Tensor, objective: Objective) -> Cost:
+    def cost(self, context: Context, goal: Goal, objective: Objective) -> Cost:
         score = self._world.cost(context, goal, objective)
 
         def energies(actions: Tensor) -> Tensor:
@@ -91,20 +92,20 @@ class Reach:
         world: World,
         arm: ArmState,
         pictures: Sequence[NDArray[np.uint8]],
-        make_mpc: Callable[[InterruptibleWorld, Context, list[Tensor]], MPC],
+        planner: Planner,
+        start: Callable[[Frame, Context, list[Goal]], Task],
         act: Callable[[Planned], float],
         tell: Callable[[Any], None],
         check: Callable[[], None],
         now: Callable[[], float],
-        settings: Settings,
+        timing: Timing,
         reports: Reports,
     ) -> None:
-        self._world, self._arm, self._settings = world, arm, settings
+        self._world, self._arm, self._timing = world, arm, timing
         self._reports = reports
         self._act, self._tell, self._check, self._now = act, tell, check, now
-        self._pictures, self._make_mpc = pictures, make_mpc
+        self._pictures, self._planner, self._begin = pictures, planner, start
         self.late = False  # the last plan came too late to be carried out
-        self._progress = Progress()
         self._states: list[Tensor] = []
         self._feedback = ReachGoal.Feedback()
         self._waiting_since: float | None = None
@@ -112,8 +113,7 @@ class Reach:
     def run(self) -> Any:
         started = time.monotonic()
         try:
-            self._mpc = self._start()
-            outcome, message = self._loop()
+            outcome, message = self._loop(self._start())
         except Ended as end:
             outcome, message = end.outcome, str(end)
         feedback = self._feedback
@@ -126,41 +126,45 @@ class Reach:
             seconds=time.monotonic() - started,
         )
 
-    def _start(self) -> MPC:
-        world = InterruptibleWorld(self._world, self._check)
+    def _start(self) -> Task:
         while True:
             try:
                 goals = [self._world.encode(picture) for picture in self._pictures]
-                return self._make_mpc(world, _context(*self._look(self._now())), goals)
+                frame, state = self._look(self._now())
+                return self._begin(frame, _context(frame, state), goals)
             except Unavailable as error:
                 self._wait_for_help(str(error))
+            except (UserError, ValueError) as error:
+                raise Ended(Result.FAILED, f"goal: {error}") from error
 
-    def _loop(self) -> tuple[int, str]:
-        due, thrown_away = self._now(), 0
+    def _loop(self, task: Task) -> tuple[int, str]:
+        due, thrown_away, began = self._now(), 0, time.monotonic()
         while True:
-            mpc_before = copy.copy(self._mpc)
             try:
                 frame, state = self._look(due)
                 started = time.monotonic()
-                decision = self._mpc.step(_context(frame, state))
+                after, decision = self._planner.plan(task, _context(frame, state))
             except Unavailable as error:
-                self._mpc = mpc_before
                 self._wait_for_help(str(error))
                 continue
             self._waiting_since = None
-            self._note(decision, state)
-            if decision.status is not Status.RUNNING:
-                alone = decision.status is Status.STALLED and len(self._pictures) == 1
+            self._note(decision, after.pursuit.steps_above, state)
+            if decision.status is not TaskStatus.RUNNING:
+                alone = decision.status is TaskStatus.STALLED and len(self._pictures) == 1
                 return _OUTCOMES[decision.status], decision.reason + (f". {_HINT}" if alone else "")
+            spent, budget = started - began, self._timing.budget
+            if spent >= budget:
+                raise Ended(Result.OUT_OF_TIME, f"{spent:.3g} s of {budget:.3g} s are used up")
 
             self._check()
             seconds, age = time.monotonic() - started, self._now() - frame.stamp
-            if age > self._settings.max_image_age:
+            if age > self._timing.max_image_age:
                 thrown_away += 1
                 self._complain_of_age(age, seconds, thrown_away)
-                self._mpc, due = mpc_before, frame.stamp  # as if it had never been made
+                # The task is what it was, and looks at the next image: this one grows no younger.
+                due = math.nextafter(frame.stamp, math.inf)
                 continue
-            thrown_away = 0
+            task, thrown_away = after, 0
             started_at = self._act(
                 Planned(
                     step=self._feedback.step + 1,
@@ -172,7 +176,7 @@ class Reach:
             )
             self._feedback.step += 1
             self.late = False
-            due = started_at + self._settings.duration + self._settings.settle
+            due = started_at + self._timing.duration + self._timing.settle
 
     def _look(self, due: float) -> tuple[Frame, Tensor]:
         """The newest frame from `due` on, and the arm's state then."""
@@ -195,22 +199,21 @@ class Reach:
         why = self._reports.trouble("encoder") or "are camera and encoder working?"
         return f"no new latents: {why}"
 
-    def _note(self, decision: Decision, state: Tensor) -> None:
+    def _note(self, decision: Decision, idle_steps: int, state: Tensor) -> None:
         """Feedback of where the arm is now."""
         self._states.append(state)
-        stalled = self._progress.observe(decision.goal, decision.energy)
         feedback = self._feedback
         feedback.subgoal, feedback.energy = decision.goal, decision.energy
         feedback.distance_moved = path_length(torch.stack(self._states))
-        feedback.message = _HINT if stalled >= self._settings.hint_steps else decision.reason
+        feedback.message = _HINT if idle_steps > self._timing.hint_steps else decision.reason
         self._tell(feedback)
 
     def _wait_for_help(self, why: str) -> None:
         """Something is missing that may be back soon; a node perhaps with its memory lost."""
         now = time.monotonic()
         self._waiting_since = self._waiting_since or now
-        if now - self._waiting_since > self._settings.patience:
-            raise Ended(Result.FAILED, f"{why} (gave up after {self._settings.patience:g} s)")
+        if now - self._waiting_since > self._timing.max_wait:
+            raise Ended(Result.FAILED, f"{why} (gave up after {self._timing.max_wait:g} s)")
         self._feedback.message = f"waiting: {why}"
         self._tell(self._feedback)
         self._check()
@@ -218,15 +221,14 @@ class Reach:
 
     def _complain_of_age(self, age: float, seconds: float, times: int) -> None:
         self.late = True
-        limit = self._settings.max_image_age
+        limit = self._timing.max_image_age
         message = (
             f"plan thrown away: its image is {age:.1f} s old, limit {limit:g} s (max_image_age), "
             f"and planning took {seconds:.1f} s"
         )
         if times >= _MOST_LATE:
             advice = (
-                "plan with fewer samples, iterations or a shorter horizon, or raise max_image_age "
-                "of planner and arm gate"
+                "plan with fewer samples, iterations or a shorter horizon, or raise max_image_age"
                 if seconds > age / 2
                 else "the camera is late"
             )
@@ -235,5 +237,5 @@ class Reach:
         self._tell(self._feedback)
 
 
-def _context(frame: Frame, state: Tensor) -> SeenContext:
-    return SeenContext(latents=frame.latents[None], states=state[None], frame=frame)
+def _context(frame: Frame, state: Tensor) -> Context:
+    return Context(latents=frame.latents[None], states=state[None], name=frame.name)

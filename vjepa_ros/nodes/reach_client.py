@@ -20,16 +20,17 @@ from rclpy.utilities import remove_ros_args
 from vjepa_msgs.action import ReachGoal
 from vjepa_msgs.msg import Plan
 
+from vjepa_gate.ros.qos import SIGNALS
+from vjepa_gate.ros.spinning import ask, spinning_node, wait_for
+from vjepa_gate.signals import signals_noted
 from vjepa_ros.goals import Goals
-from vjepa_ros.nodes.spinning import ask, spinning_node, wait_for
-from vjepa_ros.supervisor import signals_noted
 
 _POLL = 0.1  # seconds
 _PATIENCE = 10.0  # seconds for an answer of a planner that is there
 _SETTLE = 1.0  # seconds for that planner to find this client: its answer would be lost before
 
 
-class Progress:
+class ProgressLine:
     """One line that is written over and over on a terminal; in a log only what is new."""
 
     def __init__(self, goals: int) -> None:
@@ -79,8 +80,8 @@ def reach(node: Node, goals: Goals, *, stopped: Callable[[], bool]) -> Any:
         max_steps=goals.max_steps,
         energy_threshold=goals.energy,
     )
-    progress = Progress(len(goals.pictures))
-    plans = node.create_subscription(Plan, "plan", progress.note, 1)
+    progress = ProgressLine(len(goals.pictures))
+    plans = node.create_subscription(Plan, "plan", progress.note, SIGNALS)
     client = ActionClient(node, ReachGoal, "reach_goal")
     try:
         handle = _accepted(node, client, goal, progress, stopped)
@@ -112,7 +113,7 @@ def reach(node: Node, goals: Goals, *, stopped: Callable[[], bool]) -> Any:
 
 
 def _accepted(
-    node: Node, client: ActionClient, goal: Any, progress: Progress, stopped: Callable[[], bool]
+    node: Node, client: ActionClient, goal: Any, progress: ProgressLine, stopped: Callable[[], bool]
 ) -> Any:
     def show(message: Any) -> None:
         progress.show(message.feedback)

@@ -14,39 +14,35 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped, TwistStamped
-from rclpy.qos import QoSProfile
 from rosbags.interfaces import Connection
 from rosbags.rosbag2 import StoragePlugin, Writer
 from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import Float32
 from vjepa_msgs.msg import EndEffectorDelta, Plan
 
+from vjepa_gate.robots import Robot, Topic, load_robot
+from vjepa_gate.ros.process import run_node
+from vjepa_gate.ros.qos import of_topic
+from vjepa_gate.settings import declare_parameters
+from vjepa_gate.status import Status
 from vjepa_ros.episodes.bag_schema import ABOUT, typestore
 from vjepa_ros.nodes.health import Meter, memory
 from vjepa_ros.nodes.model_node import ModelNode
-from vjepa_ros.nodes.parameters import declare
 from vjepa_ros.nodes.plan_messages import GOAL_PICTURES
-from vjepa_ros.nodes.process import run_node
-from vjepa_ros.nodes.robot_side import qos
-from vjepa_ros.robots import Robot, Topic, load_robot
-from vjepa_ros.status import Status
-
-_DEPTH = 100  # messages that may wait while the disk is busy
+from vjepa_ros.nodes.qos import recorded
+from vjepa_ros.nodes.settings import RecorderSettings
 
 
 class RecorderNode(ModelNode):
-    holds = ("_writer",)
-
     def __init__(self, **options: Any) -> None:
         super().__init__("recorder", **options)
-        declare(self, "robot", "sim", "robot YAML: a file, or a name in config/")
-        declare(self, "folder", "", "of the bag, not there yet; empty: runs/<time>/bag")
-        declare(self, "task", "", "written into the bag")
+        declare_parameters(RecorderSettings, self)
 
     def set_up(self) -> None:
-        robot = load_robot(self.value("robot"))
-        folder = self.value("folder") or f"runs/{datetime.now():%Y-%m-%d_%H-%M-%S}/bag"
-        self._path = Path(folder).absolute()
+        settings = self.settings(RecorderSettings)
+        robot = load_robot(settings.robot)
+        folder = settings.folder or Path(f"runs/{datetime.now():%Y-%m-%d_%H-%M-%S}/bag")
+        self._path = folder.absolute()
         if self._path.exists():
             raise ValueError(f"folder: {self._path} is there already: name a new one")
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -57,25 +53,20 @@ class RecorderNode(ModelNode):
         )
         self._writer.open()
         self.resources.callback(self._writer.close)
-        self._writer.set_custom_data(ABOUT, self._about(robot))
+        self._writer.set_custom_data(ABOUT, _about(robot, settings.task))
         for kind, topic in _topics(robot):
             self._record(kind, topic)
         self.get_logger().info(f"recording into {self._path}")
-
-    def _about(self, robot: Robot) -> str:
-        provenance = {"source": "vjepa_ros recorder", "robot": robot.name}
-        return json.dumps({"task": self.value("task"), "provenance": provenance})
 
     def _record(self, kind: Any, topic: Topic) -> None:
         name = self.resolve_topic_name(topic.name)
         message_type = f"{kind.__module__.split('.')[0]}/msg/{kind.__name__}"
         connection = self._writer.add_connection(name, message_type, typestore=typestore())
-        reliability = qos(topic).reliability
         self.subscribe(
             kind,
             topic.name,
             lambda serialized: self._write(connection, serialized),
-            QoSProfile(depth=_DEPTH, reliability=reliability),
+            recorded(of_topic(topic).reliability),
             raw=True,
         )
 
@@ -96,9 +87,14 @@ class RecorderNode(ModelNode):
         return Status(level="ok", message="recording", values=values)
 
 
+def _about(robot: Robot, task: str) -> str:
+    provenance = {"source": "vjepa_ros recorder", "robot": robot.name}
+    return json.dumps({"task": task, "provenance": provenance})
+
+
 def _topics(robot: Robot) -> list[tuple[Any, Topic]]:
     topics = robot.topics
-    recorded: list[tuple[Any, Topic]] = [
+    found: list[tuple[Any, Topic]] = [
         (CompressedImage if topics.camera.compressed else Image, topics.camera),
         (JointState, topics.joint_states),
         (PoseStamped if robot.command == "pose" else TwistStamped, topics.target),
@@ -109,8 +105,8 @@ def _topics(robot: Robot) -> list[tuple[Any, Topic]]:
         (DiagnosticArray, Topic(name="/diagnostics")),
     ]
     if topics.current_pose is not None:
-        recorded.append((PoseStamped, topics.current_pose))
-    return recorded
+        found.append((PoseStamped, topics.current_pose))
+    return found
 
 
 def main() -> int:

@@ -5,7 +5,7 @@ import time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 
-from vjepa_ros.gate.gate import HINDRANCE
+from vjepa_gate.gate import HINDRANCE
 from vjepa_ros.nodes.model_node import ModelNode
 
 _LIFETIME = 3.0  # seconds; they come once a second
@@ -30,7 +30,10 @@ class Reports:
         return f"{name}: {status.message}"
 
     def hindrance(self) -> str:
-        """Why the arm gate takes no action now."""
+        """Why the arm gate takes no action now; one that was never heard may yet take some."""
+        silence = self._silence("arm_gate")
+        if silence is not None and silence > _LIFETIME:
+            return f"arm_gate: it has said nothing for {silence:.0f} s: does it hang?"
         status = self._of("arm_gate")
         if status is None:
             return ""
@@ -38,6 +41,14 @@ class Reports:
         why = values.get(HINDRANCE, status.message)  # a gate that is not active has no values
         return f"arm_gate: {why}" if why else ""
 
+    def _silence(self, name: str) -> float | None:
+        """Seconds since the node said something; None if it never did."""
+        said = self._newest.get(self._full(name))
+        return None if said is None else time.monotonic() - said[0]
+
+    def _full(self, name: str) -> str:
+        return f"{self._namespace}/{name}".lstrip("/")
+
     def _of(self, name: str) -> DiagnosticStatus | None:
-        time_of_it, status = self._newest.get(f"{self._namespace}/{name}".lstrip("/"), (0.0, None))
+        time_of_it, status = self._newest.get(self._full(name), (0.0, None))
         return status if time.monotonic() - time_of_it < _LIFETIME else None

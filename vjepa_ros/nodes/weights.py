@@ -9,24 +9,18 @@ from pathlib import Path
 import torch
 from rclpy.node import Node
 
-from vjepa_ros.errors import UserError
+from vjepa_gate.errors import UserError
+from vjepa_gate.ros.memory import resident
 from vjepa_ros.model.checkpoints import Weights, load_weights
-from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
-from vjepa_ros.nodes.health import resident
-from vjepa_ros.nodes.parameters import declare
+from vjepa_ros.nodes.settings import ModelSettings
+from vjepa_ros.planning.loading import chosen_device
 from vjepa_ros.planning.world_model import fast_dtype
 
 _PERIOD = 5.0  # seconds between two lines while weights load
 
 
-def declare_weights(node: Node) -> None:
-    declare(node, "weights", str(SHIPPED_WEIGHTS), "file of weights")
-    declare(node, "device", "auto", "of the model: cpu, cuda, or auto for a GPU where there is one")
-
-
-def load(node: Node) -> tuple[Weights, torch.device]:
-    path = Path(node.get_parameter("weights").value)
-    device = chosen_device(node.get_parameter("device").value)
+def load(node: Node, settings: ModelSettings) -> tuple[Weights, torch.device]:
+    path, device = settings.weights, chosen_device(settings.device)
     if not path.is_file():
         raise UserError(f"weights: no file {path}: give the path of a checkpoint")
     started = time.monotonic()
@@ -56,13 +50,3 @@ def _progress(node: Node, path: Path, device: torch.device) -> Iterator[None]:
     finally:
         ended.set()
         teller.join()
-
-
-def chosen_device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name not in ("cpu", "cuda") and not name.startswith("cuda:"):
-        raise UserError(f"device is {name!r}, expected auto, cpu or cuda")
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise UserError(f"device is {name!r}, but torch finds no GPU here: use cpu")
-    return torch.device(name)

@@ -1,6 +1,7 @@
 """The encoder and the predictor as the planner uses them: over the wire, or in its process.
 
-Either way it gets frames, encodes goals, and is a `CostModel` for MPC.
+Either way it gets frames, encodes goals, and is a `CostModel` for the planner. Frames and goals
+have names, by which the predictor knows their latents: a frame that of its image's stamp.
 """
 
 import array
@@ -8,7 +9,7 @@ import itertools
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,23 +21,19 @@ from vjepa_msgs.msg import Latent
 from vjepa_msgs.srv import EncodeImage, ScoreActions
 
 from vjepa_ros.images import rgb_to_fields
-from vjepa_ros.nodes.encoder import GOALS, GOALS_KEPT, LATENTS, EncoderNode
-from vjepa_ros.nodes.latents import Frame, to_frame, to_message
+from vjepa_ros.nodes.encoder import EncoderNode
+from vjepa_ros.nodes.latents import Frame, stamp_named, to_frame, to_message
 from vjepa_ros.nodes.model_node import ModelNode
 from vjepa_ros.nodes.predictor import PredictorNode
+from vjepa_ros.nodes.qos import GOALS, GOALS_KEPT, LATENTS
 from vjepa_ros.nodes.shelf import Shelf
 from vjepa_ros.planning.objectives import OBJECTIVES, Objective
 from vjepa_ros.planning.solvers import Cost
-from vjepa_ros.planning.world_model import Context
+from vjepa_ros.planning.world_model import Context, Goal
 
 
 class Unavailable(RuntimeError):
     """Encoder or predictor cannot serve now; they may later. The message says why."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SeenContext(Context):
-    frame: Frame  # the present one
 
 
 class World(Protocol):
@@ -44,10 +41,11 @@ class World(Protocol):
     def frames(self) -> Shelf[None, Frame]:
         """The newest frame."""
 
-    def encode(self, picture: NDArray[np.uint8]) -> Tensor:
-        """The latents [L, D] of a goal."""
+    def encode(self, picture: NDArray[np.uint8]) -> Goal:
+        """A picture as a goal."""
 
-    def cost(self, context: Context, goal: Tensor, objective: Objective) -> Cost: ...
+    def cost(self, context: Context, goal: Goal, objective: Objective) -> Cost:
+        """The energies of candidate actions, from a context towards a goal."""
 
 
 class LocalWorld:
@@ -58,11 +56,12 @@ class LocalWorld:
         self.frames: Shelf[None, Frame] = Shelf(1)
         encoder.listen(lambda frame: self.frames.put(None, frame), first=True)
 
-    def encode(self, picture: NDArray[np.uint8]) -> Tensor:
+    def encode(self, picture: NDArray[np.uint8]) -> Goal:
         self._check()
-        return self._encoder.encode_goal(torch.from_numpy(picture), "goal").latents
+        frame = self._encoder.encode_picture(torch.from_numpy(picture))
+        return Goal(latents=frame.latents, name="a goal")
 
-    def cost(self, context: Context, goal: Tensor, objective: Objective) -> Cost:
+    def cost(self, context: Context, goal: Goal, objective: Objective) -> Cost:
         self._check()
         return self._predictor.world_model.cost(context, goal, objective)
 
@@ -79,13 +78,15 @@ class RemoteWorld:
     again has them at once.
     """
 
-    def __init__(self, node: ModelNode, patience: float) -> None:
-        """patience is in seconds, for one answer."""
-        self._node, self._patience = node, patience
+    def __init__(self, node: ModelNode, answer_timeout: float) -> None:
+        """answer_timeout: seconds for one answer."""
+        self._node, self._answer_timeout = node, answer_timeout
         self.frames: Shelf[None, Frame] = Shelf(1)
-        self._goals: deque[tuple[str, Tensor]] = deque(maxlen=GOALS_KEPT)
+        self._latched_names: deque[str] = deque(
+            maxlen=GOALS_KEPT
+        )  # names of goals that were latched
         self._started = node.get_clock().now().nanoseconds  # names are never used again
-        self._named = itertools.count()
+        self._numbers = itertools.count()
         node.subscribe(Latent, "latent", self._on_latent, LATENTS)
         self._latched = node.publisher(Latent, "goal_latent", GOALS)
         self._encode_image = node.client(EncodeImage, "encode_image")
@@ -97,19 +98,22 @@ class RemoteWorld:
         except ValueError as error:
             self._node.get_logger().error(str(error), throttle_duration_sec=5.0)
 
-    def encode(self, picture: NDArray[np.uint8]) -> Tensor:
+    def encode(self, picture: NDArray[np.uint8]) -> Goal:
         request = EncodeImage.Request(image=Image(**rgb_to_fields(picture)))
         response = self._call("encoder", self._encode_image, request)
-        return to_frame(response.latent).latents
+        name = f"{self._node.get_fully_qualified_name()}/{self._started}/{next(self._numbers)}"
+        return Goal(latents=to_frame(response.latent).latents, name=name)
 
-    def cost(self, context: Context, goal: Tensor, objective: Objective) -> Cost:
+    def cost(self, context: Context, goal: Goal, objective: Objective) -> Cost:
         kind = next(kind for kind, of in OBJECTIVES.items() if type(objective) is of)
         state = context.states[-1].double().numpy()
-        about = {"goal": self._name(goal), "objective": kind, "state": state}
-        if isinstance(context, SeenContext):
-            about["image_stamp"] = context.frame.header.stamp
+        self._latch(goal)
+        about = {"goal": goal.name, "objective": kind, "state": state}
+        if (stamp := stamp_named(context.name)) is not None:
+            about["image_stamp"] = stamp
         else:
-            about["start_goal"] = self._name(context.latents[-1])
+            self._latch(Goal(latents=context.latents[-1], name=context.name))
+            about["start_goal"] = context.name
 
         def energies(actions: Tensor) -> Tensor:
             numbers = array.array("f", actions.detach().float().cpu().numpy().tobytes())
@@ -122,17 +126,14 @@ class RemoteWorld:
 
         return energies
 
-    def _name(self, goal: Tensor) -> str:
-        """That the predictor knows a goal by; one that it does not know yet is told."""
-        for name, latents in self._goals:
-            if latents.is_set_to(goal):  # the same memory, seen through another tensor as well
-                return name
-        name = f"{self._node.get_fully_qualified_name()}/{self._started}/{next(self._named)}"
+    def _latch(self, goal: Goal) -> None:
+        """Let the predictor know a goal that it does not know yet."""
+        if goal.name in self._latched_names:
+            return
         frame = self.frames.newest()
         assert frame is not None  # without one nobody plans
-        self._goals.append((name, goal))
-        self._latched.publish(to_message(replace(frame, latents=goal, source=name)))
-        return name
+        self._latched_names.append(goal.name)
+        self._latched.publish(to_message(replace(frame, latents=goal.latents, source=goal.name)))
 
     def _call(self, server: str, client: Any, request: Any) -> Any:
         if not client.wait_for_service(timeout_sec=1.0):
@@ -140,7 +141,7 @@ class RemoteWorld:
         future = client.call_async(request)
         done = threading.Event()
         future.add_done_callback(lambda _: done.set())
-        end = time.monotonic() + self._patience
+        end = time.monotonic() + self._answer_timeout
         while not future.done():
             done.wait(0.2)
             if not self._node.active:  # a transition has the thread that would bring the answer

@@ -10,7 +10,7 @@ model would see, and carries out the one that it meant.
 
 import math
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -19,13 +19,14 @@ import torch
 import yaml
 from torch import Tensor
 
+from vjepa_gate.errors import UserError
+from vjepa_gate.settings import REQUIRED, make, read_yaml, setting
 from vjepa_ros.conventions import action_between
-from vjepa_ros.errors import UserError
 from vjepa_ros.planning.limits import ActionLimits, Box
-from vjepa_ros.planning.mpc import CostModel
 from vjepa_ros.planning.objectives import Objective
-from vjepa_ros.planning.solvers import Cost, make_solver
-from vjepa_ros.planning.world_model import Context
+from vjepa_ros.planning.planner import CostModel
+from vjepa_ros.planning.solvers import CEM, Cost
+from vjepa_ros.planning.world_model import Context, Goal
 
 XY = slice(0, 2)
 
@@ -93,7 +94,7 @@ def _step_within_box(offset: Tensor, box: float, rng: np.random.Generator) -> Te
 
 def infer_motion(world_model: CostModel, move: Move, objective: Objective, seed: int) -> Tensor:
     """The motion [2] along x and y that, to the model, leads from one frame to the next."""
-    cost = world_model.cost(move.before, move.after, objective)
+    cost = world_model.cost(move.before, Goal(latents=move.after), objective)
 
     def energies(actions: Tensor) -> Tensor:
         """Only x and y are asked for; all else is as it was measured."""
@@ -102,8 +103,8 @@ def infer_motion(world_model: CostModel, move: Move, objective: Objective, seed:
         return cost(candidates)
 
     limits = ActionLimits(translation=Box(_SEARCHED))
-    solver = make_solver("cem", samples=64, iterations=4, elites=8, limits=limits, seed=seed)
-    return solver.solve(energies).actions[0, XY].double()
+    solver = CEM(samples=64, iterations=4, elites=8, limits=limits)
+    return solver.solve(energies, seed=seed).actions[0, XY].double()
 
 
 # --- the fit -------------------------------------------------------------------------------
@@ -114,13 +115,15 @@ class Axes:
     """inferred = matrix · executed, along x and y of the base frame; and what it holds for."""
 
     matrix: tuple[tuple[float, float], tuple[float, float]]
-    moves: int
-    residual: float  # metres, root mean square over the moves
-    r2: float  # share of the inferred motions' squares that the matrix explains
-    weights: str  # identity
-    robot: str
-    camera: str
-    date: str
+    moves: int = setting(REQUIRED, "that it was fitted to", low=1)
+    residual: float = setting(REQUIRED, "root mean square over the moves", low=0.0, unit="m")
+    r2: float = setting(
+        REQUIRED, "share of the inferred motions' squares that the matrix explains", high=1.0
+    )
+    weights: str = setting(REQUIRED, "identity")
+    robot: str = setting(REQUIRED, "its name")
+    camera: str = setting(REQUIRED, "its topic")
+    date: str = setting(REQUIRED, "when it was fitted")
 
     @property
     def angle(self) -> float:
@@ -196,7 +199,8 @@ class AxesTurned:
     world_model: CostModel
     axes: Axes
 
-    def cost(self, context: Context, goal: Tensor, objective: Objective) -> Cost:
+    def cost(self, context: Context, goal: Goal, objective: Objective) -> Cost:
+        """Ask about the motions as the model sees them."""
         cost = self.world_model.cost(context, goal, objective)
         turned = torch.eye(7)
         turned[XY, XY] = torch.tensor(self.axes.matrix)
@@ -207,6 +211,7 @@ class AxesTurned:
 
 
 def write_axes(path: Path, axes: Axes) -> None:
+    """Write the record, with what it means for a person on top."""
     content = asdict(axes) | {"matrix": [list(row) for row in axes.matrix]}
     header = (
         "# By `vjepa-ros calibrate`: inferred = matrix * executed, along x and y of the base.\n"
@@ -218,18 +223,6 @@ def write_axes(path: Path, axes: Axes) -> None:
 def load_axes(path: Path) -> Axes:
     """Raises UserError."""
     try:
-        content = yaml.safe_load(path.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: not a readable YAML file: {error}") from error
-    names = [field.name for field in fields(Axes)]
-    if not isinstance(content, dict) or set(content) != set(names):
-        raise UserError(f"{path}: expected the keys {', '.join(names)}: {_AGAIN}")
-    try:
-        matrix = np.array(content["matrix"], float)
-        if matrix.shape != (2, 2) or not np.isfinite(matrix).all():
-            raise ValueError
-    except (TypeError, ValueError):
-        found = content["matrix"]
-        raise UserError(f"{path}: matrix is {found}, expected 2 × 2 numbers: {_AGAIN}") from None
-    (a, b), (c, d) = matrix.tolist()
-    return replace(Axes(**content), matrix=((a, b), (c, d)))
+        return make(Axes, read_yaml(Axes, path), path)
+    except UserError as error:
+        raise UserError(f"{error}: {_AGAIN}") from error

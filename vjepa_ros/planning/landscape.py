@@ -113,6 +113,7 @@ class Mark:
 
     @property
     def label(self) -> str:
+        """Name the mark and its energy, for a legend."""
         return f"{_STYLES[self.kind].name}: {self.energy:.4f}"
 
 

@@ -1,23 +1,40 @@
 """From a file of weights to a world model that can look and plan."""
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from vjepa_ros.errors import UserError
-from vjepa_ros.model.checkpoints import load_weights
+from vjepa_gate.errors import UserError
+from vjepa_ros.model.checkpoints import load_weights, open_checkpoint
 from vjepa_ros.model.preprocessing import Preprocessor
 from vjepa_ros.model.presets import ModelConfig
+from vjepa_ros.planning.choice import planner_of
+from vjepa_ros.planning.config import PlannerConfig, choose_planner
 from vjepa_ros.planning.world_model import WorldModel
 
 
 @dataclass(frozen=True, kw_only=True)
 class Loaded:
+    """A file of weights, ready to look and plan."""
+
     world_model: WorldModel
     config: ModelConfig
     identity: str
+    planner: str  # name of the one that belongs to the weights
+
+    def chosen_planner(
+        self, name: str | None, given: Mapping[str, Any]
+    ) -> tuple[str, PlannerConfig]:
+        """The named planner, or that of the weights, with what was given instead; its name."""
+        name = name or self.planner
+        try:
+            return name, choose_planner(name, given)
+        except ValueError as error:
+            raise UserError(str(error)) from error
 
 
 @functools.cache
@@ -33,4 +50,20 @@ def load_world_model(path: Path, device: torch.device | str = "cpu") -> Loaded:
         Preprocessor(weights.config.image_size, weights.config.crop),
         trained_horizon=weights.config.trained_horizon,
     )
-    return Loaded(world_model=world_model, config=weights.config, identity=weights.identity)
+    return Loaded(
+        world_model=world_model,
+        config=weights.config,
+        identity=weights.identity,
+        planner=planner_of(open_checkpoint(path), str(device)),
+    )
+
+
+def chosen_device(name: str) -> torch.device:
+    """The device of that name; auto is a GPU where there is one."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name not in ("cpu", "cuda") and not name.startswith("cuda:"):
+        raise UserError(f"device is {name!r}, expected auto, cpu or cuda")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise UserError(f"device is {name!r}, but torch finds no GPU here: use cpu")
+    return torch.device(name)

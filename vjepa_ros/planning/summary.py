@@ -40,21 +40,3 @@ def search_curve(solution: Solution) -> SearchCurve:
     ordered = energies.nan_to_num(torch.inf).sort(-1).values[:, : len(solution.elites)]
     elites = ordered.masked_fill(ordered.isinf(), torch.nan)
     return SearchCurve(best=ordered[:, 0], elites=elites.nanmean(-1), mean=energies.nanmean(-1))
-
-
-@dataclass(kw_only=True)
-class Progress:
-    """Counts the steps that have not brought the energy of one goal down."""
-
-    min_improvement: float = 0.01  # a fraction
-    steps_since_best: int = 0
-
-    def __post_init__(self) -> None:
-        self._goal, self._lowest = -1, 0.0
-
-    def observe(self, goal: int, energy: float) -> int:
-        if goal != self._goal or energy < self._lowest * (1 - self.min_improvement):
-            self._goal, self._lowest, self.steps_since_best = goal, energy, 0
-        else:
-            self.steps_since_best += 1
-        return self.steps_since_best

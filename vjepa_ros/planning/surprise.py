@@ -18,6 +18,8 @@ from vjepa_ros.planning.world_model import Context, WorldModel
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
+    """How far off a prediction was, and whether that is unusual."""
+
     surprise: float  # distance between predicted and observed latents
     threshold: float | None  # None while there is too little to judge by
     surprising: bool
@@ -41,6 +43,7 @@ class Threshold:
         self._mean = self._variance = 0.0
 
     def judge(self, distance: float) -> Verdict:
+        """Judge a distance by those before it, and learn it."""
         threshold = self.value
         surprising = threshold is not None and distance > threshold
         self._learn(threshold if surprising and threshold else distance)
@@ -48,6 +51,7 @@ class Threshold:
 
     @property
     def value(self) -> float | None:
+        """The distance from which on a step is surprising; None while there is too little."""
         if self._count < self.warm_up:
             return None
         return math.exp(self._mean + self.deviations * math.sqrt(self._variance))

@@ -18,7 +18,15 @@ from vjepa_ros.planning.objectives import Objective
 BUDGETS = {"cuda": 3 << 30, "cpu": 64 << 20}
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Goal:
+    """What the camera should see."""
+
+    latents: Tensor  # [L, D], layer-normalised
+    name: str = ""  # that whoever keeps the latents knows them by
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Context:
     """The T frames that a plan starts from; the last one is now."""
 
@@ -26,6 +34,7 @@ class Context:
     states: Tensor  # [T, 7]
     actions: Tensor = field(default_factory=lambda: torch.empty(0, 7))  # [T - 1, 7] between them
     extrinsics: Tensor | None = None  # [6] the camera's pose, for a predictor that wants it
+    name: str = ""  # of the last frame, which whoever keeps its latents knows them by
 
 
 @dataclass(frozen=True)
@@ -91,24 +100,25 @@ class WorldModel:
         return torch.cat(rollouts)
 
     def energies(
-        self, context: Context, actions: Tensor, goal: Tensor, objective: Objective
+        self, context: Context, actions: Tensor, goal: Goal, objective: Objective
     ) -> Tensor:
-        """The energies [N] of candidate actions [N, H, 7] towards a goal [L, D]."""
+        """The energies [N] of candidate actions [N, H, 7] towards a goal."""
         return self.cost(context, goal, objective)(actions)
 
     def cost(
-        self, context: Context, goal: Tensor, objective: Objective
+        self, context: Context, goal: Goal, objective: Objective
     ) -> Callable[[Tensor], Tensor]:
         """The energies as a function of the actions, as a solver takes it.
 
         The context is checked, and its keys and values are computed, once for all calls.
         """
         now = self._remember(context)
-        goal = self._checked("goal", goal, (self.config.patches, self.config.latent_width))
+        shape = (self.config.patches, self.config.latent_width)
+        wanted = self._checked("goal", goal.latents, shape)
 
         def energies(actions: Tensor) -> Tensor:
             chunks = self._chunks(now, actions)
-            return torch.cat([self._energies(now, chunk, goal, objective) for chunk in chunks])
+            return torch.cat([self._energies(now, chunk, wanted, objective) for chunk in chunks])
 
         return energies
 

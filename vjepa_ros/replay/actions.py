@@ -52,6 +52,7 @@ def action_score(error: float) -> float:
 
 
 def tracking_of(trajectory: Trajectory) -> Tracking | None:
+    """Compare what was done with what was commanded; None where no command was recorded."""
     if trajectory.commanded is None:
         return None
     done, told = torch.from_numpy(trajectory.actions), torch.from_numpy(trajectory.commanded)

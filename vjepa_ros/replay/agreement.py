@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,21 +11,13 @@ from torch import Tensor
 from vjepa_ros.conventions import GRIPPER, POSITION, pose_from_state, state_from_pose
 from vjepa_ros.episodes.episode import EpisodeReader
 from vjepa_ros.model.checkpoints import open_checkpoint
-from vjepa_ros.nodes.weights import chosen_device
+from vjepa_ros.options import Options
 from vjepa_ros.planning.axes import AxesTurned, load_axes
-from vjepa_ros.planning.loading import load_world_model
-from vjepa_ros.planning.mpc import MPC, CostModel
-from vjepa_ros.planning.planners import (
-    PlannerConfig,
-    choose_planner,
-    make_mpc,
-    planner_for,
-    restrain,
-)
-from vjepa_ros.planning.world_model import Context, WorldModel
+from vjepa_ros.planning.loading import chosen_device, load_world_model
+from vjepa_ros.planning.planner import CostModel, Planner, Task
+from vjepa_ros.planning.world_model import Context, Goal, WorldModel
 from vjepa_ros.replay.player import GraphPlan, Played
-from vjepa_ros.robots import Robot, load_robot
-from vjepa_ros.stack import Options
+from vjepa_ros.stack import planner_config
 
 _LATENT_TOLERANCE = 1e-3  # mean |difference|; latents have a spread of 1
 _ENERGY_TOLERANCE = 1e-3
@@ -45,6 +36,7 @@ class Agreement:
 
     @property
     def whole(self) -> bool:
+        """Whether anything was compared, and all of it agreed."""
         return 0 < self.compared == self.within
 
 
@@ -52,14 +44,16 @@ class Offline:
     """Encoder, predictor and planner of the same options, called as a library."""
 
     def __init__(self, options: Options) -> None:
-        loaded = load_world_model(Path(options.weights), chosen_device(options.device))
+        weights = options.value("planner", "weights")
+        device = chosen_device(options.value("planner", "device"))
+        loaded = load_world_model(weights, device)
         self.world_model: WorldModel = loaded.world_model
         self.identity = loaded.identity
-        self.seed = options.seed
-        self.config = planner_config(options, load_robot(options.robot))
-        self.costs: CostModel = self.world_model
-        if options.axes:
-            self.costs = AxesTurned(self.world_model, load_axes(Path(options.axes)))
+        model: CostModel = self.world_model
+        if axes := options.value("planner", "axes"):
+            model = AxesTurned(model, load_axes(axes))
+        _, config = planner_config(options, open_checkpoint(weights))
+        self.planner = Planner(config, model)
 
     def compare(self, reader: EpisodeReader, played: Played) -> dict[str, Agreement]:
         """Of the steps whose latents were kept: encoded and planned anew, in the order and with
@@ -82,50 +76,29 @@ class Offline:
         self, reader: EpisodeReader, plans: Sequence[GraphPlan]
     ) -> tuple[list[float], list[float], list[float]]:
         last = len(reader) - 1
-        goal = self._encode(next(reader.frames(last, last + 1)))
+        goal = Goal(latents=self._encode(next(reader.frames(last, last + 1))))
         states = as_measured(reader.trajectory.states)
         steps = [plan.step for plan in plans]
         contexts = {
             step: Context(latents=self._encode(frame)[None], states=states[step : step + 1])
             for step, frame in _frames(reader, sorted(set(steps)))
         }
-        tasks: dict[int, MPC] = {}
+        tasks: dict[int, Task] = {}
         energies, metres, closedness = [], [], []
         for plan in plans:
             context = contexts[plan.step]
-            if plan.task not in tasks:
-                tasks[plan.task] = self._mpc(context, goal, len(plans))
-            mpc = tasks[plan.task]
-            mpc.solver.reset(plan.seed)
-            decision = mpc.step(context)
+            task = tasks.get(plan.task) or self.planner.start(context, [goal]).endless()
+            task = replace(task, seed=plan.seed)
+            tasks[plan.task], decision = self.planner.plan(task, context)
             assert decision.action is not None
-            difference = (restrain(decision.action, self.config) - torch.tensor(plan.action)).abs()
+            difference = (decision.action - torch.tensor(plan.action)).abs()
             energies.append(abs(decision.energy - plan.energy_now))
             metres.append(float(difference[POSITION].max()))
             closedness.append(float(difference[GRIPPER]))
         return energies, metres, closedness
 
-    def _mpc(self, start: Context, goal: Tensor, steps: int) -> MPC:
-        """That never ends by itself."""
-        mpc = make_mpc(self.config, self.costs, start, [goal], self.seed)
-        mpc.goals = [replace(mpc.goals[0], energy=None, steps=None, patience=None)]
-        mpc.max_steps = steps
-        return mpc
-
     def _encode(self, frame: NDArray[np.uint8]) -> Tensor:
         return self.world_model.encode(torch.from_numpy(frame)[None])[0].cpu()
-
-
-def planner_config(options: Options, robot: Robot) -> PlannerConfig:
-    """As the planner node takes the same options: 0 or nothing leaves a number as it is."""
-    config = choose_planner(
-        planner_for(open_checkpoint(Path(options.weights)).config.preset),
-        options.solver or None,
-        samples=options.samples or None,
-        iterations=options.iterations or None,
-        horizon=options.horizon or None,
-    )
-    return replace(config, max_step=min(config.max_step, robot.limits.max_step))
 
 
 def as_measured(states: NDArray[np.float64]) -> Tensor:

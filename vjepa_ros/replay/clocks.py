@@ -27,6 +27,7 @@ def frames_by(
 
 
 def at_steps(reader: EpisodeReader, frames: NDArray[np.int64]) -> EpisodeReader:
+    """Select these frames; raise ValueError where they make no step."""
     if len(frames) < 2:
         raise ValueError(
             f"{len(reader)} frames in {np.ptp(reader.trajectory.stamps):.3g} s: expected at least "

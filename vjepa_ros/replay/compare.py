@@ -33,6 +33,7 @@ class Change:
 
     @property
     def difference(self) -> float:
+        """How much more the second run has."""
         return self.after - self.before
 
     @property
@@ -49,6 +50,8 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
+    """What differs between two runs."""
+
     changes: list[Change]
     episodes: int  # in both runs
     unpaired: list[str]  # names of episodes that only one run could score
@@ -56,6 +59,7 @@ class Comparison:
 
 
 def compare(before: Replay, after: Replay, *, seed: int = 0) -> Comparison:
+    """Compare the episodes that both runs scored; the seed draws the bootstrap samples."""
     ours = {episode.name: terms_of(episode) for episode in before.episodes}
     others = {episode.name: terms_of(episode) for episode in after.episodes}
     both = [name for name in ours if name in others]

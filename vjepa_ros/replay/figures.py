@@ -67,6 +67,7 @@ class Terms:
 
     @property
     def value(self) -> float:
+        """The figure itself."""
         return float(self.over.sum() / self.under.sum())
 
     def worst(self, bound: float, *, above: bool) -> tuple[float, int]:

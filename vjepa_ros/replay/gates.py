@@ -12,21 +12,26 @@ A gate is a YAML file of up to three sections. `run` bounds the figures of all e
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-from vjepa_ros.errors import UserError
+from vjepa_gate.errors import UserError
+from vjepa_gate.fields import unknown
+from vjepa_gate.settings import make, read_yaml, setting
 from vjepa_ros.replay.figures import Terms, better, names, terms_of
 from vjepa_ros.replay.results import EpisodeResult, Figures, Replay
-
-SECTIONS = ("run", "episode", "diff")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bound:
-    min: float | None = None
-    max: float | None = None
+    """What a figure must not go below or above."""
+
+    min: float | None = setting(None, "least value")
+    max: float | None = setting(None, "largest value")
+
+    def __post_init__(self) -> None:
+        if self.min is None and self.max is None:
+            raise ValueError("has nothing, expected min, max")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min:g} is more than max {self.max:g}")
 
     def broken_by(self, value: float) -> str | None:
         """Which limit a value is beyond, as a person reads it."""
@@ -53,53 +58,23 @@ Bounds = Mapping[str, Bound]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gate:
+class ReplayGate:
+    """All bounds, by section and figure."""
+
     run: Bounds = field(default_factory=dict)
     episode: Bounds = field(default_factory=dict)
     diff: Bounds = field(default_factory=dict)
 
-
-def read_gate(path: Path) -> Gate:
-    try:
-        found = yaml.safe_load(path.read_text())
-        return Gate(**{section: _bounds(*item) for section, item in _sections(found)})
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: {error}") from error
+    def __post_init__(self) -> None:
+        for section, bounds in vars(self).items():
+            for name in bounds:
+                if better(name) is None:
+                    raise ValueError(unknown(f"{section}: {name}", name, names()))
 
 
-def _sections(found: Any) -> Iterator[tuple[str, tuple[str, Any]]]:
-    for section, bounds in _mapping("the file", found).items():
-        if section not in SECTIONS:
-            raise ValueError(f"unknown section {section!r}, expected {', '.join(SECTIONS)}")
-        yield section, (section, bounds)
-
-
-def _bounds(section: str, found: Any) -> dict[str, Bound]:
-    bounds = {}
-    for name, limits in _mapping(section, found).items():
-        if better(str(name)) is None:
-            raise ValueError(f"{section}: unknown figure {name!r}, expected {', '.join(names())}")
-        bounds[name] = _bound(f"{section}: {name}", limits)
-    return bounds
-
-
-def _bound(key: str, found: Any) -> Bound:
-    limits = _mapping(key, found)
-    if not limits or set(limits) - {"min", "max"}:
-        raise ValueError(f"{key} has {', '.join(map(str, limits)) or 'nothing'}, expected min, max")
-    for limit, value in limits.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
-            raise ValueError(f"{key}: {limit} is {value!r}, expected a number")
-    bound = Bound(**limits)
-    if bound.min is not None and bound.max is not None and bound.min > bound.max:
-        raise ValueError(f"{key}: min {bound.min:g} is more than max {bound.max:g}")
-    return bound
-
-
-def _mapping(key: str, found: Any) -> dict[Any, Any]:
-    if not isinstance(found, dict):
-        raise ValueError(f"{key} is {found!r}, expected keys with values")
-    return found
+def read_gate(path: Path) -> ReplayGate:
+    """Read a gate file; raise UserError where it is none."""
+    return make(ReplayGate, read_yaml(ReplayGate, path), path)
 
 
 # --- checking ----------------------------------------------------------------------------
@@ -121,7 +96,8 @@ class Violation:
         return f"{where}{self.name} {self.problem}"
 
 
-def check(gate: Gate, replay: Replay) -> list[Violation]:
+def check(gate: ReplayGate, replay: Replay) -> list[Violation]:
+    """Find the bounds of `run` and `episode` that a replay breaks."""
     terms = [(episode, terms_of(episode)) for episode in replay.episodes]
     violations: list[Violation] = []
     for name, bound in gate.run.items():
@@ -211,7 +187,7 @@ _EPISODE_MARGINS = {
 }
 
 
-def gate_around(replay: Replay) -> Gate:
+def gate_around(replay: Replay) -> ReplayGate:
     """The bounds that this run keeps with some room, and a run that is worse does not."""
     if not replay.episodes:
         raise UserError("no episode could be scored: there is nothing to put a gate around")
@@ -225,17 +201,17 @@ def gate_around(replay: Replay) -> Gate:
         values = [one.figures[name] for one in replay.episodes if name in one.figures]
         if values:
             episode[name] = margin.around(name, min(values), max(values))
-    return Gate(run=run, episode=episode)
+    return ReplayGate(run=run, episode=episode)
 
 
-def write_gate(path: Path, gate: Gate, replay: Replay) -> None:
+def write_gate(path: Path, gate: ReplayGate, replay: Replay) -> None:
+    """Write a gate file that tells what run it is around."""
     settings = replay.settings
     lines = [
         f"# Around a run of {len(replay.episodes)} episodes with {settings.weights} "
         f"({settings.arithmetic}), seed {settings.seed}."
     ]
-    for section in SECTIONS:
-        bounds: Bounds = getattr(gate, section)
+    for section, bounds in vars(gate).items():
         lines += [f"{section}:"] if bounds else []
         for name, bound in bounds.items():
             limits = [

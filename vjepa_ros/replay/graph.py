@@ -4,23 +4,23 @@ they say what the library says without them.
 
 import json
 import os
-import signal
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vjepa_gate.errors import UserError
+from vjepa_gate.robots import load_robot
+from vjepa_gate.signals import signals_noted
 from vjepa_ros.episodes.episode import EpisodeReader
 from vjepa_ros.episodes.files import EpisodeError
 from vjepa_ros.episodes.library import open_episode
-from vjepa_ros.errors import UserError
 from vjepa_ros.evaluation.statistics import median_and_p95
+from vjepa_ros.options import Options
 from vjepa_ros.replay.results import Broken
 from vjepa_ros.replay.runs import named_episodes
-from vjepa_ros.robots import load_robot
-from vjepa_ros.stack import Options, Process, processes
+from vjepa_ros.stack import Process, processes
 from vjepa_ros.supervisor import PROFILE, Supervisor, environment
 
 if TYPE_CHECKING:  # they need ROS
@@ -28,29 +28,22 @@ if TYPE_CHECKING:  # they need ROS
     from vjepa_ros.replay.player import Played, Player
 
 CHECKED = 300  # steps of a run that are compared with the library's
-# The planner does not wait for an arm that does not move, throws no plan away, and gives slow
-# nodes time; the arm gate does not complain of a camera that waits for them.
-_PLANNER_PACE = {
+# The planner does not wait for an arm that does not move, no plan is thrown away, and slow nodes
+# have time; the arm gate does not complain of a camera that waits for them.
+PACE = {
     "step_period": 0.02,
     "settle": 0.0,
     "max_image_age": 60.0,
-    "patience": 300.0,
+    "max_wait": 300.0,
     "answer_timeout": 60.0,
-}
-_PACE = {
-    "arm_gate": {"max_image_age": 30.0, "max_camera_age": 30.0, "max_state_age": 5.0},
-    "planner": _PLANNER_PACE,
-    "models": _PLANNER_PACE,  # all three in one process
+    "max_camera_age": 30.0,
+    "max_state_age": 5.0,
 }
 
 
 def graph_processes(options: Options) -> list[Process]:
     """The stack as it always is, the arm gate in dry run and no robot."""
-    stack = processes(replace(options, sim=False, dry_run=True))
-    return [
-        replace(process, parameters=process.parameters | _PACE.get(process.name, {}))
-        for process in stack
-    ]
+    return processes(options.but(sim=False, dry_run=True), PACE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +56,8 @@ class Latency:
 
 @dataclass(frozen=True, kw_only=True)
 class GraphEpisode:
+    """What the nodes made of one recording."""
+
     name: str
     frames: int
     shown: int  # more than there are frames where one was shown again
@@ -82,14 +77,17 @@ class GraphEpisode:
 
 @dataclass(frozen=True, kw_only=True)
 class GraphReplay:
+    """What they made of all recordings."""
+
     weights: str  # identity
-    planner: dict[str, Any]  # of planning.planners.PlannerConfig
+    planner: dict[str, Any]  # of planning.config.PlannerConfig
     seed: int
     rate: float  # 0: as fast as the nodes follow
     episodes: list[GraphEpisode] = field(default_factory=list)
     broken: list[Broken] = field(default_factory=list)
 
     def to_json(self) -> str:
+        """Give the file that `--json` writes."""
         return json.dumps({"format": "vjepa_ros graph replay 1", **asdict(self)}, indent=1) + "\n"
 
 
@@ -120,8 +118,8 @@ def replay_through_graph(
     offline = Offline(options)
     return GraphReplay(
         weights=offline.identity,
-        planner=asdict(offline.config),
-        seed=options.seed,
+        planner=asdict(offline.planner.config),
+        seed=options.value("planner", "seed"),
         rate=rate,
         episodes=[
             _measured(name, played, offline.compare(reader, played) if played.latents else {})
@@ -134,30 +132,24 @@ def replay_through_graph(
 @contextmanager
 def _ended_by_signals() -> Iterator[Callable[[], None]]:
     """What it gives raises KeyboardInterrupt once a signal has come: the stack ends in order."""
-    ended = threading.Event()
+    with signals_noted() as ended:
 
-    def check() -> None:
-        if ended.is_set():
-            raise KeyboardInterrupt
+        def check() -> None:
+            if ended.is_set():
+                raise KeyboardInterrupt
 
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, lambda *_: ended.set()) for number in numbers}
-    try:
         yield check
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager
 def _player(options: Options, check: Callable[[], object]) -> "Iterator[Player]":
     try:
-        from vjepa_ros.nodes.spinning import spinning_node
+        from vjepa_gate.ros.spinning import spinning_node
         from vjepa_ros.replay.player import Player
     except ImportError as error:
         raise UserError(f"{error}: run `vjepa-ros doctor`") from error
     with spinning_node("vjepa_ros_replay") as node:
-        yield Player(node, load_robot(options.robot), check)
+        yield Player(node, load_robot(options.value("planner", "robot")), check)
 
 
 def _play_all(
@@ -202,8 +194,8 @@ def _latency(seconds: list[float]) -> Latency | None:
     return Latency(**median_and_p95(seconds))
 
 
-def told(episode: GraphEpisode) -> str:
-    """For a person."""
+def describe(episode: GraphEpisode) -> str:
+    """Say it for a person."""
     lines = [
         f"{episode.name}: {episode.frames} frames in {episode.seconds:.1f} s, "
         f"{episode.dropped} of {episode.shown} images dropped, {episode.planned} planned from"

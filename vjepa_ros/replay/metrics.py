@@ -12,19 +12,14 @@ from torch import Tensor
 from vjepa_ros.conventions import GRIPPER, POSITION, ROTATION
 from vjepa_ros.episodes.episode import EpisodeReader
 from vjepa_ros.planning.axes import Axes, AxesTurned
-from vjepa_ros.planning.mpc import CostModel, SubGoal
+from vjepa_ros.planning.config import PlannerConfig
 from vjepa_ros.planning.objectives import Objective, make_objective
-from vjepa_ros.planning.planners import (
-    FingersFirstMPC,
-    PlannerConfig,
-    energy_nearby,
-    fingers_first,
-)
+from vjepa_ros.planning.planner import CostModel, Planner
 from vjepa_ros.planning.solvers import Cost
 from vjepa_ros.planning.surprise import Threshold
-from vjepa_ros.planning.world_model import Context, WorldModel
+from vjepa_ros.planning.world_model import Context, Goal, WorldModel
 from vjepa_ros.replay import actions
-from vjepa_ros.replay.results import Plan, Prediction, Surprise
+from vjepa_ros.replay.results import Plan, Prediction, Surprises
 
 _BATCH = 16  # frames that are encoded at once
 _GRIPPER_REACH = 0.75  # closedness that sampled actions move the fingers, as in V-JEPA 2
@@ -49,10 +44,12 @@ class Method:
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
+    """All that is measured of one episode."""
+
     goal_energy: list[float]
     prediction: Prediction
     plan: Plan | None
-    surprise: Surprise
+    surprise: Surprises
 
 
 @torch.no_grad()
@@ -86,11 +83,11 @@ def score(reader: EpisodeReader, world_model: WorldModel, method: Method) -> Sco
     )
 
 
-def judge(errors: list[float]) -> Surprise:
+def judge(errors: list[float]) -> Surprises:
     """As the live stack judges prediction errors one step ahead, one after the other."""
     threshold = Threshold()
     verdicts = [threshold.judge(error) for error in errors]
-    return Surprise(
+    return Surprises(
         values=errors,
         thresholds=[verdict.threshold for verdict in verdicts],
         outliers=[step for step, verdict in enumerate(verdicts) if verdict.surprising],
@@ -157,35 +154,28 @@ class _Planner:
 
     def __init__(self, world_model: WorldModel, method: Method) -> None:
         assert method.plan_every is not None
-        self.every, self.config = method.plan_every, method.planner
+        self.every, self.seed = method.plan_every, method.seed
         costs = _CostsOnCpu(world_model)
-        self.model: CostModel = costs if method.axes is None else AxesTurned(costs, method.axes)
-        self.objective = make_objective(self.config.objective)
-        self.solver = self.config.make_solver(method.seed)
+        model: CostModel = costs if method.axes is None else AxesTurned(costs, method.axes)
+        self.planner = Planner(method.planner, model)
         self.samples = _samples(method)
         self.found = Plan(**{name: [] for name in Plan.__dataclass_fields__})
 
     def is_due(self, step: int, last: int) -> bool:
-        return step % self.every == 0 and step + self.config.horizon <= last
+        return step % self.every == 0 and step + self.planner.config.horizon <= last
 
     def look(self, step: int, context: Context, following: Tensor, window: Tensor) -> None:
         """Towards frames of the window [H + 1, L, D], whose first is the present one."""
-        horizon = self.config.horizon
+        horizon = self.planner.config.horizon
         self.found.steps.append(step)
         self._compare(self._plan(step, context, window[horizon]), following[:horizon])
         self._rank(context, following[0], window[1])
 
     def _plan(self, step: int, context: Context, goal: Tensor) -> Tensor:
-        """Actions [H, 7], as the live planner would choose them."""
-        near = energy_nearby(self.model, self.objective, context, self.config.tolerance)
-        mpc = FingersFirstMPC(
-            world_model=fingers_first(self.config, self.model, near),
-            solver=self.solver,
-            objective=self.objective,
-            goals=[SubGoal(latents=goal, steps=1)],
-            max_steps=1,
-        )
-        decision = mpc.step(context)
+        """Actions [H, 7], as the live planner would have them carried out."""
+        task = self.planner.start(context, [Goal(latents=goal)], seed=self.seed)
+        self.seed += 1
+        _, decision = self.planner.plan(task.endless(), context)
         if decision.solution is None:
             raise ValueError(f"no plan at step {step}: {decision.reason}")
         return decision.solution.actions
@@ -204,7 +194,8 @@ class _Planner:
     def _rank(self, context: Context, recorded: Tensor, goal: Tensor) -> None:
         candidates = torch.cat((recorded[None], self.samples))
         candidates[:, ROTATION] = recorded[ROTATION]  # no planner here searches rotations
-        energy, *others = self.model.cost(context, goal, self.objective)(candidates[:, None])
+        model, objective = self.planner.world_model, self.planner.objective
+        energy, *others = model.cost(context, Goal(latents=goal), objective)(candidates[:, None])
         self.found.energy.append(float(energy))
         self.found.rank.append(sum(bool(other < energy) for other in others) / len(others))
 
@@ -224,6 +215,6 @@ class _CostsOnCpu:
 
     world_model: WorldModel
 
-    def cost(self, context: Context, goal: Tensor, objective: Objective) -> Cost:
+    def cost(self, context: Context, goal: Goal, objective: Objective) -> Cost:
         cost = self.world_model.cost(context, goal, objective)
         return lambda candidates: cost(candidates).cpu()

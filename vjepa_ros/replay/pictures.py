@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from markupsafe import Markup
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -18,7 +19,7 @@ from vjepa_ros.html import COLOURS
 from vjepa_ros.images import encode_png
 from vjepa_ros.planning.landscape import Landscape, Mark, draw_map, measure_landscape
 from vjepa_ros.planning.objectives import make_objective
-from vjepa_ros.planning.world_model import Context, WorldModel
+from vjepa_ros.planning.world_model import Context, Goal, WorldModel
 from vjepa_ros.replay.results import EpisodeResult, Prediction
 
 Picture = NDArray[np.uint8]
@@ -36,20 +37,22 @@ class Gallery:
 
     folder: Path | None
 
-    def curve(self, figure: Figure, name: str) -> str:
+    def curve(self, figure: Figure, name: str) -> Markup:
         """A figure begun by html.plot()."""
         path = self._path(name)
         if path is not None:
             figure.savefig(path, dpi=130, facecolor="white")
         return html.figure_svg(figure, name)
 
-    def map(self, figure: Figure, name: str) -> str:
+    def map(self, figure: Figure, name: str) -> Markup:
+        """Place a figure of many points, as a PNG in the page too."""
         path = self._path(name)
         if path is not None:
             figure.savefig(path, dpi=130, facecolor="white")
         return html.figure_png(figure, name)
 
-    def photo(self, rgb: Picture, name: str) -> str:
+    def photo(self, rgb: Picture, name: str) -> Markup:
+        """Place a picture."""
         path = self._path(name)
         if path is not None:
             path.write_bytes(encode_png(rgb))
@@ -66,10 +69,12 @@ class Gallery:
 
 
 def thumbnail(rgb: Picture) -> Picture:
+    """Shrink a frame for a film strip."""
     return _to_width(rgb, min(_THUMBNAIL, rgb.shape[1]))
 
 
 def can_project(calibration: Calibration | None) -> bool:
+    """Whether a calibration says where the camera is and how it looks."""
     return (
         calibration is not None
         and calibration.intrinsics is not None
@@ -164,7 +169,7 @@ def plot_horizon(predictions: Sequence[Prediction]) -> Figure:
 
 
 def horizon_means(errors: Sequence[list[list[float]]]) -> list[float]:
-    """Of errors [H][steps] of several episodes; episodes too short for a horizon are left out."""
+    """Average errors `[H][steps]` of several episodes, without those too short for a horizon."""
     rows = zip(*errors, strict=True)
     joined = [[error for row in ahead for error in row] for ahead in rows]
     return [float(np.mean(row)) for row in joined if row]
@@ -216,7 +221,8 @@ def plot_step_landscape(
     """
     latents = world_model.encode(torch.from_numpy(np.stack(frames)))
     context = Context(latents=latents[:1], states=torch.from_numpy(state[None]).float())
-    energies = world_model.cost(context, latents[1], make_objective(objective))
+    goal = Goal(latents=latents[1])
+    energies = world_model.cost(context, goal, make_objective(objective))
     recorded = torch.tensor(actions["recorded"], dtype=torch.float32)
 
     def cost(candidates: torch.Tensor) -> torch.Tensor:

@@ -27,15 +27,16 @@ from torch import Tensor
 from vjepa_msgs.action import ReachGoal
 from vjepa_msgs.msg import EndEffectorDelta, Latent, Plan
 
-from vjepa_ros.conventions import ACTION_NAMES, pose_from_state, width_from_closedness
+from vjepa_gate.conventions import ACTION_NAMES
+from vjepa_gate.errors import UserError
+from vjepa_gate.robots import Robot
+from vjepa_gate.ros import stamps
+from vjepa_gate.ros.qos import of_topic
+from vjepa_gate.ros.spinning import ask, wait_for
+from vjepa_ros.conventions import pose_from_state, width_from_closedness
 from vjepa_ros.episodes.episode import EpisodeReader
-from vjepa_ros.errors import UserError
 from vjepa_ros.images import encode_png, rgb_to_fields
-from vjepa_ros.nodes import stamps
 from vjepa_ros.nodes.latents import stamp_key, to_frame
-from vjepa_ros.nodes.robot_side import qos
-from vjepa_ros.nodes.spinning import ask, wait_for
-from vjepa_ros.robots import Robot
 
 PACE = 0.02  # seconds between the planner's answer and the image that it looks at next
 _STATE_PERIOD = 0.02  # seconds
@@ -98,12 +99,12 @@ class Player:
         self._node, self._robot, self._check = node, robot, check
         kind = CompressedImage if topics.camera.compressed else Image
         self._topics = (topics.camera.name, topics.current_pose.name, topics.joint_states.name)
-        self._images = node.create_publisher(kind, topics.camera.name, qos(topics.camera))
+        self._images = node.create_publisher(kind, topics.camera.name, of_topic(topics.camera))
         self._poses = node.create_publisher(
-            PoseStamped, topics.current_pose.name, qos(topics.current_pose)
+            PoseStamped, topics.current_pose.name, of_topic(topics.current_pose)
         )
         self._fingers = node.create_publisher(
-            JointState, topics.joint_states.name, qos(topics.joint_states)
+            JointState, topics.joint_states.name, of_topic(topics.joint_states)
         )
         self._reach = ActionClient(node, ReachGoal, "reach_goal")
         self._changed = threading.Condition()

@@ -13,10 +13,13 @@ import numpy as np
 from vjepa_ros import html
 from vjepa_ros.episodes.episode import EpisodeReader
 from vjepa_ros.episodes.library import open_episode
+from vjepa_ros.html import Captioned
 from vjepa_ros.planning.world_model import WorldModel
 from vjepa_ros.replay import pictures
 from vjepa_ros.replay.pictures import Gallery, Picture
 from vjepa_ros.replay.results import EpisodeResult, Figures, Replay
+
+Table = tuple[list[str], list[list[str]]]  # header and rows
 
 _EPISODES = 12  # that are shown in full, the worst first
 _STEPS = 6  # that are shown as the worst of all
@@ -46,9 +49,17 @@ def write_report(
     """The page, and its pictures as PNGs in a folder. `failures` are the gate's, None where there
     was none; `opening` is what open_episode was told when the recordings were scored.
     """
-    page = Page(replay, world_model, Gallery(folder), opening or {})
+    count = len(replay.episodes)
+    text = html.render(
+        "replay.html",
+        title=f"Replay of {count} recording{'s' * (count != 1)}",
+        page=Page(replay, world_model, Gallery(folder), opening or {}),
+        replay=replay,
+        failures=failures,
+        shown=worst_episodes(replay)[:_EPISODES],
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page.html(failures))
+    path.write_text(text)
 
 
 @dataclass(frozen=True)
@@ -60,6 +71,7 @@ class Step:
 
     @property
     def name(self) -> str:
+        """Unlike that of any other step of the run."""
         return f"{self.episode.name} step {self.number}"
 
     @property
@@ -92,7 +104,8 @@ class Step:
         off = plan.error_cm[index] if plan is not None and index is not None else 0.0
         return max(1.0, self.surprise), off
 
-    def told(self) -> str:
+    def describe(self) -> str:
+        """Say how far off prediction and plan were."""
         errors = self.episode.prediction
         parts = [
             f"prediction off by {errors.model[0][self.number]:.3f}, "
@@ -111,6 +124,7 @@ class Step:
 
 
 def worst_steps(episodes: Sequence[EpisodeResult], count: int) -> list[Step]:
+    """Find the steps that are furthest off, the worst first."""
     steps = [
         Step(episode, number)
         for episode in episodes
@@ -126,6 +140,8 @@ def worst_episodes(replay: Replay) -> list[EpisodeResult]:
 
 
 class Page:
+    """What the template asks for."""
+
     def __init__(
         self,
         replay: Replay,
@@ -137,42 +153,29 @@ class Page:
         self.gallery, self.opening = gallery, opening
         self._readers: dict[str, EpisodeReader] = {}
 
-    def html(self, failures: Sequence[str] | None) -> str:
-        replay = self.replay
-        count = len(replay.episodes)
-        parts = [self._about(), *_verdict(failures, replay)]
-        if replay.episodes:
-            parts += [html.figures(_tiles(replay.figures)), self._worst(), self._prediction()]
-        if replay.broken:
-            parts.append(self._broken())
-        if replay.episodes:
-            parts.append(self._table())
-            parts += [self._episode(one) for one in worst_episodes(replay)[:_EPISODES]]
-        return html.page(f"Replay of {count} recording{'s' * (count != 1)}", parts)
-
-    def _about(self) -> str:
-        settings = self.replay.settings
-        planner = settings.planner
-        return html.paragraph(
-            f"Weights {settings.weights} ({settings.arithmetic}), a step every "
-            f"{settings.step_period:g} s by the {settings.clock} clock, {settings.horizon} steps "
-            f"ahead; planner {planner['solver']} {planner['samples']}×{planner['iterations']}, "
-            f"horizon {planner['horizon']}, {planner['objective']}, seed {settings.seed}"
-            f"{', camera axes corrected' if settings.axes else ''}.",
-            "faint",
-        )
+    def tiles(self, figures: Figures) -> dict[str, str]:
+        """The large numbers, by what they are."""
+        return {
+            what: form.format(figures[name])
+            for name, (what, form) in _TILES.items()
+            if name in figures
+        }
 
     # --- the run -----------------------------------------------------------------------------
 
-    def _worst(self) -> str:
+    def worst(self) -> list[Captioned]:
+        """The steps that are worst of all."""
         steps = worst_steps(self.replay.episodes, _STEPS)
-        return html.section(
-            "Worst steps first",
-            _arrow_legend(),
-            html.cards(*(self._step_card(step, f"worst {step.name}") for step in steps)),
-        )
+        return [self._step_card(step, f"worst {step.name}") for step in steps]
 
-    def _prediction(self) -> str:
+    def horizon_curve(self) -> Captioned:
+        """Errors over steps ahead, as a curve."""
+        figure = pictures.plot_horizon([episode.prediction for episode in self.replay.episodes])
+        curve = self.gallery.curve(figure, "prediction by horizon")
+        return Captioned(curve, "Lower is better; over all steps of all recordings")
+
+    def horizon_table(self) -> Table:
+        """Errors over steps ahead, in figures."""
         predictions = [episode.prediction for episode in self.replay.episodes]
         rows = [
             [name, *(f"{mean:.3f}" for mean in pictures.horizon_means(errors))]
@@ -182,101 +185,70 @@ class Page:
                 ("zero action", [one.zero_action for one in predictions]),
             )
         ]
-        ahead = [str(step) for step in range(1, len(rows[0]))]
-        curve = self.gallery.curve(pictures.plot_horizon(predictions), "prediction by horizon")
-        return html.section(
-            "Prediction error by horizon",
-            html.cards(html.captioned(curve, "Lower is better; over all steps of all recordings")),
-            html.table(["steps ahead", *ahead], rows),
-        )
+        return ["steps ahead", *(str(step) for step in range(1, len(rows[0])))], rows
 
-    def _broken(self) -> str:
-        reasons = html.listing(one.reason for one in self.replay.broken)
-        return html.section("Broken recordings", reasons)
-
-    def _table(self) -> str:
+    def episodes_table(self) -> Table:
+        """One row an episode, the worst first."""
         names = [name for name in _TILES if name in self.replay.figures]
+
+        def cell(figures: Figures, name: str) -> str:
+            return _TILES[name][1].format(figures[name]) if name in figures else "–"
+
         rows = [
-            [
-                episode.name,
-                str(episode.steps),
-                *(
-                    _TILES[name][1].format(episode.figures[name])
-                    if name in episode.figures
-                    else "–"
-                    for name in names
-                ),
-            ]
+            [episode.name, str(episode.steps), *(cell(episode.figures, name) for name in names)]
             for episode in worst_episodes(self.replay)
         ]
-        shown = f"; the first {_EPISODES} are shown below" if len(rows) > _EPISODES else ""
-        return html.section(
-            "Recordings, the worst predicted first",
-            html.paragraph(f"Columns are named as in the JSON{shown}.", "faint"),
-            html.table(["recording", "steps", *names], rows),
-        )
+        return ["recording", "steps", *names], rows
 
     # --- an episode --------------------------------------------------------------------------
 
-    def _episode(self, episode: EpisodeResult) -> str:
-        energy = self.gallery.curve(pictures.plot_energy(episode), f"{episode.name} energy")
-        surprise = self.gallery.curve(pictures.plot_surprise(episode), f"{episode.name} surprise")
-        steps = sorted(worst_steps([episode], _STEPS_OF_EPISODE), key=lambda step: step.number)
-        return html.section(
-            episode.name,
-            html.paragraph(episode.task) if episode.task else "",
-            html.figures(_tiles(episode.figures)),
-            self._strip(episode),
-            html.cards(
-                html.captioned(energy, "Energy of each frame to the goal, nothing predicted"),
-                html.captioned(surprise, "Prediction one step ahead against what was then seen"),
-                *(card for step in steps for card in self._explained(step)),
-            ),
-        )
-
-    def _strip(self, episode: EpisodeResult) -> str:
+    def strip(self, episode: EpisodeResult) -> Iterator[Captioned]:
         """Frames at even distances, those that surprised, and the goal, which stays in sight."""
         even = np.linspace(0, episode.goal, min(_STRIP, episode.steps)).round().astype(int)
         # What surprised at step k is seen in frame k + 1.
         outliers = {step + 1 for step in episode.surprise.outliers[:_STRIP]}
         steps = [*sorted({*even.tolist(), *outliers} - {episode.goal}), episode.goal]
-        cells = []
         for step, frame in zip(steps, self._frames(episode, steps), strict=True):
-            style = "goal" if step == episode.goal else "marked" if step in outliers else ""
-            caption = f"step {step}, {episode.stamps[step] - episode.stamps[0]:.2f} s"
-            name = f"{episode.name} frame {step}"
-            cells.append(
-                html.captioned(
-                    self.gallery.photo(pictures.thumbnail(frame), name),
-                    "the goal" if style == "goal" else caption,
-                    style,
-                )
-            )
-        return html.strip(*cells)
+            photo = self.gallery.photo(pictures.thumbnail(frame), f"{episode.name} frame {step}")
+            if step == episode.goal:
+                yield Captioned(photo, "the goal", "goal")
+            else:
+                caption = f"step {step}, {episode.stamps[step] - episode.stamps[0]:.2f} s"
+                yield Captioned(photo, caption, "marked" if step in outliers else "")
 
-    def _explained(self, step: Step) -> Iterator[str]:
-        yield self._step_card(step, step.name)
-        if step.actions:
-            figure = pictures.plot_step_landscape(
-                self.world_model,
-                self.replay.settings.planner["objective"],
-                self._frames(step.episode, [step.number, step.number + 1]),
-                self._reader(step.episode).trajectory.states[step.number],
-                step.actions,
-            )
-            yield html.captioned(
-                self.gallery.map(figure, f"{step.name} landscape"),
-                f"Landscape of step {step.number} towards the frame after it: dark is near",
-            )
+    def explained(self, episode: EpisodeResult) -> Iterator[Captioned]:
+        """Its curves, its worst steps and their landscapes."""
+        energy = self.gallery.curve(pictures.plot_energy(episode), f"{episode.name} energy")
+        yield Captioned(energy, "Energy of each frame to the goal, nothing predicted")
+        surprise = self.gallery.curve(pictures.plot_surprise(episode), f"{episode.name} surprise")
+        yield Captioned(surprise, "Prediction one step ahead against what was then seen")
+        worst = worst_steps([episode], _STEPS_OF_EPISODE)
+        for step in sorted(worst, key=lambda step: step.number):
+            yield self._step_card(step, step.name)
+            if step.actions:
+                yield self._landscape(step)
 
-    def _step_card(self, step: Step, name: str) -> str:
+    def _landscape(self, step: Step) -> Captioned:
+        figure = pictures.plot_step_landscape(
+            self.world_model,
+            self.replay.settings.planner["objective"],
+            self._frames(step.episode, [step.number, step.number + 1]),
+            self._reader(step.episode).trajectory.states[step.number],
+            step.actions,
+        )
+        return Captioned(
+            self.gallery.map(figure, f"{step.name} landscape"),
+            f"Landscape of step {step.number} towards the frame after it: dark is near",
+        )
+
+    def _step_card(self, step: Step, name: str) -> Captioned:
         reader = self._reader(step.episode)
         (frame,) = self._frames(step.episode, [step.number])
         calibration = reader.trajectory.calibration
         if calibration is not None and pictures.can_project(calibration):
             position = reader.trajectory.states[step.number, :3]
             frame = pictures.with_arrows(frame, calibration, position, step.actions)
-        return html.captioned(self.gallery.photo(frame, name), f"{step.name}: {step.told()}")
+        return Captioned(self.gallery.photo(frame, name), f"{step.name}: {step.describe()}")
 
     def _reader(self, episode: EpisodeResult) -> EpisodeReader:
         """Its frames are the scored ones."""
@@ -287,28 +259,3 @@ class Page:
 
     def _frames(self, episode: EpisodeResult, steps: Sequence[int]) -> list[Picture]:
         return list(self._reader(episode).decode(steps))
-
-
-def _verdict(failures: Sequence[str] | None, replay: Replay) -> Iterator[str]:
-    if failures is not None and not failures:
-        yield html.paragraph("The gate is passed: every bound holds.", "verdict good")
-    for failure in failures or ():
-        yield html.paragraph(failure, "verdict bad")
-    if replay.broken:
-        count = len(replay.broken)
-        broken = f"{count} recording{'s' * (count != 1)} cannot be read: see below."
-        yield html.paragraph(broken, "verdict bad")
-
-
-def _tiles(figures: Figures) -> dict[str, str]:
-    return {
-        what: form.format(figures[name]) for name, (what, form) in _TILES.items() if name in figures
-    }
-
-
-def _arrow_legend() -> str:
-    return html.paragraph(
-        "Arrows over the picture, through the camera's calibration: green is the recorded motion "
-        "of one step, orange the planned one; both begin at the tool.",
-        "faint",
-    )

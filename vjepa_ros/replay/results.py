@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from vjepa_ros.errors import UserError
+from vjepa_gate.errors import UserError
 
 FORMAT = 1
 Values = list[float | None]
@@ -18,7 +18,7 @@ Figures = dict[str, float]  # only those that could be measured
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class ReplaySettings:
     """What determines every figure, with the recordings: the same ones give the same bits."""
 
     weights: str  # identity
@@ -30,14 +30,14 @@ class Settings:
     horizon: int  # steps ahead that are predicted
     samples_ranked: int  # actions that a recorded one is ranked among
     plan_every: int | None  # steps; None: nothing was planned or ranked
-    planner: dict[str, Any]  # of planning.planners.PlannerConfig
+    planner: dict[str, Any]  # name and PlannerConfig
     axes: list[list[float]] | None = None  # matrix by which planning was corrected
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """Mean |difference| of latents [H][T - h]: row h - 1 holds the errors of frame k + h as it was
-    predicted from frame k, by step k.
+    """Mean |difference| of latents `[H][T - h]`: row h - 1 holds the errors of frame k + h as it
+    was predicted from frame k, by step k.
     """
 
     model: list[list[float]]
@@ -66,7 +66,7 @@ class Plan:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Surprise:
+class Surprises:
     """What the live stack would have said. The values are those of prediction.model[0]."""
 
     values: list[float]  # [T - 1], of the step from k to k + 1
@@ -95,6 +95,8 @@ class ClockFigures:
 
 @dataclass(frozen=True, kw_only=True)
 class Clocks:
+    """How the recording steps by either clock."""
+
     frame_period: float  # seconds between recorded frames by their stamps, on the median
     stamped: ClockFigures | None  # frames chosen by their stamps; None: too few, or a gap
     nominal: ClockFigures | None  # frames counted
@@ -102,6 +104,8 @@ class Clocks:
 
 @dataclass(frozen=True, kw_only=True)
 class EpisodeResult:
+    """All that was found in one episode."""
+
     name: str  # unlike any other's in the run: its path below what was asked for
     path: str
     task: str
@@ -111,18 +115,21 @@ class EpisodeResult:
     goal_energy: list[float]  # [T] of the frame at each step, against the goal's; nothing predicted
     prediction: Prediction
     plan: Plan | None
-    surprise: Surprise
+    surprise: Surprises
     clocks: Clocks
     figures: Figures
     tracking: Tracking | None = None  # None: the recording has no commands
 
     @property
     def steps(self) -> int:
+        """How many frames were scored."""
         return len(self.frames)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Broken:
+    """A recording that cannot be read."""
+
     name: str
     path: str
     reason: str
@@ -130,12 +137,15 @@ class Broken:
 
 @dataclass(frozen=True, kw_only=True)
 class Replay:
-    settings: Settings
+    """All that was found in a run."""
+
+    settings: ReplaySettings
     episodes: list[EpisodeResult]  # in the order of their names
     broken: list[Broken] = field(default_factory=list)
     figures: Figures  # of the run: means over its episodes
 
     def to_json(self) -> str:
+        """Give the file that `--json` writes."""
         return json.dumps({"format": FORMAT, **asdict(self)}, allow_nan=False) + "\n"
 
     @classmethod
@@ -146,7 +156,7 @@ class Replay:
             if found.pop("format") != FORMAT:
                 raise ValueError(f"a result of another format, expected {FORMAT}")
             return cls(
-                settings=Settings(**found.pop("settings")),
+                settings=ReplaySettings(**found.pop("settings")),
                 episodes=[_episode(one) for one in found.pop("episodes")],
                 broken=[Broken(**one) for one in found.pop("broken")],
                 **found,
@@ -156,6 +166,7 @@ class Replay:
 
 
 def read_replay(path: Path) -> Replay:
+    """Read what `--json` wrote; raise UserError where it is something else."""
     try:
         return Replay.from_json(path.read_text())
     except (OSError, ValueError) as error:
@@ -170,7 +181,7 @@ def _episode(found: dict[str, Any]) -> EpisodeResult:
         prediction=Prediction(**found.pop("prediction")),
         plan=None if plan is None else Plan(**plan),
         tracking=None if tracking is None else Tracking(**tracking),
-        surprise=Surprise(**found.pop("surprise")),
+        surprise=Surprises(**found.pop("surprise")),
         clocks=Clocks(
             frame_period=clocks["frame_period"],
             stamped=_clock(clocks["stamped"]),

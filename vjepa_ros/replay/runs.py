@@ -17,8 +17,8 @@ from vjepa_ros.episodes.files import EpisodeError
 from vjepa_ros.episodes.library import find_episodes, open_episode
 from vjepa_ros.episodes.workers import run_all
 from vjepa_ros.planning.axes import Axes, load_axes
+from vjepa_ros.planning.config import PlannerConfig
 from vjepa_ros.planning.loading import load_world_model
-from vjepa_ros.planning.planners import PlannerConfig
 from vjepa_ros.replay import metrics
 from vjepa_ros.replay.actions import tracking_of
 from vjepa_ros.replay.clocks import CLOCKS, Clock, at_steps, frames_by
@@ -30,7 +30,7 @@ from vjepa_ros.replay.results import (
     Clocks,
     EpisodeResult,
     Replay,
-    Settings,
+    ReplaySettings,
 )
 
 _CLOCK_STEPS = 50  # of an episode, on which its two clocks are compared
@@ -46,28 +46,30 @@ class ReplayConfig:
     clock: Clock = "stamped"
     step_period: float | None = None  # seconds
     nominal_rate: float | None = None  # frames a second by the nominal clock; None: one a step
-    horizon: int | None = None
+    ahead: int | None = None  # steps that are predicted
     samples_ranked: int = 64
     plan_every: int | None = 1  # steps; None: nothing is planned or ranked
     planner: PlannerConfig = field(default_factory=PlannerConfig)
+    planner_name: str | None = None  # of the one that `planner` started from
     axes: Path | None = None  # a file of `vjepa-ros calibrate`
     opening: dict[str, Any] = field(default_factory=dict)  # of open_episode
 
-    def settings(self) -> Settings:
+    def settings(self) -> ReplaySettings:
+        """Load the weights and name all that determines the figures."""
         loaded = load_world_model(self.weights, self.device)
         axes = self._axes()
         dtype = str(loaded.world_model.dtype).removeprefix("torch.")
-        return Settings(
+        return ReplaySettings(
             weights=loaded.identity,
             arithmetic=f"{dtype} on {self.device}",
             seed=self.seed,
             clock=self.clock,
             step_period=self.step_period or loaded.config.step_period,
             nominal_rate=self.nominal_rate,
-            horizon=self.horizon or loaded.world_model.reach,
+            horizon=self.ahead or loaded.world_model.reach,
             samples_ranked=self.samples_ranked,
             plan_every=self.plan_every,
-            planner=asdict(self.planner),
+            planner={"name": self.planner_name, **asdict(self.planner)},
             axes=None if axes is None else [list(row) for row in axes.matrix],
         )
 
@@ -79,6 +81,7 @@ class ReplayConfig:
         return axes
 
     def method(self) -> Method:
+        """Give what each episode is scored with."""
         return Method(
             horizon=self.settings().horizon,
             plan_every=self.plan_every,
@@ -120,15 +123,14 @@ def named_episodes(sources: Sequence[Path]) -> dict[Path, str]:
 
 def _check(config: ReplayConfig) -> None:
     """What is wrong with the settings is not to be told of every episode."""
-    loaded, horizon = load_world_model(config.weights, config.device), config.settings().horizon
-    horizons = {"horizon": horizon}
+    loaded = load_world_model(config.weights, config.device)
+    steps = {"ahead": config.settings().horizon}
     if config.plan_every is not None:
-        config.planner.make_solver(config.seed)
-        horizons["planner horizon"] = config.planner.horizon
-    for name, steps in horizons.items():
-        if steps > loaded.world_model.reach:
+        steps["horizon"] = config.planner.horizon
+    for name, count in steps.items():
+        if count > loaded.world_model.reach:
             raise ValueError(
-                f"{name} is {steps}, but {loaded.identity} was trained for "
+                f"{name} is {count}, but {loaded.identity} was trained for "
                 f"{loaded.world_model.reach} steps"
             )
 

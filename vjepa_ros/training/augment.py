@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from vjepa_gate.settings import setting
 from vjepa_ros.training.data import Batch, Share
 
 _DRAWS = 9  # uniform numbers that one window needs
@@ -20,12 +21,16 @@ _DRAWS = 9  # uniform numbers that one window needs
 class AugmentConfig:
     """The largest change either way, and how often actions are taken from the commands."""
 
-    gain: float = 0.0  # of contrast, and half of it of each colour; a share
-    offset: float = 0.0  # of brightness; standard deviations of the pixels
-    shift: float = 0.0  # of the picture; a share of its width
-    turn: float = 0.0  # degrees
-    zoom: float = 0.0  # a share
-    commanded: float = 0.0  # share of the windows
+    gain: float = setting(
+        0.0, "of contrast, and half of it of each colour; a share", low=0.0, high=1.0
+    )
+    offset: float = setting(
+        0.0, "of brightness; standard deviations of the pixels", low=0.0, high=10.0
+    )
+    shift: float = setting(0.0, "of the picture; a share of its width", low=0.0, high=1.0)
+    turn: float = setting(0.0, "of the picture", low=0.0, high=180.0, unit="degrees")
+    zoom: float = setting(0.0, "of the picture; a share", low=0.0, high=0.9)
+    commanded: float = setting(0.0, "share of the windows", low=0.0, high=1.0)
 
 
 def vary(

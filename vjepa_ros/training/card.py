@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from vjepa_ros.model.checkpoints import Weights
-from vjepa_ros.training.settings import Settings
+from vjepa_ros.training.settings import TrainingSettings
 from vjepa_ros.training.trainer import read_metrics
 
 _LIMITS = """\
@@ -22,7 +22,7 @@ _LIMITS = """\
 
 
 def model_card(
-    weights: Weights, settings: Settings, figures: dict[str, Any], folder: Path, preset: str
+    weights: Weights, settings: TrainingSettings, figures: dict[str, Any], folder: Path, preset: str
 ) -> str:
     """In Markdown, from what `train weights` left in its folder."""
     config, data = weights.config, settings.data

@@ -46,11 +46,13 @@ class Batch:
     objects: Tensor  # [B, T, 4] where the object of a task is, metres, and 1 where it is held
 
     def to(self, device: torch.device) -> Self:
+        """Move to a device."""
         moved = (getattr(self, field.name).to(device, non_blocking=True) for field in fields(self))
         return type(self)(*moved)
 
     @property
     def windows(self) -> int:
+        """How many there are."""
         return len(self.frames)
 
     def pixels(self) -> Tensor:
@@ -76,6 +78,7 @@ class Share:
     world: int = 1
 
     def of(self, batch: int) -> slice:
+        """Select this process's windows of a batch."""
         if batch % self.world:
             raise ValueError(
                 f"a batch of {batch} does not divide into {self.world} processes: "

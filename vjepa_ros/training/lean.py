@@ -28,10 +28,12 @@ class LowRankLinear(nn.Module):
         nn.init.kaiming_uniform_(self.down, a=math.sqrt(5))
 
     def forward(self, x: Tensor) -> Tensor:
+        """Add the update to what the frozen matrix gives."""
         return self.frozen(x) + F.linear(F.linear(x, self.down), self.up)
 
     @torch.no_grad()
     def merged(self) -> nn.Linear:
+        """Add the update to the matrix for good, and give that."""
         self.frozen.weight += self.up @ self.down
         return self.frozen
 

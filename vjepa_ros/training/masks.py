@@ -13,6 +13,8 @@ from torch import Tensor
 
 @dataclass(frozen=True, kw_only=True)
 class MaskConfig:
+    """How much of the picture is hidden, and in what blocks."""
+
     blocks: int = 8
     area: float = 0.15  # share of the picture that one block covers
     aspect: tuple[float, float] = (0.75, 1.5)  # height over width, least and most

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from vjepa_gate.settings import setting
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.predictor import Predictor
 from vjepa_ros.training.augment import AugmentConfig, vary
@@ -16,9 +17,17 @@ from vjepa_ros.training.losses import prediction_error, rolled_out, teacher_forc
 
 @dataclass(frozen=True, kw_only=True)
 class PosttrainConfig:
-    horizon: int = 4  # actions of a window: as many as planning looks ahead
-    rollout: float = 1.0  # weight of the rollout's error beside the teacher-forced one
-    rollout_steps: int | None = None  # actions that are rolled out; None: all of the window
+    """Weights and lengths of the losses of post-training."""
+
+    horizon: int = setting(
+        4, "actions of a window: as many as planning looks ahead", low=1, high=64
+    )
+    rollout: float = setting(
+        1.0, "weight of the rollout's error beside the teacher-forced one", low=0.0
+    )
+    rollout_steps: int | None = setting(
+        None, "actions that are rolled out; none: all of the window", low=1
+    )
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
 
@@ -36,6 +45,7 @@ class Posttraining(nn.Module):
 
     @property
     def frames(self) -> int:
+        """Frames of a window."""
         return self.config.horizon + 1
 
     def averages(self) -> Iterable[tuple[nn.Module, nn.Module]]:

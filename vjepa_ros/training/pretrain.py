@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vjepa_gate.settings import setting
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.predictor import Predictor
 from vjepa_ros.model.presets import ModelConfig
@@ -29,13 +30,21 @@ from vjepa_ros.training.masks import LARGE_BLOCKS, SMALL_BLOCKS, draw_mask
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainConfig:
-    frames: int = 4  # of a window
-    masked: float = 1.0  # weight of masked latent prediction
-    dynamics: float = 0.0  # of action-conditioned prediction, trained together with the encoder
-    inverse: float = 0.0  # of inverse dynamics
-    readout: float = 0.0  # of tool and object positions, from each token and from all
-    gripper_weight: float = 3.0  # of closedness among what is read out
-    object_weight: float = 1.0  # of the object's position, and of whether it is held
+    """Weights of the losses of pretraining."""
+
+    frames: int = setting(4, "of a window", low=1, high=64)
+    masked: float = setting(1.0, "weight of masked latent prediction", low=0.0)
+    dynamics: float = setting(
+        0.0, "of action-conditioned prediction, trained together with the encoder", low=0.0
+    )
+    inverse: float = setting(0.0, "of inverse dynamics", low=0.0)
+    readout: float = setting(
+        0.0, "of tool and object positions, from each token and from all", low=0.0
+    )
+    gripper_weight: float = setting(3.0, "of closedness among what is read out", low=0.0)
+    object_weight: float = setting(
+        1.0, "of the object's position, and of whether it is held", low=0.0
+    )
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 
 
@@ -94,6 +103,7 @@ class Pretraining(nn.Module):
 
     @property
     def frames(self) -> int:
+        """Frames of a window."""
         return self.config.frames
 
     def averages(self) -> Iterable[tuple[nn.Module, nn.Module]]:

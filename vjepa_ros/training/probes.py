@@ -38,10 +38,12 @@ class Readings:
 
     @property
     def tool_cm(self) -> list[float]:
+        """Errors of the tool along x, y and z."""
         return self.error_cm(slice(0, 3))
 
     @property
     def object_cm(self) -> list[float]:
+        """Errors of the object along x and y."""
         return self.error_cm(slice(4, 6))
 
     def object_cm_where(self, far: bool) -> list[float]:
@@ -52,6 +54,7 @@ class Readings:
 
     @property
     def gripper_r2(self) -> float:
+        """Share of the variance of closedness that is read; 1 is all of it."""
         truth, read = self.truth[:, 3], self.read[:, 3]
         return float(1 - (read - truth).square().mean() / truth.var(correction=0))
 

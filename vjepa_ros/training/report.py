@@ -1,6 +1,6 @@
 """`vjepa-ros train report`: one page that says how good a model is, and at what."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,43 +79,29 @@ def examine(
 
 
 def page(weights: Weights, findings: Findings, metrics: Iterable[Path] = ()) -> str:
-    """The report as one HTML file with its pictures inside."""
-    config = weights.config
-    about = (
-        f"Preset {config.preset}: pictures of {config.image_size} pixels, "
-        f"{_millions(weights.encoder)} in the encoder, {_millions(weights.predictor)} in the "
-        f"predictor, a step every {config.step_period:g} s, trained to look "
-        f"{config.trained_horizon} steps ahead. All figures are from episodes that training "
-        "never saw."
+    """Give the report as one HTML file with its pictures inside."""
+    config, predictions = weights.config, findings.predictions
+    shown: dict[str, Any] = {}
+    if predictions:
+        shown["errors_table"] = _errors_table(predictions)
+        shown["errors"] = figure_png(_plot_errors(predictions, config.trained_horizon), "errors")
+    return html.render(
+        "training.html",
+        title=f"World model {weights.identity}",
+        config=config,
+        sizes={"encoder": _millions(weights.encoder), "predictor": _millions(weights.predictor)},
+        predictions=predictions,
+        probes=[_probe_row(name, reading) for name, reading in findings.readings.items()],
+        readings=figure_png(_plot_readings(findings.readings["latents"]), "probe against truth"),
+        energies=findings.energies,
+        far=FAR,
+        energy_plot=figure_png(_plot_energies(findings.energies), "energy over distance"),
+        training=[
+            (path.parent.name, figure_png(_plot_training(read_metrics(path)), "losses"))
+            for path in metrics
+        ],
+        **shown,
     )
-    sections = []
-    if findings.predictions:
-        errors = _plot_errors(findings.predictions, config.trained_horizon)
-        sections.append(
-            html.section(
-                "Prediction",
-                html.paragraph(findings.predictions.verdict(), "verdict"),
-                _errors_table(findings.predictions),
-                figure_png(errors, "errors"),
-            )
-        )
-    sections += [
-        html.section(
-            "What a linear probe reads from one frame",
-            _probes_table(findings.readings),
-            figure_png(_plot_readings(findings.readings["latents"]), "probe against truth"),
-        ),
-        html.section(
-            "Energy and distance",
-            html.paragraph(_energy_text(findings.energies)),
-            figure_png(_plot_energies(findings.energies), "energy over distance"),
-        ),
-    ]
-    for path in metrics:
-        name = path.parent.name
-        losses = figure_png(_plot_training(read_metrics(path)), f"losses of {name}")
-        sections.append(html.section(f"Training: {name}", losses))
-    return html.page(f"World model {weights.identity}", [html.paragraph(about), *sections])
 
 
 def _millions(module: torch.nn.Module | None) -> str:
@@ -123,34 +109,22 @@ def _millions(module: torch.nn.Module | None) -> str:
     return f"{count / 1e6:.1f} M parameters"
 
 
-def _errors_table(predictions: PredictionErrors) -> str:
+def _errors_table(predictions: PredictionErrors) -> tuple[list[str], list[list[str]]]:
+    """Header and rows."""
     steps = [str(step + 1) for step in range(len(predictions.errors["model"]))]
     rows = [
         [name, *(f"{error:.3f}" for error in errors)] for name, errors in predictions.errors.items()
     ]
-    return html.table(["steps ahead", *steps], rows)
+    return ["steps ahead", *steps], rows
 
 
-def _probes_table(readings: Mapping[str, Readings]) -> str:
-    rows = [
-        [
-            name,
-            " / ".join(f"{error:.2f}" for error in reading.tool_cm),
-            f"{reading.gripper_r2:.3f}",
-            " / ".join(f"{error:.2f}" for error in reading.object_cm),
-        ]
-        for name, reading in readings.items()
+def _probe_row(name: str, reading: Readings) -> list[str]:
+    return [
+        name,
+        " / ".join(f"{error:.2f}" for error in reading.tool_cm),
+        f"{reading.gripper_r2:.3f}",
+        " / ".join(f"{error:.2f}" for error in reading.object_cm),
     ]
-    header = ["from", "tool x / y / z, cm RMSE", "gripper R²", "object x / y, cm RMSE"]
-    return html.table(header, rows)
-
-
-def _energy_text(energies: EnergyPairs) -> str:
-    return (
-        f"Spearman's rank correlation {energies.rank_correlation():.3f}; of frames more than "
-        f"{100 * FAR:.0f} cm apart {energies.rank_correlation(FAR):.3f}. Opening or closing the "
-        f"hand changes the energy by {energies.gripper_share:.0%} of a 25 cm move."
-    )
 
 
 # --- plots -------------------------------------------------------------------------------

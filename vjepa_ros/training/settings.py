@@ -1,20 +1,17 @@
 """Training presets: YAML files in config/ that name every number of a training run."""
 
-import dataclasses
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, is_dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any
 
-import yaml
-
-from vjepa_ros.errors import UserError
+from vjepa_gate.errors import UserError
+from vjepa_gate.fields import unknown
+from vjepa_gate.settings import REQUIRED, make, read_yaml, setting, settings_of
 from vjepa_ros.training.posttrain import PosttrainConfig
 from vjepa_ros.training.pretrain import PretrainConfig
 from vjepa_ros.training.trainer import TrainerConfig
-
-Config = TypeVar("Config")
 
 _PLACES = (Path(__file__).parents[2] / "config", Path(sys.prefix) / "share/vjepa_ros/config")
 _PREFIX = "training_"
@@ -24,45 +21,63 @@ _PREFIX = "training_"
 class DataConfig:
     """What `train weights` collects, and what is kept back from training."""
 
-    episodes: int = 0
-    steps: int = 64  # frames of each
-    seed: int = 0
-    relight: float = 0.0  # chance, at each step, of another light
-    held_out: float = 0.04  # share of the episodes
+    episodes: int = setting(0, "to collect", low=0)
+    steps: int = setting(64, "frames of each", low=2)
+    seed: int = setting(0, "of the collection", low=0)
+    relight: float = setting(0.0, "chance, at each step, of another light", low=0.0, high=1.0)
+    held_out: float = setting(0.04, "share of the episodes", low=0.0, high=1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Pretrain:
+    """A stage that trains the encoder."""
+
     losses: PretrainConfig
     trainer: TrainerConfig
 
 
 @dataclass(frozen=True, kw_only=True)
 class Posttrain:
+    """A stage that trains the predictor alone."""
+
     losses: PosttrainConfig
     trainer: TrainerConfig
-    low_rank: int = 0  # of the updates that are trained in place of the blocks; 0: all is trained
-    recompute: bool = False  # activations in the backward pass: slower, in far less memory
-    validate_every: int = 500  # steps
+    low_rank: int = setting(
+        0, "of the updates that are trained in place of the blocks; 0: all is trained", low=0
+    )
+    recompute: bool = setting(False, "activations in the backward pass: slower, in far less memory")
+    validate_every: int = setting(500, "steps", low=1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
-    model: str  # one of the model presets; fine-tuning keeps that of its weights
-    processes: int = 1  # that `train weights` starts, each with its share of every batch
+class TrainingSettings:
+    """A preset: every number of a training run."""
+
+    model: str = setting(
+        REQUIRED, "one of the model presets; fine-tuning keeps that of its weights"
+    )
+    processes: int = setting(
+        1, "that `train weights` starts, each with its share of every batch", low=1, high=1024
+    )
     data: DataConfig = field(default_factory=DataConfig)
     pretrain: Pretrain | None = None
     joint: Pretrain | None = None  # goes on from `pretrain`, with other losses
     posttrain: Posttrain
 
 
-def load_settings(preset: str, changes: list[str] | None = None) -> Settings:
+def load_settings(preset: str, changes: Sequence[str] = ()) -> TrainingSettings:
     """A preset by name or path, with changes as `pretrain.trainer.steps=100`."""
     path = _find(preset)
-    tree = yaml.safe_load(path.read_text())
-    for change in changes or []:
-        _apply(tree, change)
-    return _build(Settings, tree, path.name)
+    settings = make(TrainingSettings, read_yaml(TrainingSettings, path), path)
+    for change in changes:
+        name, equals, text = change.partition("=")
+        if not equals:
+            raise UserError(f"--set {change}: expected NAME=VALUE, as pretrain.trainer.steps=100")
+        try:
+            settings = _changed(settings, name.split("."), text, f"--set {name}")
+        except ValueError as error:
+            raise UserError(str(error)) from error
+    return settings
 
 
 def _find(preset: str) -> Path:
@@ -82,38 +97,15 @@ def _find(preset: str) -> Path:
     raise UserError(f"--preset {preset}: expected one of {', '.join(names)}, or a .yaml file")
 
 
-def _apply(tree: dict[str, Any], change: str) -> None:
-    name, equals, value = change.partition("=")
-    *sections, key = name.split(".")
-    for section in sections:
-        tree = tree.setdefault(section, {})
-        if not isinstance(tree, dict):
-            raise UserError(f"--set {change}: {section} is no section of the preset")
-    if not equals:
-        raise UserError(f"--set {change}: expected NAME=VALUE, as pretrain.trainer.steps=100")
-    tree[key] = yaml.safe_load(value)
-
-
-def _build(kind: type[Config], values: Any, where: str) -> Config:
-    """A dataclass out of what YAML holds; a name that is wrong or missing is named."""
-    if not isinstance(values, Mapping):
-        raise UserError(f"{where}: found {values!r}, expected names and values")
-    hints = get_type_hints(kind)
-    unknown = [name for name in values if name not in hints]
-    if unknown:
-        raise UserError(f"{where}: no setting {unknown[0]!r}, expected of {', '.join(hints)}")
-    made = {
-        name: _build(section, value, f"{where}: {name}") if section else value
-        for name, value in values.items()
-        for section in [_section(hints[name])]
-    }
-    try:
-        return kind(**made)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{where}: {error}") from error
-
-
-def _section(hint: Any) -> Any:
-    """The dataclass that a hint asks for, optional or not; None where it asks for a plain value."""
-    kinds = [kind for kind in (hint, *get_args(hint)) if dataclasses.is_dataclass(kind)]
-    return kinds[0] if kinds else None
+def _changed(settings: Any, names: list[str], text: str, key: str) -> Any:
+    """The same settings, or section of them, but for the value that is so named."""
+    name, *within = names
+    known = settings_of(settings.__class__)
+    if name not in known:
+        raise ValueError(unknown(key, name, known))
+    if not within:
+        return replace(settings, **{name: known[name].parse(text, key)})
+    section = getattr(settings, name)
+    if not is_dataclass(section):
+        raise ValueError(f"{key}: {name} is no section of the preset")
+    return replace(settings, **{name: _changed(section, within, text, key)})

@@ -39,9 +39,11 @@ class Run:
     device: torch.device
 
     def episodes(self, model: ModelConfig) -> EpisodeSet:
+        """Episodes to train on."""
         return self._unpack(model, 0)
 
     def held_out_episodes(self, model: ModelConfig) -> EpisodeSet:
+        """Episodes that training never sees."""
         return self._unpack(model, 1)
 
     def _unpack(self, model: ModelConfig, part: int) -> EpisodeSet:

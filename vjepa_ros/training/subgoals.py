@@ -21,6 +21,8 @@ _READOUT = "readout.together."  # of the stage whose readings are taken over
 
 @dataclass(frozen=True, kw_only=True)
 class SubGoalConfig:
+    """How a proposer is optimised."""
+
     steps: int = 4000
     batch: int = 256
     seed: int = 0
@@ -122,6 +124,7 @@ class Learning:
         self.readings = torch.cat(parts)
 
     def run(self) -> None:
+        """Train the net to the end."""
         config = self.config
         trained = [one for one in self.net.parameters() if one.requires_grad]
         optimizer = torch.optim.AdamW(
@@ -139,6 +142,7 @@ class Learning:
         self.net.eval()
 
     def loss(self, pairs: Pairs) -> Tensor:
+        """Of key frames that count, of which is next, and of how often the fingers move."""
         ways = self.ways(pairs, self.config.noise)
         positions, closedness = self._truth(pairs)
         counted = torch.from_numpy(pairs.counted)
@@ -150,6 +154,7 @@ class Learning:
         return frames + 0.3 * (phase + moves)
 
     def ways(self, pairs: Pairs, noise: float = 0.0) -> Ways:
+        """What the net proposes, from readings with noise on them."""
         now, goal = self._readings(pairs.now), self._readings(pairs.goal)
         states = self.states[pairs.now].clone()
         if noise:

@@ -12,32 +12,41 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from vjepa_gate.settings import REQUIRED, setting
 from vjepa_ros.training.data import EpisodeSet, Share
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainerConfig:
-    steps: int
-    batch: int = 12  # windows, over all processes
-    seed: int = 0
-    far: int = 1  # times as often that frames are drawn whose hand is far from the object
-    learning_rate: float = 1e-3  # at its highest
-    warmup: int = 100  # steps
-    final_share: float = 0.02  # of the learning rate, that is left at the end
-    weight_decay: float = 0.04
-    clip: float = 1.0  # of the gradient's norm
-    average: float = 0.998  # momentum of moving averages, reached gradually
-    precision: str = "bf16"  # or "float32"
-    checkpoint_every: int = 200  # steps
-    log_every: int = 1
-    workers: int = 2  # threads that read ahead
+    """How a stage is optimised."""
+
+    steps: int = setting(REQUIRED, "of the optimizer", low=1)
+    batch: int = setting(12, "windows, over all processes", low=1)
+    seed: int = setting(0, "of windows and masks", low=0)
+    far: int = setting(
+        1, "times as often that frames are drawn whose hand is far from the object", low=1, high=100
+    )
+    learning_rate: float = setting(1e-3, "at its highest", low=0.0, high=1.0)
+    warmup: int = setting(100, "steps", low=0)
+    final_share: float = setting(
+        0.02, "of the learning rate, that is left at the end", low=0.0, high=1.0
+    )
+    weight_decay: float = setting(0.04, "of the matrices", low=0.0, high=1.0)
+    clip: float = setting(1.0, "of the gradient's norm", low=0.0)
+    average: float = setting(
+        0.998, "momentum of moving averages, reached gradually", low=0.0, high=1.0
+    )
+    precision: Literal["bf16", "float32"] = setting("bf16", "of the arithmetic")
+    checkpoint_every: int = setting(200, "steps", low=1)
+    log_every: int = setting(1, "steps", low=1)
+    workers: int = setting(2, "threads that read ahead", low=0, high=1024)
 
 
 class Stage(Protocol):
@@ -46,8 +55,11 @@ class Stage(Protocol):
     fixed: tuple[str, ...]  # prefixes of what never changes, which checkpoints leave out
 
     @property
-    def frames(self) -> int: ...
-    def averages(self) -> Iterable[tuple[nn.Module, nn.Module]]: ...
+    def frames(self) -> int:
+        """Frames of a window."""
+
+    def averages(self) -> Iterable[tuple[nn.Module, nn.Module]]:
+        """Modules, and those that follow them as moving averages."""
 
 
 def train(
@@ -158,6 +170,7 @@ def process_group(device: torch.device) -> Iterator[Share]:
 
 
 def this_share() -> Share:
+    """Find this process's share of each batch."""
     if not dist.is_initialized():
         return Share()
     return Share(dist.get_rank(), dist.get_world_size())
@@ -205,6 +218,7 @@ def _changing(stage: Any) -> dict[str, Tensor]:
 
 
 def load_checkpoint(folder: Path) -> dict[str, Any] | None:
+    """Load where a run was interrupted; None where it was not."""
     path = folder / CHECKPOINT
     if not path.exists():
         return None
@@ -250,6 +264,7 @@ class Metrics:
             self._write(row)
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
+        """Append a row to the file."""
         if self.active:
             seconds = self.before + time.monotonic() - self.began
             self._write({"step": step, "seconds": round(seconds, 2), **values})

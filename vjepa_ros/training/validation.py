@@ -22,6 +22,7 @@ class PredictionErrors:
     errors: dict[str, list[float]]
 
     def table(self) -> str:
+        """Give errors by steps ahead as text, with the verdict."""
         steps = range(1, len(self.errors["model"]) + 1)
         lines = [f"{'steps ahead':18}" + "".join(f"{step:8}" for step in steps)]
         for name, errors in self.errors.items():
@@ -29,6 +30,7 @@ class PredictionErrors:
         return "\n".join([*lines, self.verdict()])
 
     def verdict(self) -> str:
+        """Say whether the model uses its actions."""
         first = {name: errors[0] for name, errors in self.errors.items()}
         best = min(BASELINES, key=lambda name: first[name])
         share = first["model"] / first[best]

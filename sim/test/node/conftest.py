@@ -4,11 +4,12 @@ import contextlib
 import itertools
 import os
 import signal
+import struct
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,8 @@ import pytest
 
 PROFILE = Path(__file__).parents[3] / "config" / "fastdds.xml"
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-os.environ["ROS_DOMAIN_ID"] = str(1 + os.getpid() % 100)
+# Beside vjepa_ros' tests it is chosen; and each robot here has a namespace of its own.
+os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
 os.environ["ROS_PYTHON_CHECK_FIELDS"] = "1"
 os.environ["FASTRTPS_DEFAULT_PROFILES_FILE"] = str(PROFILE)
 
@@ -29,6 +31,7 @@ from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor  #
 from rclpy.node import Node  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from rclpy.qos import QoSProfile, ReliabilityPolicy  # noqa: E402
+from rclpy.serialization import deserialize_message  # noqa: E402
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState  # noqa: E402
 from std_srvs.srv import Trigger  # noqa: E402
 from vjepa_msgs.msg import SceneTruth  # noqa: E402
@@ -61,10 +64,14 @@ class RobotProcess:
     def __init__(self, log: Path, **parameters: object) -> None:
         self.log = log
         self.namespace = next(NAMESPACES)
+        self.hand = "gripper_action"  # name of the action
+        if parameters.get("robot") == "fr3":
+            self.hand = f"franka_gripper/{self.hand}"
         options = [
             option for name, value in parameters.items() for option in ("-p", f"{name}:={value}")
         ]
         options += ["-r", f"__ns:={self.namespace}"]
+        options += ["-r", "/tf:=tf", "-r", "/tf_static:=tf_static"]  # several share a domain
         with log.open("w") as stderr:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "vjepa_sim.node", "--ros-args", *options],
@@ -110,7 +117,10 @@ class Inbox:
 
     def all(self) -> list:
         """What has come, when nothing more is on its way."""
-        time.sleep(QUIET)
+        count = -1
+        while count < len(self._messages):
+            count = len(self._messages)
+            time.sleep(QUIET)
         with self._changed:
             return list(self._messages)
 
@@ -118,12 +128,12 @@ class Inbox:
 class Lab:
     """Talks to one robot."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, hand: str) -> None:
         self.node = node
         self._inboxes: dict[str, Inbox] = {}
         self._target = node.create_publisher(PoseStamped, "target_pose", 1)
-        self._hand = ActionClient(node, GripperCommand, "gripper_action")
-        self._clients: dict[str, object] = {}
+        self._hand = ActionClient(node, GripperCommand, hand)
+        self._clients: dict[str, object] = {}  # of services and actions, and publishers
         self._sequence = 0
 
     def connect(self) -> None:
@@ -137,10 +147,11 @@ class Lab:
             assert time.monotonic() < end, "waited in vain"
             time.sleep(0.01)
 
-    def inbox(self, topic: str) -> Inbox:
+    def inbox(self, topic: str, kind: type | None = None) -> Inbox:
         if topic not in self._inboxes:
             inbox = self._inboxes[topic] = Inbox()
-            self.node.create_subscription(TOPICS[topic], topic, inbox.put, DEEP_BEST_EFFORT)
+            kind = kind or TOPICS[topic]
+            self.node.create_subscription(kind, topic, inbox.put, DEEP_BEST_EFFORT)
             self.until(lambda: self.node.count_publishers(topic) == 1)
             time.sleep(QUIET)  # the robot finds the subscription
         self._inboxes[topic].clear()
@@ -152,12 +163,51 @@ class Lab:
         assert done.wait(PATIENCE), "no answer"
         return future.result()
 
-    def call(self, kind: type, name: str, **fields: object):
+    def hear(self, topic: str, kind: type | None = None, seconds: float = 0.05) -> "Heard":
+        """The messages that are stamped in so many seconds from now on, in lock-step."""
+        kind = kind or TOPICS[topic]
+        inbox = self._raw_inbox(topic, kind)
+        begin = nanoseconds(self.step(0.002).stamp)
+        end = nanoseconds(self.step(seconds).stamp)
+
+        def heard() -> list[bytes]:
+            return [message for message in inbox.all() if begin < stamp_of(message, kind) <= end]
+
+        self.until(heard)
+        return Heard(kind, heard())
+
+    def silent(self, topic: str, kind: type, seconds: float = 0.2) -> bool:
+        """Whether nothing is stamped in so many seconds from now on, in lock-step."""
+        inbox = self._raw_inbox(topic, kind)
+        begin = nanoseconds(self.step(0.002).stamp)
+        self.step(seconds)
+        return all(stamp_of(message, kind) <= begin for message in inbox.all())
+
+    def _raw_inbox(self, topic: str, kind: type) -> Inbox:
+        """Of bytes: a thousand states a second are more than a test can convert."""
+        name = f"{topic} as bytes"
+        if name not in self._inboxes:
+            inbox = self._inboxes[name] = Inbox()
+            self.node.create_subscription(kind, topic, inbox.put, DEEP_BEST_EFFORT, raw=True)
+            self.until(lambda: self.node.count_publishers(topic) == 1)
+            time.sleep(QUIET)  # the robot finds the subscription
+        self._inboxes[name].clear()
+        return self._inboxes[name]
+
+    def call(self, kind: type, name: str, /, **fields: object):
         if name not in self._clients:
             self._clients[name] = self.node.create_client(kind, name)
         client = self._clients[name]
         assert client.wait_for_service(PATIENCE), f"no service {name}"
         return self.wait(client.call_async(kind.Request(**fields)))
+
+    def publisher(self, kind: type, topic: str):
+        """When the robot has found it."""
+        if topic not in self._clients:
+            self._clients[topic] = self.node.create_publisher(kind, topic, 1)
+        publisher = self._clients[topic]
+        self.until(lambda: publisher.get_subscription_count() == 1)
+        return publisher
 
     def reset(self, seed: int = 0, **fields: object) -> ResetScene.Response:
         return self.call(ResetScene, "sim/reset", seed=seed, **fields)
@@ -202,8 +252,46 @@ class Lab:
         goal.command.position, goal.command.max_effort = position, max_effort
         return self.wait(self._hand.send_goal_async(goal))
 
+    def send_goal(self, kind: type, name: str, /, **fields: object):
+        """The goal handle of any action, as soon as it is accepted."""
+        if name not in self._clients:
+            self._clients[name] = ActionClient(self.node, kind, name)
+        client = self._clients[name]
+        assert client.wait_for_server(PATIENCE), f"no action {name}"
+        return self.wait(client.send_goal_async(kind.Goal(**fields)))
+
     def destroy(self) -> None:
-        self._hand.destroy()
+        for client in [self._hand, *self._clients.values()]:
+            if isinstance(client, ActionClient):
+                client.destroy()
+
+
+def nanoseconds(stamp) -> int:
+    return 10**9 * stamp.sec + stamp.nanosec
+
+
+def stamp_of(message: bytes, kind: type) -> int:
+    """Nanoseconds; a header is what a message begins with, or its first transform."""
+    seconds, rest = struct.unpack_from("<iI", message, 8 if kind.__name__ == "TFMessage" else 4)
+    return 10**9 * seconds + rest
+
+
+class Heard(Sequence):
+    """Messages as bytes, converted when they are looked at."""
+
+    def __init__(self, kind: type, messages: list[bytes]) -> None:
+        self._kind, self._messages = kind, messages
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    def __getitem__(self, index: int):
+        return deserialize_message(self._messages[index], self._kind)
+
+    @property
+    def stamps(self) -> np.ndarray:
+        """Nanoseconds."""
+        return np.array([stamp_of(message, self._kind) for message in self._messages])
 
 
 def xyz(pose: PoseStamped) -> tuple[float, float, float]:
@@ -225,7 +313,7 @@ def lab_of(robot: RobotProcess) -> Iterator[Lab]:
 
     thread = threading.Thread(target=spin)
     thread.start()
-    lab = Lab(node)
+    lab = Lab(node, robot.hand)
     try:
         lab.connect()
         yield lab

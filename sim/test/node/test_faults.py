@@ -171,6 +171,21 @@ def test_arm_reflex_stops_the_arm_until_it_is_recovered(lab, lockstep):
     np.testing.assert_allclose(path[-1], (0.55, 0.2, 0.4), atol=2e-3)
 
 
+def test_the_measured_pose_glitches_and_freezes_and_its_clock_jumps(lab):
+    before = lab.move((0.5, 0.0, 0.3), 2.0)[-1]
+    inflict(lab, pose_offset=1.0)
+    np.testing.assert_allclose(lab.move((0.5, 0.0, 0.3), 0.5)[-1] - before, (1, 0, 0), atol=2e-3)
+    inflict(lab, pose_offset=0.0, pose_freeze=True)
+    frozen = lab.move((0.5, 0.1, 0.3), 1.0)
+    assert np.ptp(frozen[1:], axis=0).max() == 0
+    inflict(lab, pose_freeze=False, clock_offset=2.0)
+    poses = lab.inbox(POSE)
+    end = lab.step(0.5).stamp
+    last = poses.wait(50)[-1]
+    assert seconds(last) - (end.sec + 1e-9 * end.nanosec) == pytest.approx(2.0, abs=0.02)
+    assert last.pose.position.y > 0.09
+
+
 def test_messages_arrive_twice(lab):
     inflict(lab, message_duplicate=1.0)
     poses = lab.inbox(POSE)

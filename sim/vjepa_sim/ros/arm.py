@@ -17,6 +17,7 @@ from rclpy.task import Future
 from std_srvs.srv import Trigger
 
 from vjepa_sim.faults import PREFIX, Faults
+from vjepa_sim.ros.timing import as_nanoseconds
 from vjepa_sim.ros.warner import Warner
 from vjepa_sim.scene import Scene
 
@@ -24,27 +25,23 @@ _UNIT_NORM = 1e-3  # that a quaternion's norm may be off
 _PATIENCE = 5.0  # seconds to wait for a target
 
 
-class Arm:
-    def __init__(self, node: Node, scene: Scene, frame: str) -> None:
+class Arrivals:
+    """Which target came last, for who waits for one in lock-step."""
+
+    def __init__(self, node: Node) -> None:
         self._node = node
-        self._scene = scene
-        self._frame = frame
-        self._faults = Faults()
-        self._warner = Warner(node, period=1.0)
         self._newest = 0  # stamp in nanoseconds of the last target
         self._awaited: list[tuple[int, Future]] = []
-        self._targets = node.create_subscription(PoseStamped, "target_pose", self._take, 1)
-        node.create_service(Trigger, "error_recovery", self._recover)
 
-    def set_faults(self, faults: Faults) -> None:
-        if faults.arm_reflex and not self._faults.arm_reflex:
-            state = self._scene.state()
-            self._scene.set_target(state.position, state.quaternion_xyzw)
-        self._faults = faults
+    def note(self, stamp: Time) -> None:
+        self._newest = as_nanoseconds(stamp)
+        for wanted, arrival in self._awaited:
+            if self._newest >= wanted:
+                arrival.set_result(True)
 
-    async def has_arrived(self, stamp: Time) -> bool:
+    async def has_come(self, stamp: Time) -> bool:
         """Wait for a target with that stamp or a later one; False if none comes."""
-        wanted = _nanoseconds(stamp)
+        wanted = as_nanoseconds(stamp)
         if self._newest >= wanted:
             return True
         arrival = Future()
@@ -59,6 +56,24 @@ class Arm:
         self._awaited.remove((wanted, arrival))
         return arrived
 
+
+class Arm:
+    def __init__(self, node: Node, scene: Scene, frame: str) -> None:
+        self._node = node
+        self._scene = scene
+        self._frame = frame
+        self._faults = Faults()
+        self._warner = Warner(node, period=1.0)
+        self.arrivals = Arrivals(node)
+        self._targets = node.create_subscription(PoseStamped, "target_pose", self._take, 1)
+        node.create_service(Trigger, "error_recovery", self._recover)
+
+    def set_faults(self, faults: Faults) -> None:
+        if faults.arm_reflex and not self._faults.arm_reflex:
+            state = self._scene.state()
+            self._scene.set_target(state.position, state.quaternion_xyzw)
+        self._faults = faults
+
     def _take(self, target: PoseStamped) -> None:
         refusal = self._refusal() or objection(target, self._frame)
         if refusal:
@@ -68,10 +83,7 @@ class Arm:
             self._scene.set_target(
                 (position.x, position.y, position.z), (turn.x, turn.y, turn.z, turn.w)
             )
-        self._newest = _nanoseconds(target.header.stamp)
-        for wanted, arrival in self._awaited:
-            if self._newest >= wanted:
-                arrival.set_result(True)
+        self.arrivals.note(target.header.stamp)
 
     def _refusal(self) -> str:
         """Why no target at all is taken now, or nothing."""
@@ -79,10 +91,7 @@ class Arm:
             return "the arm is in reflex; call error_recovery"
         if self._faults.controller_reject:
             return f"the controller rejects targets ({PREFIX}controller_reject)"
-        publishers = self._node.count_publishers(self._targets.topic_name)
-        if publishers > 1:
-            return f"{publishers} publishers, expected one"
-        return ""
+        return too_many_publishers(self._node, self._targets.topic_name)
 
     def _recover(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         if not self._faults.arm_reflex:
@@ -92,6 +101,12 @@ class Arm:
             response.message = "recovered: the arm holds its pose until a new target comes"
         response.success = True
         return response
+
+
+def too_many_publishers(node: Node, topic: str) -> str:
+    """Why what comes on a topic is not taken, or nothing."""
+    publishers = node.count_publishers(topic)
+    return f"{publishers} publishers, expected one" if publishers > 1 else ""
 
 
 def objection(target: PoseStamped, frame: str) -> str:
@@ -106,7 +121,3 @@ def objection(target: PoseStamped, frame: str) -> str:
     if abs(norm - 1) > _UNIT_NORM:
         return f"the quaternion's norm is {norm:g}, expected 1"
     return ""
-
-
-def _nanoseconds(stamp: Time) -> int:
-    return stamp.sec * 1_000_000_000 + stamp.nanosec

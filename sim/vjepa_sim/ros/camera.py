@@ -1,5 +1,7 @@
 """The camera's topics: picture, calibration, and where the camera stands.
 
+They lie under `camera/`, or where the driver of a RealSense puts those of its colour camera.
+
 `camera/pose` (latched) is the optical frame in the robot's base: what a calibration gives in
 a laboratory, and what a transform in /tf_static would say.
 """
@@ -21,7 +23,15 @@ _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 class CameraStream:
     def __init__(
-        self, node: Node, scene: Scene, *, viewpoint: str, frame: str, base_frame: str, seed: int
+        self,
+        node: Node,
+        scene: Scene,
+        *,
+        topics: str,
+        viewpoint: str,
+        frame: str,
+        base_frame: str,
+        seed: int,
     ) -> None:
         self._scene = scene
         self._viewpoint, self._frame, self._base_frame = viewpoint, frame, base_frame
@@ -32,9 +42,9 @@ class CameraStream:
         ) -> Publisher:
             return node.create_publisher(kind, topic, qos)
 
-        self._raw = publisher(Image, "camera/image_raw")
-        self._jpeg = publisher(CompressedImage, "camera/image_raw/compressed")
-        info = publisher(CameraInfo, "camera/camera_info")
+        self._raw = publisher(Image, f"{topics}/image_raw")
+        self._jpeg = publisher(CompressedImage, f"{topics}/image_raw/compressed")
+        info = publisher(CameraInfo, f"{topics}/camera_info")
         self._pose = publisher(PoseStamped, "camera/pose", _LATCHED)
         self._raw_line = Line[Image](self._raw.publish, seed, 1)
         self._jpeg_line = Line[CompressedImage](self._jpeg.publish, seed, 2)

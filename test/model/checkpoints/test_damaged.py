@@ -7,7 +7,7 @@ import zipfile
 import pytest
 
 from checkpoint_files import meta_ac, own_model
-from vjepa_ros.errors import UserError
+from vjepa_gate.errors import UserError
 from vjepa_ros.model.checkpoints import load_weights, save_weights
 
 

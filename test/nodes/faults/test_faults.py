@@ -8,7 +8,7 @@ import pytest
 from vjepa_msgs.action import ReachGoal
 from vjepa_msgs.msg import EndEffectorDelta
 
-from vjepa_ros.nodes.spinning import spinning_node
+from vjepa_gate.ros.spinning import spinning_node
 
 MAX_COMMAND_AGE = 0.5  # of the gate
 Result = ReachGoal.Result
@@ -91,7 +91,7 @@ def test_a_gripper_that_refuses_is_told_and_asked_again(lab, wait_until):
     def sends_and_reads(refused):
         send(dclosedness=1.0)
         time.sleep(0.2)
-        return refused == ("gripper: it refused" in lab.watcher.told("arm_gate"))
+        return refused == ("gripper: closing was refused" in lab.watcher.told("arm_gate"))
 
     with lab.in_place_of_the_planner() as send:
         lab.inflict(gripper_refuse=True)
@@ -180,11 +180,11 @@ def test_weights_of_another_model(lab, on_the_way, goes_on, wait_until, make_wei
 @pytest.mark.parametrize(
     ("name", "parameter", "value", "bounds"),
     [
-        ("arm_gate", "max_image_age", 100.0, "Min: 0.05, Max: 30.0"),
-        ("encoder", "max_image_age", 0.0, "Min: 0.05, Max: 30.0"),
+        ("arm_gate", "max_image_age", 4000.0, "Min: 0.05, Max: 3600.0"),
+        ("encoder", "max_image_age", 0.0, "Min: 0.05, Max: 3600.0"),
         ("predictor", "surprise_deviations", 0.5, "Min: 1.0, Max: 10.0"),
-        ("planner", "samples", -1, "Min: 0, Max: 100000"),
-        ("planner", "max_step", float("nan"), "Min: 0.0, Max: 0.5"),
+        ("planner", "samples", -1, "Min: 2, Max: 100000"),
+        ("planner", "max_step", float("nan"), "Min: 0.001, Max: 3.0"),
     ],
 )
 def test_a_parameter_out_of_range(lab, name, parameter, value, bounds):

@@ -13,12 +13,12 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 from vjepa_msgs.msg import Latent
 
+from vjepa_gate.ros.process import bring_up
+from vjepa_gate.ros.spinning import spinning
 from vjepa_ros.images import rgb_to_fields
 from vjepa_ros.model.checkpoints import load_weights
 from vjepa_ros.model.preprocessing import Preprocessor
 from vjepa_ros.nodes.composed import make_nodes
-from vjepa_ros.nodes.process import bring_up
-from vjepa_ros.nodes.spinning import spinning
 from vjepa_ros.planning.world_model import WorldModel, fast_dtype
 
 

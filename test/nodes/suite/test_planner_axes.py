@@ -6,9 +6,9 @@ from sensor_msgs.msg import CompressedImage
 from vjepa_msgs.action import ReachGoal
 from vjepa_msgs.msg import Plan
 
+from vjepa_gate.ros.spinning import ask
 from vjepa_ros.images import encode_png
 from vjepa_ros.model.checkpoints import load_weights
-from vjepa_ros.nodes.spinning import ask
 from vjepa_ros.planning.axes import Axes, write_axes
 
 PATIENCE = 120  # seconds; a machine may be slow
@@ -50,7 +50,7 @@ def test_plans_are_made_through_the_axes(bench, reach, start_nodes, axes_file, w
     """The arm that the bench shows stands still, so the plans have all else in common."""
     plans = []
     bench.node.create_subscription(Plan, "plan", plans.append, 10)
-    for axes in ("", axes_file(load_weights(weights).identity)):
+    for axes in ("none", axes_file(load_weights(weights).identity)):
         start_nodes("encoder", "predictor", "planner", axes=axes, **SEARCH)
         before = len(plans)
         result = reach()

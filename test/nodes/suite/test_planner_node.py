@@ -1,5 +1,6 @@
 """The planner serves ReachGoal with encoder and predictor beside it, or in its process."""
 
+import math
 import pathlib
 import threading
 import time
@@ -17,10 +18,15 @@ from visualization_msgs.msg import MarkerArray
 from vjepa_msgs.action import ReachGoal
 from vjepa_msgs.msg import EndEffectorDelta, Plan
 
+from vjepa_gate.conventions import ACTION_NAMES
+from vjepa_gate.errors import UserError
+from vjepa_gate.ros.memory import resident
+from vjepa_gate.ros.spinning import ask
 from vjepa_ros.images import compressed_to_rgb, encode_png
-from vjepa_ros.nodes.encoder import GOALS
-from vjepa_ros.nodes.health import resident
-from vjepa_ros.nodes.spinning import ask
+from vjepa_ros.nodes.qos import GOALS
+from vjepa_ros.planning.config import PLANNERS
+from vjepa_ros.planning.objectives import L1
+from vjepa_ros.planning.world_model import Context, Goal
 
 PATIENCE = 120  # seconds; a machine may be slow
 SEARCH = {
@@ -127,7 +133,7 @@ def test_a_task_with_all_that_is_told_of_it(client, start_planner, wait_until):
 
 def test_separate_and_composed_plan_alike(client, start_nodes, wait_until):
     """Two sub-goals, a step each: on the way to the second the goal before it matters, too."""
-    ways = SEARCH | {"planner": "tiny", "goal_steps": 1}
+    ways = SEARCH | {"planner": "tiny", "goal_steps": [1]}
     start_nodes("encoder", "predictor", "planner", **ways)
     client.result(client.ask(2, 3))
     start_nodes.stop()
@@ -176,7 +182,7 @@ def test_a_new_goal_takes_over(client, start_nodes, wait_until):
 
 
 def test_a_goal_that_is_seen_is_reached(client, start_nodes):
-    start_nodes("encoder", "predictor", "planner", **SEARCH)
+    start_nodes("encoder", "predictor", "planner", **SEARCH | {"planner": "tiny"})
     status, result = client.result(client.ask(1, energy_threshold=0.0))
     assert (status, result.outcome) == (GoalStatus.STATUS_SUCCEEDED, Result.REACHED)
     assert (result.steps, result.subgoals_reached) == (0, 1)
@@ -196,6 +202,62 @@ def test_a_goal_that_is_no_picture_fails_with_its_name(client, start_nodes, tmp_
     assert client.deltas == []
 
 
+def test_a_plan_that_was_thrown_away_is_as_if_it_had_never_been_made(
+    client, camera, start_nodes, wait_until
+):
+    """The search goes on with the same numbers, and the fingers with what they may do."""
+    tiny = SEARCH | {"planner": "tiny", "seed": 5, "max_image_age": 0.65}
+    start_nodes("encoder", "predictor", "planner", **tiny)
+    camera.delay = 0.7
+    handle = client.ask(max_steps=1)
+    late = "thrown away"
+    wait_until(lambda: any(late in said.message for said in client.feedback), late)
+    camera.delay = 0.0
+    assert client.result(handle)[1].outcome == Result.OUT_OF_STEPS
+    client.result(client.ask(max_steps=1))  # without a late image
+    wait_until(lambda: len(client.plans) == 2, "two plans")
+    after_late, undisturbed = client.plans
+    assert after_late.seed == undisturbed.seed == 5
+    np.testing.assert_allclose(after_late.actions, undisturbed.actions, atol=1e-3)
+
+
+def test_what_a_client_asks_for_is_checked(client, start_nodes):
+    start_nodes("encoder", "predictor", "planner", **SEARCH)
+    for name, value in (
+        ("energy_threshold", -1.0),
+        ("energy_threshold", math.nan),
+        ("max_seconds", math.nan),
+        ("max_seconds", -1.0),
+    ):
+        result = client.result(client.ask(**{name: value}))[1]
+        assert result.outcome == Result.FAILED
+        assert f"{name} is {value:g}, expected a number of at least 0" in result.message
+    assert client.deltas == []
+
+
+@pytest.mark.parametrize("planner", ["tiny", "plain"])
+def test_what_is_planned_is_published_and_done(client, start_nodes, model, wait_until, planner):
+    """Plan, path and action say the same numbers, after all hand rules; the energy is theirs."""
+    start_nodes("encoder", "predictor", "planner", **SEARCH | {"planner": planner})
+    client.result(client.ask(max_steps=3))
+    sent = (client.deltas, client.plans, client.paths)
+    wait_until(lambda: all(len(inbox) == 3 for inbox in sent), "three plans")
+    with torch.no_grad():
+        seen, goal = model.encode(torch.from_numpy(np.stack([client.picture(n) for n in (1, 2)])))
+    state = torch.tensor([[0.5, 0.0, 0.3, math.pi, 0.0, 0.0, 0.0]])
+    context = Context(latents=seen[None], states=state)
+    for delta, plan, path in zip(*sent, strict=True):
+        done = [getattr(delta, name) for name in ACTION_NAMES]
+        np.testing.assert_allclose(plan.actions[:7], done, atol=1e-6)
+        actions = torch.tensor(plan.actions).reshape(1, -1, 7)
+        energy = model.energies(context, actions, Goal(latents=goal, name="goal"), L1())
+        assert delta.energy == pytest.approx(float(energy), rel=1e-3)
+        assert [pose.pose for pose in path.poses] == plan.path
+        first = plan.path[0].position
+        moved = np.array([first.x, first.y, first.z]) - [0.5, 0.0, 0.3]
+        np.testing.assert_allclose(moved, done[:3], atol=1e-4)
+
+
 def test_plans_from_old_images_are_thrown_away(client, bench, camera, start_nodes):
     camera.delay = 0.3
     *_, planner = start_nodes("encoder", "predictor", "planner", **SEARCH | {"max_image_age": 0.1})
@@ -210,7 +272,7 @@ def test_plans_from_old_images_are_thrown_away(client, bench, camera, start_node
 
 
 def test_without_latents_it_says_so_and_gives_up(client, start_nodes):
-    start_nodes("planner", **SEARCH | {"patience": 1.0})
+    start_nodes("planner", **SEARCH | {"max_wait": 1.0})
     result = client.result(client.ask())[1]
     assert result.outcome == Result.FAILED
     assert "encoder does not answer" in result.message
@@ -218,8 +280,8 @@ def test_without_latents_it_says_so_and_gives_up(client, start_nodes):
 
 
 def test_no_progress_is_hinted_at_and_ends_the_task(client, start_nodes):
-    start_nodes("encoder", "predictor", "planner", **SEARCH | {"hint_steps": 1, "stall_steps": 3})
-    result = client.result(client.ask(max_steps=100))[1]
+    start_nodes("encoder", "predictor", "planner", **SEARCH | {"hint_steps": 1, "patience": 3})
+    result = client.result(client.ask(max_steps=0))[1]
     assert result.outcome == Result.STALLED
     assert "sub-goals would help" in result.message
     assert "sub-goals would help" in client.feedback[-2].message
@@ -227,13 +289,31 @@ def test_no_progress_is_hinted_at_and_ends_the_task(client, start_nodes):
 
 @pytest.mark.parametrize(
     ("parameter", "value", "told"),
-    [("solver", "ants", "ants"), ("planner", "none", "tiny"), ("objective", "l9", "l1, l2")],
+    [("solver", "ants", "one of cem"), ("planner", "big", "tiny"), ("objective", "l9", "l1, l2")],
 )
-def test_unknown_names_fail_configure(bench, start_nodes, parameter, value, told):
+def test_unknown_names_are_refused_at_the_start(start_nodes, parameter, value, told):
+    with pytest.raises(UserError, match=f"planner: parameter {parameter} is '{value}'.*{told}"):
+        start_nodes("planner", up=False, **{parameter: value})
+
+
+def test_settings_that_do_not_fit_fail_configure(bench, start_nodes):
     bench.gate = "planner"
-    start_nodes("planner", up=False, **{parameter: value})
+    start_nodes("planner", up=False, samples=16, elites=20)
     assert not bench.change_state("configure")
-    bench.wait_for_status(told)
+    bench.wait_for_status("elites is 20, expected at most samples, 16")
+
+
+def test_the_planner_is_that_of_the_weights_if_none_is_named(start_nodes, weights, tmp_path):
+    (planner,) = start_nodes("planner")
+    assert planner._config.rules == PLANNERS["tiny"].rules
+
+
+def test_without_weights_a_planner_must_be_named(bench, start_nodes, tmp_path):
+    bench.gate = "planner"
+    missing = str(tmp_path / "none.safetensors")
+    start_nodes("planner", up=False, weights=missing)
+    assert not bench.change_state("configure")
+    bench.wait_for_status(f"no file {missing}, and planner is not set")
 
 
 def test_deactivating_ends_the_task(client, bench, start_nodes, wait_until):
@@ -246,7 +326,7 @@ def test_deactivating_ends_the_task(client, bench, start_nodes, wait_until):
 
 
 def test_the_seed_decides(client, start_nodes, wait_until):
-    *_, planner = start_nodes("encoder", "predictor", "planner", seed=5, **SEARCH)
+    start_nodes("encoder", "predictor", "planner", seed=5, **SEARCH)
     for _ in range(2):
         client.result(client.ask(max_steps=1))
     wait_until(lambda: len(client.plans) == 2, "two plans")
@@ -254,11 +334,10 @@ def test_the_seed_decides(client, start_nodes, wait_until):
     torch.testing.assert_close(
         torch.tensor(client.plans[0].elite_mean), torch.tensor(client.plans[1].elite_mean)
     )
-    assert planner.value("seed") == 5
 
 
 def test_many_goals_leave_nothing_behind(client, start_nodes):
-    start_nodes("encoder", "predictor", "planner", **SEARCH)
+    start_nodes("encoder", "predictor", "planner", **SEARCH | {"planner": "tiny"})
 
     def reach(times):
         for _ in range(times):

@@ -7,12 +7,14 @@ import pytest
 import torch
 from sensor_msgs.msg import Image
 from std_msgs.msg import Float32
+from vjepa_msgs.msg import Latent
 from vjepa_msgs.srv import EncodeImage, ScoreActions
 
 from vjepa_ros.images import rgb_to_fields
 from vjepa_ros.nodes.latents import to_frame
+from vjepa_ros.nodes.qos import GOALS
 from vjepa_ros.planning.objectives import L1, L2
-from vjepa_ros.planning.world_model import Context
+from vjepa_ros.planning.world_model import Context, Goal
 
 STATE = (0.5, 0.0, 0.3, 3.1, 0.0, 0.1, 0.0)
 
@@ -46,14 +48,32 @@ def show_until_predicting(bench, camera, rgb):
 
 
 @pytest.fixture
-def scene(bench, camera, start_nodes, picture):
+def latch(bench, picture):
+    """A picture as a goal with a name, as a planner publishes it."""
+    goals = bench.node.create_publisher(Latent, "goal_latent", GOALS)
+
+    def latch(seed, name):
+        request = EncodeImage.Request(image=Image(**rgb_to_fields(picture(seed))))
+        latent = bench.call(EncodeImage, "encode_image", request).latent
+        latent.source = name
+        goals.publish(latent)
+        return latent
+
+    return latch
+
+
+@pytest.fixture
+def scene(bench, camera, start_nodes, picture, latch):
     """Encoder and predictor as two processes would be; a picture that is seen, and a goal."""
     start_nodes("encoder")
     start_nodes("predictor")
-    goal = EncodeImage.Request(image=Image(**rgb_to_fields(picture(2))), goal="home")
-    goal_latent = bench.call(EncodeImage, "encode_image", goal).latent
+    goal_latent = latch(2, "home")
     show_until_predicting(bench, camera, picture(1))
     return camera.show_until_encoded(picture(1)), goal_latent
+
+
+def as_goal(latent):
+    return Goal(latents=to_frame(latent).latents, name=latent.source)
 
 
 @pytest.mark.parametrize(("name", "objective"), [("", L1()), ("l2", L2())])
@@ -64,7 +84,7 @@ def test_energies_are_those_of_the_world_model(bench, scene, model, actions, nam
     assert answer.success, answer.message
     assert answer.image_stamp == stamp
     context = Context(latents=to_frame(seen).latents[None], states=torch.tensor([STATE]))
-    expected = model.energies(context, actions, to_frame(goal).latents, objective)
+    expected = model.energies(context, actions, as_goal(goal), objective)
     torch.testing.assert_close(torch.tensor(answer.energies), expected.detach())
 
 
@@ -73,8 +93,8 @@ def test_a_goal_is_a_start_like_an_image(bench, scene, model, actions):
     answer = score(bench, actions, goal="home", start_goal="home")
     assert answer.success, answer.message
     assert (answer.image_stamp.sec, answer.image_stamp.nanosec) == (0, 0)
-    home = to_frame(goal).latents
-    context = Context(latents=home[None], states=torch.tensor([STATE]))
+    home = as_goal(goal)
+    context = Context(latents=home.latents[None], states=torch.tensor([STATE]))
     expected = model.energies(context, actions, home, L1())
     torch.testing.assert_close(torch.tensor(answer.energies), expected.detach())
 
@@ -105,11 +125,10 @@ def test_latents_of_other_weights_are_not_scored(
 
 
 def test_a_goal_that_was_kept_before_it_started_is_known(
-    bench, camera, start_nodes, picture, actions
+    bench, camera, start_nodes, picture, actions, latch
 ):
     start_nodes("encoder")
-    goal = EncodeImage.Request(image=Image(**rgb_to_fields(picture(2))), goal="home")
-    assert bench.call(EncodeImage, "encode_image", goal).success
+    latch(2, "home")
     start_nodes("predictor")
     show_until_predicting(bench, camera, picture(1))
     assert score(bench, actions, goal="home").success

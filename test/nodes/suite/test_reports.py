@@ -6,7 +6,7 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.context import Context
 
-from vjepa_ros.gate.gate import HINDRANCE
+from vjepa_gate.gate import HINDRANCE
 from vjepa_ros.nodes.model_node import ModelNode
 from vjepa_ros.nodes.reports import Reports
 
@@ -42,7 +42,7 @@ def test_trouble_of_a_node_in_the_same_namespace(hear):
 def test_why_the_gate_takes_no_action(hear):
     assert hear("left/encoder", DiagnosticStatus.ERROR, "no").hindrance() == ""  # no gate at all
     warning = DiagnosticStatus.WARN
-    refused = hear("left/arm_gate", warning, "gripper: it refused", **{HINDRANCE: ""})
+    refused = hear("left/arm_gate", warning, "gripper: closing was refused", **{HINDRANCE: ""})
     assert refused.hindrance() == ""
     held = hear("left/arm_gate", warning, "holding: no camera", **{HINDRANCE: "no camera"})
     assert held.hindrance() == "arm_gate: no camera"
@@ -50,7 +50,16 @@ def test_why_the_gate_takes_no_action(hear):
 
 
 def test_what_was_said_long_ago_does_not_count(hear, monkeypatch):
-    reports = hear("left/arm_gate", DiagnosticStatus.WARN, "not active")
+    reports = hear("left/encoder", DiagnosticStatus.ERROR, "no")
     later = time.monotonic() + 4
     monkeypatch.setattr(time, "monotonic", lambda: later)
+    assert reports.trouble("encoder") == ""
+
+
+def test_a_gate_that_hangs_takes_no_action(hear, monkeypatch):
+    """Stopped, or swapped out: what is sent to it is not done, and must not count as steps."""
+    reports = hear("left/arm_gate", DiagnosticStatus.OK, "at the goal", **{HINDRANCE: ""})
     assert reports.hindrance() == ""
+    later = time.monotonic() + 4
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    assert reports.hindrance().startswith("arm_gate: it has said nothing for 4 s")

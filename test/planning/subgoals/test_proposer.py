@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from vjepa_ros.errors import UserError
+from vjepa_gate.errors import UserError
 from vjepa_ros.planning.subgoals.proposer import (
     Proposer,
     ProposerConfig,

@@ -1,5 +1,10 @@
 """Searches for the actions of the least energy, one solver per file."""
 
+from dataclasses import fields
+
+from vjepa_ros.conventions import GRIPPER
+from vjepa_ros.planning.config import PlannerConfig
+from vjepa_ros.planning.limits import ActionLimits, Box
 from vjepa_ros.planning.solvers.base import (
     Cost,
     PlanningError,
@@ -12,13 +17,11 @@ from vjepa_ros.planning.solvers.cem import CEM
 from vjepa_ros.planning.solvers.gradient import Gradient
 from vjepa_ros.planning.solvers.icem import ICEM
 from vjepa_ros.planning.solvers.mppi import MPPI
-from vjepa_ros.planning.solvers.presets import PRESETS, SOLVERS, make_solver
 
 __all__ = [
     "CEM",
     "ICEM",
     "MPPI",
-    "PRESETS",
     "SOLVERS",
     "Cost",
     "Gradient",
@@ -29,3 +32,23 @@ __all__ = [
     "make_solver",
     "shifted",
 ]
+
+SOLVERS: dict[str, type[Solver]] = {"cem": CEM, "icem": ICEM, "mppi": MPPI, "gradient": Gradient}
+
+
+def make_solver(config: PlannerConfig, *, keep_samples: bool = False) -> Solver:
+    """Give the solver that a planner's settings describe, with those that it knows."""
+    kind = SOLVERS[config.solver]
+    known = {field.name for field in fields(kind)}
+    settings = {name: value for name, value in vars(config).items() if name in known}
+    held = config.held()
+    if "fingers_first" in config.rules:  # which chooses for the gripper itself
+        held[GRIPPER] = 0.0
+    limits = ActionLimits(
+        translation=Box(config.max_step),
+        rotation=Box(config.max_turn) if config.max_turn else None,
+        gripper=Box(config.max_grip),
+        held=held,
+        closing=config.close_gripper,
+    )
+    return kind(**settings, limits=limits, keep_samples=keep_samples)

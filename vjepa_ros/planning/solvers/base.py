@@ -56,7 +56,7 @@ class Solution:
     confidence: float
     elites: Tensor  # [K, H, 7] the last ones, best first
     dropped: int  # candidates whose energy was not finite
-    seed: int  # reset(seed) and the same solve give the same bits
+    seed: int  # the same solve with it gives the same bits
     statistics: Statistics
 
 
@@ -91,16 +91,20 @@ class Search:
         return float(self._finite_energies(plan[None], "the plan")[0])
 
     def record_elites(self, mean: Tensor, std: Tensor) -> None:
+        """Note mean and spread [H, 7] of an iteration's elites."""
         self.elite_mean.append(mean)
         self.elite_std.append(std)
 
     def confidence(self) -> float:
+        """Tell how far the search has settled, as Solution defines it."""
         assert self.first_std is not None
         searched = self.first_std > 0
         ratio = self.elite_std[-1][searched] / self.first_std[searched]
         return float((1 - ratio.mean()).clamp(0, 1))
 
     def statistics(self) -> Statistics:
+        """Collect what was noted of each iteration."""
+
         def padded(rows: list[Tensor]) -> Tensor:
             return pad_sequence(rows, batch_first=True, padding_value=torch.nan)
 
@@ -131,10 +135,8 @@ class Search:
 
 @dataclass(kw_only=True)
 class Solver(ABC):
-    """The arguments of every solver.
-
-    Each solve draws from a private generator, seeded afresh: the first with `seed`, the
-    next with seed + 1 and so on, so that any single plan can be had again from its seed.
+    """The arguments of every solver. It remembers nothing: each solve draws from a private
+    generator that is seeded afresh, so that any single plan can be had again from its seed.
     """
 
     horizon: int = 1
@@ -143,7 +145,6 @@ class Solver(ABC):
     elites: int = 10
     limits: ActionLimits = field(default_factory=ActionLimits)
     gripper_std: float = 1.0  # the first spread of dclosedness; elsewhere it is the limit itself
-    seed: int = 0
     device: torch.device | str = "cpu"
     keep_samples: bool = False
 
@@ -160,16 +161,14 @@ class Solver(ABC):
             raise ValueError(f"gripper_std is {self.gripper_std:g}, expected more than 0")
         self._generator = torch.Generator(self.device)
         self._searched = torch.tensor(self.limits.searched(), device=self.device)
-        self.reset(self.seed)
-
-    def reset(self, seed: int) -> None:
-        """The next solve uses this seed."""
-        if seed < 0:
-            raise ValueError(f"seed is {seed}, expected 0 or more")
-        self._next_seed = seed
 
     def solve(
-        self, cost: Cost, *, warm_start: Tensor | None = None, proposals: Tensor | None = None
+        self,
+        cost: Cost,
+        *,
+        seed: int = 0,
+        warm_start: Tensor | None = None,
+        proposals: Tensor | None = None,
     ) -> Solution:
         """Look for the actions of the least cost.
 
@@ -177,8 +176,9 @@ class Solver(ABC):
         proposals [P, H, 7] (a policy's suggestions, earlier elites) are candidates of the
         first population, in the place of as many random ones.
         """
+        if seed < 0:
+            raise ValueError(f"seed is {seed}, expected 0 or more")
         start, candidates = self._candidates(warm_start, proposals)
-        seed, self._next_seed = self._next_seed, self._next_seed + 1
         self._generator.manual_seed(seed)
         search = Search(cost, self.keep_samples)
         actions, energy, elites = self._search(search, start, candidates)
@@ -207,9 +207,12 @@ class Solver(ABC):
         if warm_start is not None:
             start = self._checked("warm_start", warm_start, "[H, 7]")
             suggested.append(start[None])
+        start = start.clone()
+        for dim, value in self.limits.held.items():
+            start[:, dim] = value
         if proposals is not None:
             suggested.append(self._checked("proposals", proposals, "[P, H, 7]"))
-        candidates = torch.cat(suggested) if suggested else start[None][:0]
+        candidates = self.limits.project(torch.cat(suggested)) if suggested else start[None][:0]
         if len(candidates) >= self.samples:
             raise ValueError(
                 f"{len(candidates)} proposals (warm_start is one) leave nothing to search in a "

@@ -56,8 +56,7 @@ class CEM(Solver):
             mean = (1 - momentum_mean) * elite_mean + momentum_mean * mean
             std = (1 - momentum_std) * elite_std + momentum_std * std
 
-        # Only the gate can forbid a mean of allowed actions.
-        plan = self.limits.project(self._without_small_gripper_motions(mean))
+        plan = self._without_small_gripper_motions(mean)
         return plan, search.energy_of(plan), elites
 
     def _per_dimension(self, arm: float, gripper: float) -> Tensor:

@@ -52,6 +52,4 @@ class MPPI(Solver):
             search.record_elites(mean, elite_std)
             std = elite_std.clamp(min=self.min_std * first_std)
 
-        # Only the gate can forbid a mean of allowed actions.
-        plan = self.limits.project(mean)
-        return plan, search.energy_of(plan), elites
+        return mean, search.energy_of(mean), elites

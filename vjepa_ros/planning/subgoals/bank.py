@@ -98,6 +98,7 @@ def build_bank(
 
 
 def load_bank(folder: Path) -> Bank:
+    """What build_bank wrote; raises EpisodeError."""
     with reading(folder, "bank", "a folder that `vjepa-ros memory build` wrote"):
         with np.load(folder / _INDEX) as index:
             states, lengths = index["states"], index["lengths"]

@@ -93,6 +93,7 @@ class Memory:
         ]
 
     def propose(self, now: Tensor, goal: Tensor, state: Tensor) -> list[Proposal]:
+        """The rest of the way of each segment that is most like it, best first."""
         return [self._proposal(segment) for segment in self.search(now, goal)]
 
     def _proposal(self, segment: Segment) -> Proposal:
@@ -110,5 +111,6 @@ class Memory:
         )
 
     def disagreement(self, seen: Tensor, imagined: Tensor) -> float:
+        """How far apart their codes are; 1 is as far as they may be."""
         apart = np.linalg.norm(self._code_of(seen) - self._code_of(imagined))
         return float(apart) / (_UNLIKE * self._step_change)

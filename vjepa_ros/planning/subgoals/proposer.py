@@ -14,8 +14,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from vjepa_gate.errors import UserError
 from vjepa_ros.conventions import GRIPPER, POSITION
-from vjepa_ros.errors import UserError
 from vjepa_ros.model.overview import Overview
 from vjepa_ros.planning.subgoals.keyframes import SLOTS
 from vjepa_ros.planning.subgoals.source import Proposal
@@ -28,6 +28,8 @@ _DEPARTED = 0.6  # units by which readings of the seen and the imagined differ t
 
 @dataclass(frozen=True, kw_only=True)
 class ProposerConfig:
+    """The size of the net."""
+
     width: int  # of a token
     tokens: int
     readings: int = 8  # numbers read off a latent
@@ -36,6 +38,7 @@ class ProposerConfig:
 
     @property
     def slots(self) -> int:
+        """Key frames of the longest way."""
         return SLOTS * self.moves
 
 
@@ -94,6 +97,7 @@ class ProposerSource:
 
     @torch.no_grad()
     def propose(self, now: Tensor, goal: Tensor, state: Tensor) -> list[Proposal]:
+        """The net's own way, then its variants."""
         seen, wanted = (self.net.look(latents[None, None])[0] for latents in (now, goal))
         generator = torch.Generator().manual_seed(self.seed)
         noise = torch.randn(2, self.variants + 1, seen.shape[-1], generator=generator)
@@ -120,6 +124,7 @@ class ProposerSource:
 
     @torch.no_grad()
     def disagreement(self, seen: Tensor, imagined: Tensor) -> float:
+        """The largest difference of what is read off them; 1 is the most that it may be."""
         readings = self.net.look(torch.stack((seen, imagined))[None])[0]
         return float((readings[0] - readings[1]).abs().max()) / _DEPARTED
 

@@ -38,7 +38,8 @@ class Aim:
 class Driver(Protocol):
     """What finds actions towards one aim at a time."""
 
-    def aim(self, aim: Aim, context: Context) -> None: ...
+    def aim(self, aim: Aim, context: Context) -> None:
+        """Head for it from now on."""
 
     def step(self, context: Context) -> Tensor | None:
         """An action [7], or None where the aim is reached or given up."""

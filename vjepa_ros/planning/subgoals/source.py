@@ -50,8 +50,11 @@ class Imagination(Protocol):
     """All that imagining key frames asks of a world model."""
 
     @property
-    def reach(self) -> int: ...
-    def rollout(self, context: Context, actions: Tensor) -> Tensor: ...
+    def reach(self) -> int:
+        """Steps that it was trained to look ahead."""
+
+    def rollout(self, context: Context, actions: Tensor) -> Tensor:
+        """The latents that actions [B, H, 7] lead to [B, H, L, D]."""
 
 
 def key_frame_actions(

@@ -1,0 +1,71 @@
+"""What robot fr3 costs at 1 kHz, and what it costs in Python to listen to it.
+
+    python benchmarks/twin.py
+
+In shares of a core, each over some seconds of real time: the twin's process while nobody, then
+somebody listens, with and without its camera; and a second process that hears each of its fast
+topics, as messages and as bytes. Needs an idle machine.
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+
+from franka_msgs.msg import FrankaRobotState
+from geometry_msgs.msg import PoseStamped, WrenchStamped
+from rclpy.node import Node
+from rclpy.qos import qos_profile_sensor_data
+from sensor_msgs.msg import Image
+from sim_node import cpu_seconds, robot  # sets the environment of DDS
+
+from vjepa_ros.nodes.spinning import spinning_node
+
+STATES = "franka_robot_state_broadcaster"
+STATE = f"{STATES}/robot_state"
+LISTENERS = (
+    ("nobody listens", None, "", False),
+    ("robot_state, as bytes", FrankaRobotState, STATE, True),
+    ("robot_state", FrankaRobotState, STATE, False),
+    ("current_pose", PoseStamped, f"{STATES}/current_pose", False),
+    ("external wrench", WrenchStamped, f"{STATES}/external_wrench_in_base_frame", False),
+    ("pictures", Image, "camera/camera/color/image_raw", False),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=8.0, help="of each measurement")
+    seconds = parser.parse_args().seconds
+    print("heard                      messages/s    twin  listener: share of a core, ms a message")
+    with robot(size=256, robot="fr3", mode="real") as pid:
+        for name, kind, topic, raw in LISTENERS:
+            with spinning_node("listener") as node:
+                print(f"{name:26}" + measure(pid, seconds, subscribe(node, kind, topic, raw)))
+
+
+def subscribe(node: Node, kind: type | None, topic: str, raw: bool) -> Callable[[], int]:
+    """Start to listen; returns how many messages have come."""
+    count = 0
+
+    def note(_: object) -> None:
+        nonlocal count
+        count += 1
+
+    if kind is not None:
+        node.create_subscription(kind, topic, note, qos_profile_sensor_data, raw=raw)
+    return lambda: count
+
+
+def measure(pid: int, seconds: float, heard: Callable[[], int]) -> str:
+    time.sleep(3)  # found each other
+    before = cpu_seconds(pid), time.process_time(), heard()
+    time.sleep(seconds)
+    twin, listener = cpu_seconds(pid) - before[0], time.process_time() - before[1]
+    count = heard() - before[2]
+    each = f"{1e3 * listener / count:.2f}" if count else "-"
+    shares = f"{100 * twin / seconds:4.0f} %  {100 * listener / seconds:8.0f} %"
+    return f" {count / seconds:10.0f}  {shares}  {each:>6}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""What a lab does to an arm gate without meaning to."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+from geometry_msgs.msg import PoseStamped, WrenchStamped
+from rclpy.qos import qos_profile_sensor_data
+from rosgraph_msgs.msg import Clock
+from std_msgs.msg import Bool
+
+from audit import violations
+from vjepa_gate.robots import load_robot
+from vjepa_gate.ros.spinning import spinning_node
+from vjepa_gate.share import config_folder
+
+LIMITS = load_robot("sim").limits
+
+
+def test_a_flood_of_actions_is_dropped_and_the_stream_goes_on(bench, active_gate, wait_until):
+    active_gate()
+    bench.send(dx=0.01)
+    wait_until(lambda: bench.targets, "targets")
+    before, end = len(bench.targets), time.monotonic() + 3.0
+    while time.monotonic() < end:
+        bench.send(dx=0.001)
+        time.sleep(0.001)
+    assert len(bench.targets) > before + 20
+    wait_until(lambda: int(bench.values()["dropped"]) > 100, "dropped")
+    bench.send(dy=0.08, duration=0.8)
+    wait_until(lambda: bench.position[1] > 0.07, "there")
+    assert violations(*bench.stream(), LIMITS) == []
+
+
+@pytest.mark.parametrize("payload", [b"", b"\x00", b"\x00\x01\x00\x00"])
+def test_an_image_of_a_few_bytes_is_no_image(bench, active_gate, wait_until, payload):
+    active_gate()
+    for _ in range(5):
+        bench.images.publish(payload)
+        time.sleep(0.05)
+    bench.send(dx=0.05)
+    bench.wait_until_moving()
+
+
+def test_a_second_publisher_of_the_measured_pose_stops_it(bench, active_gate):
+    active_gate()
+    with spinning_node("pose_broadcaster") as other:
+        topic = "franka_robot_state_broadcaster/current_pose"
+        other.create_publisher(PoseStamped, topic, qos_profile_sensor_data)
+        bench.wait_for_status("2 nodes publish the measured pose, expected one: ")
+    bench.wait_for_status("holding: no action yet")
+    bench.send(dx=0.05)
+    bench.wait_until_moving()
+
+
+def test_contact_stops_it_until_resume(bench, active_gate, tmp_path):
+    content = yaml.safe_load((config_folder("vjepa_gate") / "sim.yaml").read_text())
+    content["topics"] |= {"external_wrench": {"name": "wrench"}, "collision": {"name": "hit"}}
+    content["contact"] = {"max_force": 20.0, "max_torque": 5.0}
+    path = tmp_path / "touchy.yaml"
+    path.write_text(yaml.safe_dump(content))
+    active_gate(robot=str(path))
+    wrenches = bench.node.create_publisher(WrenchStamped, "wrench", 1)
+    hits = bench.node.create_publisher(Bool, "hit", 1)
+    pushed = WrenchStamped()
+    pushed.wrench.force.x, pushed.wrench.force.z = 15.0, -20.0
+    bench.node.create_timer(0.1, lambda: wrenches.publish(pushed))
+    bench.wait_for_status("stopped: the tool was pushed with 25.0 N and 0.0 Nm, limits 20 N")
+    pushed.wrench.force.z = 0.0
+    time.sleep(0.3)
+    assert bench.trigger("resume").success
+    bench.wait_for_status("holding: no action yet")
+    bench.node.create_timer(0.1, lambda: hits.publish(Bool(data=True)))
+    bench.wait_for_status("stopped: the robot detected a collision")
+
+
+def test_a_clock_that_is_lost_does_not_keep_it_from_its_last_words(bench):
+    bench.gate = "gate_process"
+    clock = bench.node.create_publisher(Clock, "/clock", 10)
+    served = [True]
+
+    def serve():
+        if served[0]:
+            clock.publish(Clock(clock=bench.node.get_clock().now().to_msg()))
+
+    bench.node.create_timer(0.01, serve)
+    arguments = ["-r", f"__node:={bench.gate}", "-p", "use_sim_time:=true"]
+    arguments += ["-p", "max_state_age:=1.0"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "vjepa_gate.arm_gate", "--ros-args", *arguments],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert bench.change_state("configure")
+        assert bench.change_state("activate")
+        bench.wait_until_ready()
+        bench.send(dx=0.12, duration=2.0)
+        bench.wait_until_moving()
+        served[0] = False
+        time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 0, errors
+    time.sleep(0.2)
+    assert bench.speed(2) < 1e-6

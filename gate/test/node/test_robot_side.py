@@ -1,0 +1,142 @@
+"""Poses and fingers as the robot tells them, good and bad."""
+
+import dataclasses
+import math
+import sys
+import types
+
+import pytest
+from geometry_msgs.msg import PoseStamped, TransformStamped
+from rclpy.context import Context
+from rclpy.node import Node
+from sensor_msgs.msg import JointState
+
+from vjepa_gate.errors import UserError
+from vjepa_gate.robots import load_robot
+from vjepa_gate.ros.robot_side import RobotSide
+
+SIM = load_robot("sim")
+
+
+@pytest.fixture(scope="module")
+def node():
+    context = Context()
+    context.init()
+    node = Node("listens", context=context)
+    yield node
+    node.destroy_node()
+    context.try_shutdown()
+
+
+@pytest.fixture
+def listen(node):
+    """A RobotSide and what it told, as lists."""
+    sides = []
+
+    def listen(robot=SIM):
+        told = types.SimpleNamespace(poses=[], widths=[], faults=[])
+        side = RobotSide(
+            node,
+            robot,
+            on_pose=lambda *pose: told.poses.append(pose),
+            on_fingers=lambda *width: told.widths.append(width),
+            on_fault=told.faults.append,
+        )
+        sides.append(side)
+        return side, told
+
+    yield listen
+    for side in sides:
+        side.destroy()
+
+
+def pose_message(frame="base", x=0.4, w=0.0):
+    message = PoseStamped()
+    message.header.frame_id, message.header.stamp.sec = frame, 7
+    message.pose.position.x = x
+    message.pose.orientation.x, message.pose.orientation.w = 1.0, w
+    return message
+
+
+def test_a_pose(listen):
+    side, told = listen()
+    side._on_pose_message(pose_message())
+    ((pose, stamp),) = told.poses
+    assert (pose.position.tolist(), pose.rotation, stamp) == ([0.4, 0, 0], (1, 0, 0, 0), 7.0)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [({"frame": "world"}, "frame 'world', expected 'base'"), ({"x": math.nan}, "NaN"),
+     ({"w": 1.0}, "quaternion of norm")],
+)  # fmt: skip
+def test_a_pose_that_cannot_be_used(listen, wrong, why):
+    side, told = listen()
+    side._on_pose_message(pose_message(**wrong))
+    assert not told.poses
+    assert why in told.faults[0]
+
+
+def test_without_a_stamp_a_message_is_as_new_as_its_arrival(listen, node):
+    side, told = listen()
+    message = pose_message()
+    message.header.stamp.sec = 0
+    side._on_pose_message(message)
+    assert told.poses[0][1] == pytest.approx(node.get_clock().now().nanoseconds * 1e-9, abs=60)
+
+
+def test_fingers_among_other_joints(listen):
+    side, told = listen()
+    names = ["elbow", "panda_finger_joint2", "panda_finger_joint1"]
+    message = JointState(name=names, position=[9.0, 0.01, 0.02])
+    message.header.stamp.sec = 5
+    side._on_joint_states(message)
+    side._on_joint_states(JointState(name=["elbow"], position=[9.0]))
+    assert told.widths == [(pytest.approx(0.03), 5.0)]
+
+
+def test_tf_that_is_not_installed(listen, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tf2_ros", None)
+    with pytest.raises(UserError, match="tf2_ros is not installed"):
+        listen(load_robot("franka_servo"))
+
+
+def test_the_tool_from_tf(listen, monkeypatch):
+    """tf2_ros is not to be had from PyPI: this stands for the three names that are used."""
+
+    class TransformException(Exception):
+        pass
+
+    class Buffer:
+        known = False
+
+        def lookup_transform(self, target, source, time):
+            assert (target, source, time.nanoseconds) == ("fr3_link0", "fr3_hand_tcp", 0)
+            if not self.known:
+                raise TransformException("no such frame")
+            found = TransformStamped()
+            found.header.stamp.sec = 3
+            found.transform.translation.y = 0.2
+            found.transform.rotation.x, found.transform.rotation.w = 1.0, 0.0
+            return found
+
+    stand_in = types.SimpleNamespace(
+        Buffer=Buffer,
+        TransformException=TransformException,
+        TransformListener=lambda buffer, node: types.SimpleNamespace(unregister=lambda: None),
+    )
+    monkeypatch.setitem(sys.modules, "tf2_ros", stand_in)
+    side, told = listen(load_robot("franka_servo"))
+    side._look_up()
+    assert told.faults == ["TF from fr3_link0 to fr3_hand_tcp: no such frame"]
+    Buffer.known = True
+    side._look_up()
+    ((pose, stamp),) = told.poses
+    assert (pose.position.tolist(), stamp) == ([0, 0.2, 0], 3.0)
+
+
+def test_grippers_that_are_told_by_their_total_width(listen):
+    gripper = dataclasses.replace(SIM.gripper, position="total", joints=("width",))
+    side, told = listen(dataclasses.replace(SIM, gripper=gripper))
+    side._on_joint_states(JointState(name=["width"], position=[0.05]))
+    assert told.widths[0][0] == pytest.approx(0.05)

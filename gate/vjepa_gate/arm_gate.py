@@ -1,0 +1,276 @@
+"""The arm gate: the last node before the arm, and the only one that commands it.
+
+Actions of the planner in (`ee_delta`), a smooth stream of targets and gripper goals out, to
+the topics that the robot's YAML names. Services: `~/hold` (come to rest, wait for the next
+action), `~/stop` (come to rest and refuse actions until `~/resume`). /diagnostics says why
+the arm holds.
+"""
+
+import argparse
+import dataclasses
+import math
+import sys
+import time
+from typing import Any
+
+from geometry_msgs.msg import PoseStamped, TwistStamped, WrenchStamped
+from rclpy.utilities import remove_ros_args
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Bool
+from std_srvs.srv import Trigger
+from vjepa_msgs.msg import EndEffectorDelta
+
+from vjepa_gate.admission import Delta, Refused
+from vjepa_gate.conventions import ACTION_NAMES
+from vjepa_gate.gate import Gate
+from vjepa_gate.gate_config import ArmGateSettings
+from vjepa_gate.hand import HandGoal, HandResult
+from vjepa_gate.images import stamp_and_content
+from vjepa_gate.robots import Robot, Topic, load_robot
+from vjepa_gate.ros import stamps
+from vjepa_gate.ros.hand_client import make_hand_client
+from vjepa_gate.ros.managed_node import ManagedNode
+from vjepa_gate.ros.process import run_nodes
+from vjepa_gate.ros.qos import DELTAS, SIGNALS, of_topic
+from vjepa_gate.ros.robot_side import RobotSide
+from vjepa_gate.ros.timers import steady_timer
+from vjepa_gate.ros.tool_check import ToolCheck
+from vjepa_gate.settings import declare_parameters
+from vjepa_gate.status import Status
+from vjepa_gate.stream import Target
+
+_GRAPH_PERIOD = 0.5  # seconds between two looks at who publishes what
+_LONGEST_FAREWELL = 2.0  # seconds; the arm is at rest long before
+
+
+class ArmGate(ManagedNode):
+    def __init__(self, **options: Any) -> None:
+        super().__init__("arm_gate", **options)
+        declare_parameters(ArmGateSettings, self)
+
+    # --- life ----------------------------------------------------------------------------
+
+    def set_up(self) -> None:
+        settings = self.settings(ArmGateSettings)
+        self._robot = robot = load_robot(settings.robot)
+        mode_topic = robot.topics.franka_state
+        mode_type = self._franka_state_type() if mode_topic else None
+        self._period = 1 / settings.rate
+        self._gate = Gate(robot, settings, watch_mode=mode_type is not None)
+        self._dry_run = settings.dry_run
+
+        self._target_type = PoseStamped if robot.command == "pose" else TwistStamped
+        target = Topic(name="~/shadow_target") if self._dry_run else robot.topics.target
+        self._targets = self.publisher(self._target_type, target.name, of_topic(target))
+        self._hand = make_hand_client(self, robot.gripper, self._gate.hand_finished)
+        self.resources.callback(self._hand.destroy)
+        self._pending: EndEffectorDelta | None = None
+        self._dropped = 0
+
+        self._listen(robot)
+        self._deltas = self.resolve_topic_name("ee_delta")
+        self.subscribe(EndEffectorDelta, self._deltas, self._on_delta, DELTAS)
+        if settings.deadman:
+            self.subscribe(Bool, "deadman", self._on_deadman, SIGNALS)
+        if mode_topic and mode_type:
+            self.subscribe(mode_type, mode_topic.name, self._on_franka_state, of_topic(mode_topic))
+        self.serve(Trigger, "~/hold", self._hold)
+        self.serve(Trigger, "~/stop", self._stop)
+        self.serve(Trigger, "~/resume", self._resume)
+        timer = steady_timer(self, _GRAPH_PERIOD, self._look_at_graph)
+        self.resources.callback(self.destroy_timer, timer)
+
+    def start(self) -> None:
+        self._look_at_graph()
+        self._pending = None
+        self._gate.enter()
+        self._timer = steady_timer(self, self._period, self._tick)
+
+    def stop(self) -> None:
+        """Returns when the arm is at rest. Time goes on here even if nobody serves the clock."""
+        self.destroy_timer(self._timer)
+        self._gate.leave()
+        start, begin, passed = stamps.now(self), time.monotonic(), 0.0
+        while not self._gate.silent and passed < _LONGEST_FAREWELL:
+            passed = time.monotonic() - begin
+            self._send(start + passed)
+            time.sleep(self._period)
+
+    def _listen(self, robot: Robot) -> None:
+        gate = self._gate
+        robot_side = RobotSide(
+            self,
+            robot,
+            on_pose=lambda pose, stamp: gate.observe_pose(pose, stamp, stamps.now(self)),
+            on_fingers=lambda width, stamp: gate.observe_fingers(width, stamp, stamps.now(self)),
+            on_fault=gate.observe_bad_pose,
+        )
+        self.resources.callback(robot_side.destroy)
+        if robot.topics.current_pose is not None:
+            self._tool_check = ToolCheck(self, robot, gate.observe_tool)
+            self.resources.callback(self._tool_check.destroy)
+        topics = robot.topics
+        if wrench := topics.external_wrench:
+            self.subscribe(WrenchStamped, wrench.name, self._on_wrench, of_topic(wrench))
+        if collision := topics.collision:
+            self.subscribe(
+                Bool,
+                collision.name,
+                lambda message: gate.observe_collision(message.data),
+                of_topic(collision),
+            )
+        camera = topics.camera
+        image_type = CompressedImage if camera.compressed else Image
+        # What matters is when it was taken and that it changes: it is never decoded.
+        self.subscribe(image_type, camera.name, self._on_image, of_topic(camera), raw=True)
+
+    def _franka_state_type(self) -> type | None:
+        try:
+            from franka_msgs.msg import FrankaRobotState
+        except ImportError:
+            self.get_logger().warning(
+                "franka_msgs is not installed: reflex and user stop are not watched"
+            )
+            return None
+        return FrankaRobotState
+
+    # --- in ------------------------------------------------------------------------------
+
+    def _on_delta(self, message: EndEffectorDelta) -> None:
+        """Only the newest is looked at, with the next target: a flood must not keep it waiting."""
+        self._dropped += self._pending is not None
+        self._pending = message
+
+    def _take(self, message: EndEffectorDelta) -> None:
+        delta = Delta(
+            action=[getattr(message, name) for name in ACTION_NAMES],
+            frame=message.header.frame_id,
+            image_stamp=stamps.seconds(message.image_stamp),
+            sequence=message.sequence,
+            duration=message.duration,
+        )
+        publishers = self.get_publishers_info_by_topic(self._deltas)
+        senders = [bytes(publisher.endpoint_gid) for publisher in publishers]
+        try:
+            goal = self._gate.command(delta, senders, stamps.now(self))
+        except Refused as refusal:
+            self.get_logger().warning(
+                f"action {message.sequence} refused: {refusal}", throttle_duration_sec=1.0
+            )
+            return
+        if goal is not None:
+            self._move_hand(goal)
+
+    def _on_image(self, serialized: bytes) -> None:
+        try:
+            stamp, content = stamp_and_content(serialized)
+        except ValueError as error:
+            camera = self._robot.topics.camera.name
+            self.get_logger().warning(f"{camera}: {error}", throttle_duration_sec=5.0)
+            return
+        self._gate.observe_image(stamp, content, stamps.now(self))
+
+    def _on_wrench(self, message: WrenchStamped) -> None:
+        force, torque = message.wrench.force, message.wrench.torque
+        self._gate.observe_wrench(
+            math.hypot(force.x, force.y, force.z), math.hypot(torque.x, torque.y, torque.z)
+        )
+
+    def _on_deadman(self, message: Bool) -> None:
+        self._gate.observe_deadman(message.data, stamps.now(self))
+
+    def _on_franka_state(self, message: Any) -> None:
+        stamp = stamps.seconds(message.header.stamp)
+        self._gate.observe_mode(message.robot_mode, stamp, stamps.now(self))
+
+    def _look_at_graph(self) -> None:
+        own = self.get_fully_qualified_name()
+        self._gate.observe_intruders(
+            [name for name in self._names_on(self._targets.topic_name) if name != own]
+        )
+        self._gate.observe_planners(self.count_publishers(self._deltas))
+        pose = self._robot.topics.current_pose
+        if pose is not None:
+            self._gate.observe_pose_sources(self._names_on(self.resolve_topic_name(pose.name)))
+            self._tool_check.look()
+
+    def _names_on(self, topic: str) -> list[str]:
+        """Of the nodes that publish there."""
+        publishers = self.get_publishers_info_by_topic(topic)
+        return [f"{p.node_namespace.rstrip('/')}/{p.node_name}" for p in publishers]
+
+    # --- services ------------------------------------------------------------------------
+
+    def _hold(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        self._gate.hold()
+        response.success, response.message = True, "holding until the next action"
+        return response
+
+    def _stop(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        self._gate.stop("stopped by request, waiting for ~/resume")
+        response.success, response.message = True, "stopped: call ~/resume to go on"
+        return response
+
+    def _resume(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        try:
+            self._gate.resume()
+            response.success, response.message = True, "waiting for the next action"
+        except Refused as refusal:
+            response.success, response.message = False, str(refusal)
+        return response
+
+    # --- out -----------------------------------------------------------------------------
+
+    def _tick(self) -> None:
+        message, self._pending = self._pending, None
+        if message is not None:
+            self._take(message)
+        self._send(stamps.now(self))
+
+    def _send(self, now: float) -> None:
+        target = self._gate.tick(now)
+        if target is not None:
+            self._targets.publish(self._message(target))
+
+    def _message(self, target: Target) -> PoseStamped | TwistStamped:
+        message = self._target_type()
+        message.header.stamp = stamps.to_stamp(target.stamp)
+        message.header.frame_id = self._robot.base_frame
+        if self._target_type is TwistStamped:
+            linear, angular = message.twist.linear, message.twist.angular
+            linear.x, linear.y, linear.z = target.velocity.tolist()
+            angular.x, angular.y, angular.z = target.turn_velocity.tolist()
+            return message
+        position, orientation = message.pose.position, message.pose.orientation
+        position.x, position.y, position.z = target.pose.position.tolist()
+        orientation.x, orientation.y, orientation.z, orientation.w = target.pose.rotation
+        return message
+
+    def _move_hand(self, goal: HandGoal) -> None:
+        if self._dry_run:
+            self._gate.hand_finished(goal, HandResult(outcome="succeeded"))
+        else:
+            self._hand.send(goal)
+
+    def status(self) -> Status:
+        status = self._gate.status(stamps.now(self))
+        message = f"dry run: {status.message}" if self._dry_run else status.message
+        values = status.values | {"robot": self._robot.name, "dropped": str(self._dropped)}
+        return dataclasses.replace(status, message=message, values=values)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="vjepa_arm_gate", description=(__doc__ or "").partition("\n")[0]
+    )
+    parser.add_argument(
+        "--autostart",
+        action="store_true",
+        help="configure and activate at once, instead of waiting for a lifecycle manager",
+    )
+    arguments = parser.parse_args(remove_ros_args(sys.argv)[1:])
+    return run_nodes(lambda: [ArmGate()], autostart=arguments.autostart)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

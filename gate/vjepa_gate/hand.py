@@ -1,0 +1,148 @@
+"""The hand: which planned changes of the fingers are carried out, and what became of them.
+
+Two kinds. `gripper_command` takes positions. `franka_hand` opens or grasps: whatever stops the
+fingers is held, at a given force. It is told to grasp once, and not again while it holds: a
+second grasp hangs, or lets go. What failed is asked again by the next action that wants it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from vjepa_gate.conventions import closedness_from_width, width_from_closedness
+from vjepa_gate.robots import Gripper
+
+_OPEN, _SHUT = 0.9, 0.02  # of full opening: wider is open, narrower holds nothing
+_SLIP = 0.005  # metres that what is held may give way
+_PATIENCE = 10.0  # seconds for an answer
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class HandGoal:
+    """What the hand is to do; of two that are alike, each has its own result."""
+
+    kind: Literal["position", "grasp", "open"]
+    width: float  # metres between the fingers
+    closing: bool
+    stop_first: bool = False  # what the hand is doing
+
+
+Outcome = Literal["succeeded", "aborted", "canceled", "refused"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HandResult:
+    outcome: Outcome
+    stalled: bool = False  # stopped short of its goal
+    why: str = ""  # in the hand's own words
+
+
+def make_hand(gripper: Gripper) -> Hand:
+    return {"gripper_command": PositionHand, "franka_hand": GraspingHand}[gripper.kind](gripper)
+
+
+class Hand:
+    """What both kinds share: the newest goal, its result, and what the fingers show of it."""
+
+    def __init__(self, gripper: Gripper) -> None:
+        self._gripper = gripper
+        self.width = gripper.max_width
+        self._goal: HandGoal | None = None
+        self._asked_at: float | None = None  # while there is no result
+        self._held: float | None = None  # metres
+        self._fault = ""
+
+    @property
+    def closedness(self) -> float:
+        return closedness_from_width(self.width, self._gripper.max_width)
+
+    def observe(self, width: float) -> None:
+        """Raises ValueError for a width that the gripper cannot have."""
+        closedness_from_width(width, self._gripper.max_width)
+        self.width = width
+        if self._held is not None and width < self._held - _SLIP:
+            held, self._held = _mm(self._held), None
+            self._fault = f"what it held at {held} is lost, the fingers are at {_mm(width)}"
+
+    def plan(self, change: float, closedness: float, now: float) -> HandGoal | None:
+        """The goal to send for a planned change that leads to a closedness; None for none."""
+        goal = self._wanted(change, closedness)
+        if goal is not None:
+            self._goal, self._asked_at, self._held = goal, now, None
+        return goal
+
+    def finished(self, goal: HandGoal, result: HandResult) -> None:
+        if goal is not self._goal:
+            return  # another was sent meanwhile
+        self._asked_at, self._fault = None, ""
+        if result.outcome == "succeeded" and not (result.stalled and not goal.closing):
+            if goal.closing and self.width > _SHUT * self._gripper.max_width:
+                self._held = self.width if result.stalled or goal.kind == "grasp" else None
+            return
+        what = "closing" if goal.closing else "opening"
+        ended = "stalled" if result.outcome == "succeeded" else result.outcome
+        why = f": {result.why}" if result.why else ""
+        if self._gripper.kind == "franka_hand" and not goal.closing:
+            why += "; was it homed since it was switched on?"
+        self._fault = f"{what} was {ended}, the fingers are at {_mm(self.width)}{why}"
+        self._goal = None
+
+    def trouble(self, now: float) -> str:
+        """What is wrong with it, or nothing."""
+        if self._asked_at is not None and now - self._asked_at > _PATIENCE:
+            return f"no answer for {now - self._asked_at:.0f} s to its last goal"
+        return self._fault
+
+    def doing(self) -> str:
+        if self._held is not None:
+            return f"holding {_mm(self._held)}"
+        if self._asked_at is not None and self._goal is not None:
+            return "closing" if self._goal.closing else "opening"
+        return f"at {_mm(self.width)}"
+
+    def _wanted(self, change: float, closedness: float) -> HandGoal | None:
+        raise NotImplementedError
+
+
+class PositionHand(Hand):
+    """control_msgs/GripperCommand: any width, held with at most a given force."""
+
+    def _wanted(self, change: float, closedness: float) -> HandGoal | None:
+        """Small changes leave the fingers alone: on an object they stand short of their goal."""
+        gripper, last = self._gripper, self._goal
+        width = width_from_closedness(closedness, gripper.max_width)
+        step = gripper.hysteresis * gripper.max_width
+        if abs(change) < gripper.hysteresis or (last and abs(width - last.width) < step):
+            return None
+        if self._held is not None and last is not None and width < last.width:
+            return None  # the force is on already
+        return HandGoal(kind="position", width=width, closing=change > 0)
+
+
+class GraspingHand(Hand):
+    """franka_msgs Grasp and Move: closed on whatever there is, or open."""
+
+    def _wanted(self, change: float, closedness: float) -> HandGoal | None:
+        if abs(change) < self._gripper.grip_change:
+            return None
+        closing, before = change > 0, self._state()
+        if before == ("closed" if closing else "open"):
+            return None
+        busy = self._asked_at is not None or before != "open"
+        if closing:
+            return HandGoal(kind="grasp", width=0.0, closing=True, stop_first=busy)
+        width = self._gripper.max_width
+        return HandGoal(kind="open", width=width, closing=False, stop_first=busy)
+
+    def _state(self) -> Literal["open", "closed", "unknown"]:
+        """What it was told last, unless the fingers show that it is not so."""
+        wide = self.width > _OPEN * self._gripper.max_width
+        if self._asked_at is None and (self._goal is None or self._goal.closing == wide):
+            return "open" if wide else "unknown"
+        assert self._goal is not None
+        return "closed" if self._goal.closing else "open"
+
+
+def _mm(width: float) -> str:
+    return f"{1000 * width:.0f} mm"

@@ -1,0 +1,1 @@
+"""What any node of the suite needs of rclpy, beside its work."""

@@ -1,0 +1,126 @@
+"""A lifecycle node that says why it cannot start, how it is, and gives back what it took."""
+
+from contextlib import ExitStack
+from typing import Any, TypeVar
+
+from rcl_interfaces.msg import SetParametersResult
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.parameter import Parameter
+
+from vjepa_gate.errors import UserError
+from vjepa_gate.ros.diagnostics import Diagnostics
+from vjepa_gate.ros.memory import memory
+from vjepa_gate.settings import make, read_parameters
+from vjepa_gate.status import Status
+
+T = TypeVar("T")
+
+_SUCCESS, _FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
+
+
+class ManagedNode(LifecycleNode):
+    """configure calls `set_up`, activate `start`, deactivate `stop`; cleanup gives back all
+    that was put on `resources`.
+
+    What the user can mend is raised as UserError or ValueError: the transition then fails,
+    and one line of the log says why.
+    """
+
+    def __init__(self, name: str, **options: Any) -> None:
+        super().__init__(name, **options)
+        self.resources = ExitStack()
+        self.active = False
+        self._configured = False
+        self._failure = ""  # of the last configure
+        self.add_on_set_parameters_callback(self._refuse_late_changes)
+        self._diagnostics = Diagnostics(self, self._status)
+
+    def set_up(self) -> None:
+        raise NotImplementedError
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def status(self) -> Status:
+        """Of an active node."""
+        raise NotImplementedError
+
+    def memory(self) -> dict[str, str]:
+        """Of the process, to tell while the node is not active."""
+        return memory()
+
+    def settings(self, kind: type[T]) -> T:
+        """As the parameters have them now."""
+        return make(kind, read_parameters(kind, self))
+
+    # --- lifecycle -----------------------------------------------------------------------
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        try:
+            self.set_up()
+        except (UserError, ValueError, OSError) as error:
+            self._failure = f"cannot be configured: {error}"
+            self.get_logger().error(self._failure)
+            self.tear_down()
+            return _FAILURE
+        self._failure, self._configured = "", True
+        return _SUCCESS
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self.active = True
+        self.start()
+        return _SUCCESS
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._end_work()
+        return _SUCCESS
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self.tear_down()
+        return _SUCCESS
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._end_work()
+        self.tear_down()
+        return _SUCCESS
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self.on_shutdown(state)
+
+    def _end_work(self) -> None:
+        if self.active:
+            self.active = False
+            self.stop()
+
+    def tear_down(self) -> None:
+        self.resources.close()
+        self._configured = False
+
+    def _refuse_late_changes(self, parameters: list[Parameter]) -> SetParametersResult:
+        if not self._configured or all(p.name == "use_sim_time" for p in parameters):
+            return SetParametersResult(successful=True)
+        reason = f"{parameters[0].name} is read by configure: clean up, set it, configure again"
+        return SetParametersResult(successful=False, reason=reason)
+
+    def _status(self) -> Status:
+        if self._failure:
+            return Status(level="error", message=self._failure, values=self.memory())
+        if not self.active:
+            return Status(level="warning", message="not active", values=self.memory())
+        return self.status()
+
+    # --- what set_up makes, given back by cleanup ------------------------------------------
+
+    def subscribe(self, kind: type, topic: str, callback: Any, profile: Any, **how: Any) -> None:
+        subscription = self.create_subscription(kind, topic, callback, profile, **how)
+        self.resources.callback(self.destroy_subscription, subscription)
+
+    def publisher(self, kind: type, topic: str, profile: Any) -> Any:
+        publisher = self.create_publisher(kind, topic, profile)
+        self.resources.callback(self.destroy_publisher, publisher)
+        return publisher
+
+    def serve(self, kind: type, name: str, callback: Any, **how: Any) -> None:
+        service = self.create_service(kind, name, callback, **how)
+        self.resources.callback(self.destroy_service, service)

@@ -1,0 +1,47 @@
+"""SIGINT and SIGTERM as something to look at, instead of what they did before."""
+
+import contextlib
+import signal
+import time
+from collections.abc import Iterator
+
+_POLL = 0.05  # seconds
+
+
+class Noted:
+    """Whether a signal has come.
+
+    No threading.Event: a handler that sets one waits for its lock, which the very thread that
+    it interrupts may hold.
+    """
+
+    def __init__(self) -> None:
+        self._noted = False
+
+    def set(self) -> None:
+        self._noted = True
+
+    def is_set(self) -> bool:
+        return self._noted
+
+    def wait(self, seconds: float) -> bool:
+        """For a signal, no longer than that; whether one has come."""
+        end = time.monotonic() + seconds
+        while not self._noted and (left := end - time.monotonic()) > 0:
+            time.sleep(min(left, _POLL))
+        return self._noted
+
+
+@contextlib.contextmanager
+def signals_noted() -> Iterator[Noted]:
+    """To be entered in the main thread."""
+    noted = Noted()
+    before = {
+        number: signal.signal(number, lambda *_: noted.set())
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield noted
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,76 @@
+"""The launch files, by `launch` itself; a process is told instead of started."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("launch.actions")  # the folder launch/ can be imported, too
+
+from launch import LaunchDescription, LaunchService
+from launch.actions import IncludeLaunchDescription, LogInfo
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+
+from vjepa_ros import launching
+
+FILE = Path(__file__).parents[1] / "launch/pick_place.launch.py"
+
+
+@pytest.fixture
+def launch(monkeypatch, capfd, small_weights):
+    weights = small_weights()
+
+    def tell(process):
+        return LogInfo(msg=f"{process.name}: {' '.join(process.words())}")
+
+    def run(*arguments):
+        arguments = (f"weights:={weights}", *arguments)
+        monkeypatch.setattr(sys, "argv", ["ros2", "launch", str(FILE), *arguments])
+        service = LaunchService(argv=arguments, noninteractive=True)
+        file = IncludeLaunchDescription(
+            PythonLaunchDescriptionSource(str(FILE)),
+            launch_arguments=[argument.split(":=") for argument in arguments],
+        )
+        service.include_launch_description(LaunchDescription([file]))
+        ended = service.run()
+        captured = capfd.readouterr()
+        return ended, captured.out + captured.err
+
+    monkeypatch.setattr(launching, "node", tell)
+    return run
+
+
+def line_of(name, said):
+    return next(line for line in said.splitlines() if f"{name}: " in line)
+
+
+def test_settings_of_gate_and_planner_take_effect(launch):
+    """Both were taken, and dropped without a word."""
+    ended, said = launch("deadman:=true", "max_image_age:=20.0")
+    assert ended == 0, said
+    assert "deadman:=true" in line_of("arm_gate", said)
+    for name in ("arm_gate", "planner", "encoder"):
+        assert "max_image_age:=20.0" in line_of(name, said)
+    assert "planner tiny, as the weights name it" in said
+
+
+def test_a_parameter_file_is_taken(launch, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("planner: {ros__parameters: {rules: [], samples: 16}}\n")
+    ended, said = launch(f"params_file:={path}", "samples:=20")
+    assert ended == 0, said
+    assert 'rules:="none"' in line_of("planner", said)
+    assert "samples:=20" in line_of("planner", said)
+    path.write_text("planner: {ros__parameters: {sampels: 16}}\n")
+    ended, said = launch(f"params_file:={path}")
+    assert ended == 1
+    assert "planner.sampels is unknown, expected samples" in said
+
+
+def test_what_is_unknown_or_out_of_range_ends_the_launch(launch):
+    ended, said = launch("deadmann:=true")
+    assert ended == 1
+    assert "argument deadmann is unknown, expected deadman" in said
+    ended, said = launch("max_image_age:=nan")
+    assert ended == 1
+    assert "argument max_image_age is 'nan', expected a number in [0.05, 3600] s" in said

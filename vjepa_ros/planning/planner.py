@@ -1,0 +1,412 @@
+"""The planner: from what is seen to what is done. All that decides an action is in this file.
+
+A task goes over one or more goal pictures. It is a frozen value: `Planner.plan` gives the next
+one beside its decision, and to throw a plan away is not to use the task that came with it. What
+is decided is what is carried out, published, scored and remembered.
+
+    planner = Planner(PLANNERS["paper"], world_model)
+    task = planner.start(context, goals, seed=7)
+    task, decision = planner.plan(task, context)    # carry out decision.action, look, again
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from itertools import pairwise
+from typing import Protocol, Self
+
+import torch
+from torch import Tensor
+
+from vjepa_ros.conventions import GRIPPER, POSITION
+from vjepa_ros.planning import rules
+from vjepa_ros.planning.config import PlannerConfig
+from vjepa_ros.planning.objectives import Objective, make_objective
+from vjepa_ros.planning.solvers import Cost, PlanningError, Solution, make_solver, shifted
+from vjepa_ros.planning.world_model import Context, Goal
+
+_CARRIED_ELITES = 3  # that a warm start takes along: iCEM's choice, 0.3 of its 10
+
+
+class CostModel(Protocol):
+    """All that a planner asks of a world model."""
+
+    def cost(self, context: Context, goal: Goal, objective: Objective) -> Cost:
+        """The energies of candidate actions, from a context towards a goal."""
+
+
+class TaskStatus(Enum):
+    """How a task stands; all but RUNNING end it."""
+
+    RUNNING = "running"
+    REACHED = "reached"
+    STALLED = "stalled"
+    OUT_OF_STEPS = "out of steps"
+    PLANNING_FAILED = "planning failed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubGoal:
+    """A goal and its ends: once the energy of the frame has come down to `energy`, after
+    `steps` steps, after `patience` steps in a row that did not bring it down, or whichever
+    comes first. None: no such end.
+    """
+
+    goal: Goal
+    energy: float | None = None
+    steps: int | None = None
+    patience: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pursuit:
+    """What is remembered of heading for one sub-goal; what was sent, not what was thought."""
+
+    number: int = 0  # of the sub-goal
+    steps: int = 0
+    lowest: float = math.inf  # energy seen
+    steps_above: int = 0  # in a row that did not bring it down
+    best_place: Tensor = field(default_factory=lambda: torch.zeros(3))  # where it was lowest
+    reach: float = math.inf  # metres around it that the next step may end in
+    stride: float = math.inf  # metres that the last step went
+    last: Solution | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Task:
+    """One task, from its first frame to its end."""
+
+    sub_goals: tuple[SubGoal, ...]
+    max_steps: int
+    seed: int  # of the next search; the one after it has the next number
+    near: float  # energy of a move by `tolerance`, as the world model thinks; 0 without one
+    steps: int = 0
+    pursuit: Pursuit = field(default_factory=Pursuit)
+    end: TaskStatus | None = None
+    tried_again: frozenset[int] = frozenset()  # sub-goals
+    lowest_left: float = math.inf  # energy at the end of a sub-goal
+    # What the fingers may do towards the goal that was planned to last.
+    fingers_goal: Goal | None = None
+    changes: tuple[float, ...] = rules.CHANGES
+    closedness: float = 0.0  # when that goal was first planned to
+
+    @property
+    def goal(self) -> Goal:
+        """The one that it heads for."""
+        return self.sub_goals[self.pursuit.number].goal
+
+    def endless(self) -> Self:
+        """The same task, which plans at any frame, whether or not that shows the goal."""
+        goals = tuple(SubGoal(goal=one.goal) for one in self.sub_goals)
+        return replace(self, sub_goals=goals, max_steps=2**63)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What to do now. There is a solution as long as the status is RUNNING, and its first
+    action is the one to carry out; its energy is that of those very actions.
+    """
+
+    status: TaskStatus
+    reason: str  # for a person to read
+    goal: int  # index of the sub-goal
+    energy: float  # of the frame as it is now, against that sub-goal
+    solution: Solution | None = None
+
+    @property
+    def action(self) -> Tensor | None:
+        """What is carried out [7]."""
+        return None if self.solution is None else self.solution.actions[0]
+
+
+class Planner:
+    """Decides by its settings alone: it remembers nothing between two calls."""
+
+    def __init__(
+        self, config: PlannerConfig, world_model: CostModel, *, keep_samples: bool = False
+    ) -> None:
+        self.config, self.world_model = config, world_model
+        self.objective = make_objective(config.objective)
+        self._solver = make_solver(config, keep_samples=keep_samples)
+
+    # --- a task begins ---------------------------------------------------------------------
+
+    def start(
+        self,
+        context: Context,
+        goals: Sequence[Goal],
+        *,
+        seed: int = 0,
+        max_steps: int | None = None,
+        energy: float | None = None,
+    ) -> Task:
+        """Begin a task at its first frame.
+
+        energy is that at which each goal counts as reached, instead of the settings' own. With
+        max_steps the last goal has all the steps that are left.
+        """
+        _check_goals(goals)
+        if energy is not None and not 0 <= energy < math.inf:
+            raise ValueError(f"energy_threshold is {energy:g}, expected a number of at least 0")
+        if max_steps is not None and max_steps < 1:
+            raise ValueError(f"max_steps is {max_steps}, expected at least 1")
+        config, near = self.config, 0.0
+        energies: list[float | None] = [energy] * len(goals)
+        if config.tolerance is not None:
+            near = energy_nearby(self.world_model, self.objective, context, config.tolerance)
+            if energy is None:
+                energies = [near, *(min(near, config.share * way) for way in self._ways(goals))]
+        steps = config.steps_of(len(goals))
+        sub_goals = [
+            SubGoal(goal=goal, energy=reached, steps=most, patience=config.patience)
+            for goal, reached, most in zip(goals, energies, steps, strict=True)
+        ]
+        if max_steps is not None:
+            sub_goals[-1] = replace(sub_goals[-1], steps=None, patience=None)
+        tries = 2 if "second_try" in config.rules else 1
+        return Task(
+            sub_goals=tuple(sub_goals),
+            max_steps=max_steps or tries * sum(steps),
+            seed=seed,
+            near=near,
+        )
+
+    def _ways(self, goals: Sequence[Goal]) -> list[float]:
+        """The energies from each goal to the next."""
+        return [
+            float(self.objective.distance(after.latents[None], before.latents))
+            for before, after in pairwise(goals)
+        ]
+
+    # --- a step ----------------------------------------------------------------------------
+
+    def plan(
+        self, task: Task, context: Context, proposals: Tensor | None = None
+    ) -> tuple[Task, Decision]:
+        """Decide what to do at a frame, the last one of the context.
+
+        proposals [P, H, 7] are candidates of your own, such as a policy's.
+        """
+        if task.end is not None:
+            raise RuntimeError(f"this task has ended ({task.end.value}): start a new one")
+
+        # Look: what the last step has brought, and which goal is the next.
+        task, energy, end = self._look(task, context)
+        if end is not None:
+            return _ended(task, energy, *end)
+
+        # Prepare: what candidates cost, and what the fingers shall do.
+        score = cost = self.world_model.cost(context, task.goal, self.objective)
+        task, fingers = self._choose_fingers(task, context, score)
+        if fingers is not None:
+            cost = rules.with_fingers(cost, fingers.change)
+        if "effort" in self.config.rules:
+            cost = rules.with_effort(cost, self._effort(task))
+
+        # Optimise; where nothing can be scored, the task ends and the arm stays.
+        warm_start, proposals = self._beginnings(task.pursuit, proposals)
+        try:
+            found = self._solver.solve(
+                cost, seed=task.seed, warm_start=warm_start, proposals=proposals
+            )
+        except PlanningError as error:
+            return _ended(task, energy, TaskStatus.PLANNING_FAILED, str(error))
+
+        # Constrain: what is decided is what is carried out, and scored as such.
+        if self.config.rules:
+            found = self._mended(found, task, context, fingers, score)
+
+        # Remember what is sent.
+        task = _after(task, found)
+        number, count = task.pursuit.number, len(task.sub_goals)
+        return task, Decision(
+            status=TaskStatus.RUNNING,
+            reason=f"sub-goal {number + 1} of {count}, step {task.steps}",
+            goal=number,
+            energy=energy,
+            solution=found,
+        )
+
+    def _beginnings(
+        self, pursuit: Pursuit, proposals: Tensor | None
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Where the search begins, and all that is proposed to it."""
+        last = pursuit.last
+        if last is None or "warm_start" not in self.config.rules or self.config.horizon == 1:
+            return None, proposals
+        carried = shifted(last.elites[:_CARRIED_ELITES])
+        own = carried[:0] if proposals is None else proposals.to(carried)
+        return shifted(last.actions), torch.cat((own, carried))
+
+    def _effort(self, task: Task) -> float:
+        """The energy that a metre along an axis must gain."""
+        assert self.config.tolerance is not None
+        return self.config.effort_gain * task.near / self.config.tolerance
+
+    def _choose_fingers(
+        self, task: Task, context: Context, score: Cost
+    ) -> tuple[Task, rules.Fingers | None]:
+        """Towards one goal the fingers move one way only; which, its picture tells."""
+        if "fingers_first" not in self.config.rules:
+            return task, None
+        closedness, config = float(context.states[-1, GRIPPER]), self.config
+        if task.goal is not task.fingers_goal:
+            changes = self._changes_towards(task, context)
+            task = replace(task, fingers_goal=task.goal, changes=changes, closedness=closedness)
+        way = rules.moved_way(closedness - task.closedness)
+        return task, rules.choose_fingers(
+            score,
+            rules.one_way(task.changes, way),
+            gain=config.gripper_gain,
+            floor=config.gripper_floor * task.near,
+        )
+
+    def _changes_towards(self, task: Task, context: Context) -> tuple[float, ...]:
+        """What the fingers may do towards a goal that is planned to for the first time."""
+        before, last = task.fingers_goal, task.sub_goals[-1].goal
+        if before is None or task.goal is last:
+            return rules.CHANGES
+        start = Context(latents=before.latents[None], states=context.states[-1:], name=before.name)
+        cost = self.world_model.cost(start, task.goal, self.objective)
+        return rules.picture_changes(cost, self.config.picture_gain)
+
+    def _mended(
+        self,
+        found: Solution,
+        task: Task,
+        context: Context,
+        fingers: rules.Fingers | None,
+        score: Cost,
+    ) -> Solution:
+        """The plan as the hand rules leave it, with the energy that the model gives it."""
+        plan, pursuit = found.actions, task.pursuit
+        if fingers is not None:
+            plan = plan.clone()
+            plan[0, GRIPPER] = fingers.change
+        now = rules.Situation(
+            config=self.config,
+            energy=found.energy,
+            fingers=fingers,
+            place=context.states[-1, POSITION],
+            best_place=pursuit.best_place,
+            reach=pursuit.reach,
+        )
+        plan = rules.mended(plan, now)
+        with torch.no_grad():
+            return replace(found, actions=plan, energy=float(score(plan[None])[0]))
+
+    # --- looking ---------------------------------------------------------------------------
+
+    def _look(
+        self, task: Task, context: Context
+    ) -> tuple[Task, float, tuple[TaskStatus, str] | None]:
+        """The task as the frame shows it, the frame's energy, and why the task ends, if it does.
+
+        The energy is of the frame as the encoder sees it: nothing is predicted here.
+        """
+        if not context.latents[-1:].isfinite().all():
+            raise ValueError("context.latents holds NaN or infinite numbers in its last frame")
+        task, energy = self._seen(task, context)
+        while end := _sub_goal_end(task, energy):
+            following = self._goal_after(task, energy)
+            if following is None:
+                return task, energy, end
+            task, energy = self._seen(following, context)
+        if task.steps >= task.max_steps:
+            spent = f"max_steps, {task.max_steps}, are used up"
+            return task, energy, (TaskStatus.OUT_OF_STEPS, spent)
+        return task, energy, None
+
+    def _seen(self, task: Task, context: Context) -> tuple[Task, float]:
+        """Note whether the last step brought the energy down."""
+        pursuit, config = task.pursuit, self.config
+        with torch.no_grad():
+            energy = float(self.objective.distance(context.latents[-1:], task.goal.latents))
+        if energy < pursuit.lowest * (1 - config.min_improvement):
+            pursuit = replace(
+                pursuit,
+                lowest=energy,
+                steps_above=0,
+                best_place=context.states[-1, POSITION],
+                reach=2 * pursuit.reach,
+            )
+        else:
+            halved = min(pursuit.reach, pursuit.stride) / 2
+            pursuit = replace(pursuit, reach=max(config.min_reach, halved))
+        return replace(task, pursuit=pursuit), energy
+
+    def _goal_after(self, task: Task, energy: float) -> Task | None:
+        """The task heading for the next sub-goal; None: that was the last.
+
+        One that was left far above the lowest energy that any was left at is tried again, once,
+        from the one before it: those after it build on it. (Under a light that is not the
+        pictures', no energy is low.)
+        """
+        here, lowest = task.pursuit.number, task.lowest_left
+        if here == len(task.sub_goals) - 1:
+            return None
+        task = replace(task, lowest_left=min(lowest, energy))
+        missed = energy > lowest + self.config.missed * task.near
+        if "second_try" in self.config.rules and missed and here not in task.tried_again:
+            again = task.tried_again | {here, here - 1}  # then forward, whatever is seen
+            return replace(task, tried_again=again, pursuit=Pursuit(number=here - 1))
+        return replace(task, pursuit=Pursuit(number=here + 1))
+
+
+def _sub_goal_end(task: Task, energy: float) -> tuple[TaskStatus, str] | None:
+    pursuit = task.pursuit
+    goal, name = task.sub_goals[pursuit.number], f"sub-goal {pursuit.number + 1}"
+    name = f"{name} of {len(task.sub_goals)}"
+    if goal.energy is not None and energy <= goal.energy:
+        return TaskStatus.REACHED, f"{name}: energy {energy:.4g} is within {goal.energy:.4g}"
+    if goal.steps is not None and pursuit.steps >= goal.steps:
+        return TaskStatus.OUT_OF_STEPS, f"{name}: its {goal.steps} steps ended at {energy:.4g}"
+    if goal.patience is not None and pursuit.steps_above >= goal.patience:
+        return TaskStatus.STALLED, (
+            f"{name}: {goal.patience} steps have not brought the energy, {energy:.4g}, "
+            f"below {pursuit.lowest:.4g}"
+        )
+    return None
+
+
+def _after(task: Task, sent: Solution) -> Task:
+    pursuit = task.pursuit
+    pursuit = replace(
+        pursuit,
+        steps=pursuit.steps + 1,
+        steps_above=pursuit.steps_above + 1,
+        stride=float(sent.actions[0, POSITION].norm()),
+        last=sent,
+    )
+    return replace(task, pursuit=pursuit, steps=task.steps + 1, seed=task.seed + 1)
+
+
+def _ended(task: Task, energy: float, status: TaskStatus, reason: str) -> tuple[Task, Decision]:
+    decision = Decision(status=status, reason=reason, goal=task.pursuit.number, energy=energy)
+    return replace(task, end=status), decision
+
+
+def energy_nearby(
+    world_model: CostModel, objective: Objective, context: Context, metres: float
+) -> float:
+    """The mean energy, as the world model sees it, of standing that far from where it is."""
+    moves = torch.zeros(6, 1, 7)
+    for axis in range(3):
+        moves[2 * axis : 2 * axis + 2, 0, axis] = torch.tensor((metres, -metres))
+    here = Goal(latents=context.latents[-1], name=context.name)
+    with torch.no_grad():
+        return float(world_model.cost(context, here, objective)(moves).mean())
+
+
+def _check_goals(goals: Sequence[Goal]) -> None:
+    if not goals:
+        raise ValueError("goals is empty, expected at least one")
+    for number, goal in enumerate(goals, 1):
+        name, shape = f"goal {number} of {len(goals)}", goal.latents.shape
+        if len(shape) != 2 or not goal.latents.numel() or shape != goals[0].latents.shape:
+            raise ValueError(
+                f"{name} has latents of shape {list(shape)}, expected [L, D], the same for all"
+            )
+        if not goal.latents.is_floating_point() or not goal.latents.isfinite().all():
+            raise ValueError(f"{name}: its latents hold NaN, infinite numbers or integers")
