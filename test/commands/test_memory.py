@@ -6,13 +6,16 @@ import pytest
 import torch
 from table_world import write_demonstrations
 
+from vjepa_gate.settings import settings_of
 from vjepa_ros.cli import main
+from vjepa_ros.commands.settings import TrainSubGoals
 from vjepa_ros.model.checkpoints import save_weights
 from vjepa_ros.model.encoder import Encoder, EncoderConfig
 from vjepa_ros.model.predictor import Predictor, PredictorConfig
 from vjepa_ros.model.presets import ModelConfig
 from vjepa_ros.planning.subgoals.bank import load_bank
 from vjepa_ros.planning.subgoals.proposer import ProposerSource, load_proposer
+from vjepa_ros.training.subgoals import SubGoalConfig
 
 MODEL = ModelConfig(
     preset="small",
@@ -67,3 +70,7 @@ def test_latents_of_other_weights_are_not_trained_on(
     assert main([*map(str, common), str(tmp_path / "w.safetensors")]) == 0
     assert main([*map(str, common), str(tmp_path / "others.safetensors")]) == 2
     assert "remove it, or choose another --bank" in capsys.readouterr().err
+
+
+def test_the_command_knows_how_long_a_proposer_is_trained():
+    assert settings_of(TrainSubGoals)["steps"].default == SubGoalConfig.steps
