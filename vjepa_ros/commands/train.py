@@ -26,6 +26,7 @@ from vjepa_ros.training.trainer import process_group
 
 
 def run(args: argparse.Namespace) -> int:
+    """Do what the verb says."""
     kind, work = _VERBS[args.verb]
     told: Any = read(kind, args)
     preset = load_settings(told.preset, told.set)
