@@ -48,6 +48,7 @@ def transport() -> SetEnvironmentVariable:
 
 
 def node(process: Process) -> Any:
+    """Make a launch action of a process."""
     from launch_ros.actions import Node
 
     return Node(
@@ -61,6 +62,7 @@ def node(process: Process) -> Any:
 
 
 def nodes(stack: list[Process]) -> list[Any]:
+    """Make launch actions of processes, with what they have to tell first."""
     notices = [LogInfo(msg=process.notice) for process in stack if process.notice]
     return [*notices, *map(node, stack)]
 

@@ -23,6 +23,8 @@ class Delta:
 
 
 class Admission:
+    """Which actions are let in, by who sent them, when, and from which image."""
+
     def __init__(self, base_frame: str, max_image_age: float, max_duration: float) -> None:
         self._base_frame, self._max_image_age = base_frame, max_image_age
         self._max_duration = max_duration
@@ -66,4 +68,5 @@ class Admission:
 
 
 def too_many(planners: int) -> str:
+    """Say that not one planner publishes actions, but so many."""
     return f"{planners} nodes publish actions, expected one"

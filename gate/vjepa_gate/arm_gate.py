@@ -44,6 +44,8 @@ _LONGEST_FAREWELL = 2.0  # seconds; the arm is at rest long before
 
 
 class ArmGate(ManagedNode):
+    """Carries messages to the gate's core and back; decides nothing itself."""
+
     def __init__(self, **options: Any) -> None:
         super().__init__("arm_gate", **options)
         declare_parameters(ArmGateSettings, self)
@@ -51,6 +53,7 @@ class ArmGate(ManagedNode):
     # --- life ----------------------------------------------------------------------------
 
     def set_up(self) -> None:
+        """Read settings and robot, and connect to the topics that it names."""
         settings = self.settings(ArmGateSettings)
         self._robot = robot = load_robot(settings.robot)
         mode_topic = robot.topics.franka_state
@@ -81,6 +84,7 @@ class ArmGate(ManagedNode):
         self.resources.callback(self.destroy_timer, timer)
 
     def start(self) -> None:
+        """Look who else is there, and begin to tick."""
         self._look_at_graph()
         self._pending = None
         self._gate.enter()
@@ -253,6 +257,7 @@ class ArmGate(ManagedNode):
             self._hand.send(goal)
 
     def status(self) -> Status:
+        """Say what the gate does, and why."""
         status = self._gate.status(stamps.now(self))
         message = f"dry run: {status.message}" if self._dry_run else status.message
         values = status.values | {"robot": self._robot.name, "dropped": str(self._dropped)}
@@ -260,6 +265,7 @@ class ArmGate(ManagedNode):
 
 
 def main() -> int:
+    """Run the node until a signal."""
     parser = argparse.ArgumentParser(
         prog="vjepa_arm_gate", description=(__doc__ or "").partition("\n")[0]
     )

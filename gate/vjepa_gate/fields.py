@@ -213,6 +213,7 @@ def text_of(value: Any) -> str:
 
 
 def given_in(kind: type, content: Any, key: str) -> dict[str, Any]:
+    """Check what a mapping gives of a dataclass; raises ValueError."""
     known, prefix = settings_of(kind), f"{key}." if key else ""
     for name in mapping(content, key):
         if name not in known:
@@ -221,6 +222,7 @@ def given_in(kind: type, content: Any, key: str) -> dict[str, Any]:
 
 
 def build(kind: Callable[..., T], given: Mapping[str, Any], key: str) -> T:
+    """Make a dataclass of checked values; raises ValueError that names the key."""
     for name, about in settings_of(kind).items():
         if about.default is REQUIRED and name not in given:
             full_name = f"{key}.{name}" if key else name
@@ -232,6 +234,7 @@ def build(kind: Callable[..., T], given: Mapping[str, Any], key: str) -> T:
 
 
 def mapping(content: Any, key: str) -> Mapping[str, Any]:
+    """Take a value found at a key for a mapping, or raise ValueError."""
     if not isinstance(content, Mapping):
         raise ValueError(f"{key or 'the file'} is {_shown(content)}, expected keys and values")
     return content
@@ -253,6 +256,7 @@ def unknown(key: str, name: str, known: Iterable[str]) -> str:
 
 
 def is_section(hint: Any) -> bool:
+    """Tell whether a type is a dataclass of settings, or holds some."""
     return dataclasses.is_dataclass(hint) or typing.get_origin(hint) in (dict, Mapping)
 
 

@@ -20,6 +20,8 @@ _LONGEST = 0.1  # seconds after which the arm's controller stops without a new v
 
 
 class Following:
+    """Whether a measured pose goes where velocities were commanded."""
+
     def __init__(self, measured: Pose, now: float) -> None:
         self._offset = self._turn_offset = np.zeros(3)  # commanded less measured
         self.rest(measured, now)
@@ -60,4 +62,5 @@ class Following:
             self._turn_offset = (1 - _FORGIVEN) * self._turn_offset
 
     def command(self, target: Target) -> None:
+        """Note a target that was sent."""
         self._velocity, self._turn_velocity = target.velocity, target.turn_velocity

@@ -69,6 +69,7 @@ class Gate:
     # --- what arrives --------------------------------------------------------------------
 
     def observe_pose(self, pose: Pose, stamp: float, now: float) -> None:
+        """Take news of where the tool is."""
         self._look_at_clock(now)
         self._arm.observe_pose(pose, stamp, now)
         if self._arm.at_rest(now):
@@ -101,11 +102,13 @@ class Gate:
             self._frozen_camera.feed(fingerprint, pose.position)
 
     def observe_deadman(self, pressed: bool, now: float) -> None:
+        """Take news of the deadman's button."""
         self._look_at_clock(now)
         self._deadman_pressed = pressed
         self._deadman_watch.feed(now, now)
 
     def observe_mode(self, mode: int, stamp: float, now: float) -> None:
+        """Take news of the robot's mode; a reflex or a user stop latches."""
         self._look_at_clock(now)
         self._arm.observe_mode(mode, stamp, now)
         if mode in _LATCHING_MODES:
@@ -121,6 +124,7 @@ class Gate:
             )
 
     def observe_collision(self, detected: bool) -> None:
+        """Take the robot's own word on collisions."""
         if detected:
             self._touch("the robot detected a collision")
 
@@ -178,16 +182,19 @@ class Gate:
         self._following = None  # whoever resumes has looked at the arm
 
     def hand_finished(self, goal: HandGoal, result: HandResult) -> None:
+        """Take what became of the hand's goal."""
         self._hand.finished(goal, result)
 
     # --- what is sent --------------------------------------------------------------------
 
     @property
     def at_rest(self) -> bool:
+        """Whether the stream of targets stands still."""
         return self._stream is None or self._stream.at_rest
 
     @property
     def silent(self) -> bool:
+        """Whether nothing is sent."""
         return self._stream is None
 
     def tick(self, now: float) -> Target | None:

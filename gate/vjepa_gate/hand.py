@@ -33,12 +33,15 @@ Outcome = Literal["succeeded", "aborted", "canceled", "refused"]
 
 @dataclass(frozen=True, kw_only=True)
 class HandResult:
+    """What became of a goal."""
+
     outcome: Outcome
     stalled: bool = False  # stopped short of its goal
     why: str = ""  # in the hand's own words
 
 
 def make_hand(gripper: Gripper) -> Hand:
+    """Make the hand that a robot's file describes."""
     return {"gripper_command": PositionHand, "franka_hand": GraspingHand}[gripper.kind](gripper)
 
 
@@ -55,6 +58,7 @@ class Hand:
 
     @property
     def closedness(self) -> float:
+        """As it was measured last: 0 open, 1 closed."""
         return closedness_from_width(self.width, self._gripper.max_width)
 
     def observe(self, width: float) -> None:
@@ -73,6 +77,7 @@ class Hand:
         return goal
 
     def finished(self, goal: HandGoal, result: HandResult) -> None:
+        """Note what became of a goal."""
         if goal is not self._goal:
             return  # another was sent meanwhile
         self._asked_at, self._fault = None, ""
@@ -95,6 +100,7 @@ class Hand:
         return self._fault
 
     def doing(self) -> str:
+        """Say what it does, for a person."""
         if self._held is not None:
             return f"holding {_mm(self._held)}"
         if self._asked_at is not None and self._goal is not None:

@@ -45,5 +45,6 @@ def tilt(axis: tuple[float, float, float]) -> float:
 
 
 def shortened(vector: np.ndarray, longest: float) -> np.ndarray:
+    """Shorten a vector to the longest that is allowed; its direction stays."""
     length = math.sqrt(vector @ vector)
     return vector if length <= longest else vector * (longest / length)

@@ -49,6 +49,7 @@ class MeasuredArm:
         self.doubt, self.doubted = "", None
 
     def observe_pose(self, pose: Pose, stamp: float, now: float) -> None:
+        """Note a pose, if an arm can have it."""
         if not self._pose_watch.is_news(stamp, now):
             return
         self.doubt = self._fault = self._plausibility.doubt(stamp, pose)
@@ -85,13 +86,16 @@ class MeasuredArm:
         return not self._other_point
 
     def observe_mode(self, mode: int, stamp: float, now: float) -> None:
+        """Note the robot's mode."""
         self.mode = mode
         self._mode_watch.feed(stamp, now)
 
     def pose_at(self, stamp: float) -> Pose | None:
+        """Give the pose at a time, None where it is not known."""
         return self._history.at(stamp, self._max_age)
 
     def at_rest(self, now: float) -> bool:
+        """Tell whether the arm has stood still for a while."""
         return self._rest_start is not None and now - self._rest_start[0] >= _REST
 
     def complaints(self, now: float) -> list[str]:

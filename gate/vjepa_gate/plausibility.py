@@ -18,6 +18,7 @@ class Plausibility:
         self.forget()
 
     def forget(self) -> None:
+        """Begin anew, with the next pose."""
         self._believed: tuple[float, Pose] | None = None
         self._doubted: tuple[float, Pose] | None = None
         self._doubted_since = 0.0

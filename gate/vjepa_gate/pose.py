@@ -89,10 +89,12 @@ class PoseHistory:
             del self._stamps[:old], self._poses[:old]
 
     def forget(self) -> None:
+        """Drop all poses."""
         self._stamps.clear()
         self._poses.clear()
 
     def newest(self) -> Pose:
+        """Give the pose that was measured last."""
         return self._poses[-1]
 
     def at(self, stamp: float, tolerance: float) -> Pose | None:

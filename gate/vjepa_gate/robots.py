@@ -18,6 +18,8 @@ STOPPING_TIME = 0.25  # seconds within which the limits must let the arm come to
 
 @dataclass(frozen=True, kw_only=True)
 class Topic:
+    """A topic, and how it is subscribed or published."""
+
     name: str = setting(REQUIRED, "of the topic")
     reliability: Literal["reliable", "best_effort"] = setting("reliable", "of its messages")
     depth: int = setting(1, "of the queue", low=1, high=1000, unit="messages")
@@ -25,11 +27,15 @@ class Topic:
 
 @dataclass(frozen=True, kw_only=True)
 class Camera(Topic):
+    """The topic of the camera's images."""
+
     compressed: bool = setting(False, "sensor_msgs/CompressedImage instead of Image")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Topics:
+    """The robot's side of the graph."""
+
     camera: Camera = setting(REQUIRED, "that the planner looks through")
     current_pose: Topic | None = setting(REQUIRED, "PoseStamped of the tool; null: from TF")
     joint_states: Topic = setting(REQUIRED, "of the fingers")
@@ -132,6 +138,8 @@ class Contact:
 
 @dataclass(frozen=True, kw_only=True)
 class Robot:
+    """All that a robot's file says."""
+
     name: str = setting(REQUIRED, "for people")
     base_frame: str = setting(REQUIRED, "in which actions, targets and poses are given")
     tool_frame: str = setting(REQUIRED, "of the tool whose pose is measured and commanded")

@@ -27,11 +27,13 @@ def multiply(second: Quaternion, first: Quaternion) -> Quaternion:
 
 
 def inverse(rotation: Quaternion) -> Quaternion:
+    """Turn back."""
     x, y, z, w = rotation
     return -x, -y, -z, w
 
 
 def from_vector(vector: np.ndarray) -> Quaternion:
+    """Give the rotation about a vector, by its length in radians."""
     x, y, z = vector.tolist()
     angle = math.sqrt(x * x + y * y + z * z)
     scale = math.sin(angle / 2) / angle if angle > 1e-12 else 0.5

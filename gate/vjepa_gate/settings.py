@@ -104,6 +104,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(**how, allow_abbrev=False)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse, and name the nearest known option for one that is unknown."""
         args = list(sys.argv[1:] if args is None else args)
         known = self._option_string_actions
         for word in () if self._subparsers else args:  # else they are those of one of them
@@ -157,6 +158,7 @@ def add_options(
 
 
 def read_options(kind: type, parsed: argparse.Namespace) -> dict[str, Any]:
+    """Of a command line, checked."""
     known, given = _flat(kind), {}
     with _said_to_user():
         for name, found in vars(parsed).items():
@@ -329,6 +331,7 @@ def launch_arguments(*kinds: type, derived: Container[type] = ()) -> list[Any]:
 
 
 def read_launch(kind: type, context: Any) -> dict[str, Any]:
+    """Of launch arguments, checked."""
     texts = context.launch_configurations
     with _said_to_user():
         return {

@@ -19,9 +19,11 @@ class Noted:
         self._noted = False
 
     def set(self) -> None:
+        """Note a signal."""
         self._noted = True
 
     def is_set(self) -> bool:
+        """Tell whether one has come."""
         return self._noted
 
     def wait(self, seconds: float) -> bool:

@@ -30,6 +30,8 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class Target:
+    """What the arm is told at one moment."""
+
     stamp: float  # seconds
     pose: Pose
     velocity: np.ndarray  # (3,) m/s
@@ -60,10 +62,12 @@ class TargetStream:
 
     @property
     def at_rest(self) -> bool:
+        """Whether it stands still."""
         return max(np.abs(self._velocity).max(), np.abs(self._turn_velocity).max()) <= _STILL
 
     @property
     def has_goal(self) -> bool:
+        """Whether it heads for a goal."""
         return self._goal is not None
 
     def aim(self, goal: Pose, duration: float) -> None:

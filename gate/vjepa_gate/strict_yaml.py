@@ -41,6 +41,7 @@ def load_yaml_file(path: Path) -> Any:
 
 
 def load_yaml(text: str) -> Any:
+    """Read a text of dicts, lists and scalars."""
     try:
         events: Iterator[Any] = yaml.parse(text, Loader=_LOADER)
         next(events)  # the stream starts

@@ -23,6 +23,7 @@ class Watchdog:
         self._time = self._ahead = 0.0
 
     def is_news(self, stamp: float, now: float) -> bool:
+        """Tell whether a stamp is later than those before and not of the future."""
         self._ahead = stamp - now
         late = self._stamp is not None and stamp <= self._stamp
         return self._ahead <= CLOCK_TOLERANCE and not late
@@ -36,9 +37,11 @@ class Watchdog:
         return True
 
     def age(self, now: float) -> float | None:
+        """Give the seconds since the last news, None before the first."""
         return None if self._stamp is None else now - self._time
 
     def complaint(self, now: float) -> str | None:
+        """Say what is wrong, None where nothing is."""
         age = self.age(now)
         if age is not None and age <= self.max_age:
             return None
@@ -72,6 +75,7 @@ class FrozenCamera:
         self._moved = max(self._moved, float(np.linalg.norm(tool - self._start)))
 
     def complaint(self) -> str | None:
+        """Say that the picture is frozen, None where it is not."""
         if self._moved <= self._FAR:
             return None
         return (

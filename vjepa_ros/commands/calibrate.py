@@ -34,6 +34,7 @@ from vjepa_ros.planning.solvers import PlanningError
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Find the axes, and write them."""
     settings = read(Calibrate, arguments)
     if not settings.sim:
         alone = settings_of(SimulatedArm)

@@ -21,10 +21,12 @@ INTERRUPTED = 130  # as the shell says it of Ctrl-C
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Tell the parser the settings of a demonstration."""
     add_options(parser, DemoSettings)
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Show the demonstration; 0 when the cube stands where it should."""
     _keep_apart()
     try:
         from vjepa_ros.demo import film, performance, report

@@ -31,11 +31,14 @@ class Note(Exception):
 
 
 class Check(NamedTuple):
+    """One line of the report."""
+
     name: str
     look: Callable[[], str]
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Check all, and say what to do; 1 when something is missing."""
     dds = read(Doctor, arguments).dds
     checks = [check for check in CHECKS if dds or check.name != "DDS"]
     failed = [check.name for check in checks if not _passes(check)]
@@ -61,6 +64,7 @@ def _passes(check: Check) -> bool:
 
 
 def python() -> str:
+    """Check Python's version."""
     version = platform.python_version()
     if not (3, 11) <= sys.version_info[:2] <= (3, 12):
         raise Problem(f"{version}, expected 3.11 or 3.12: run `make setup PYTHON=python3.12`")
@@ -68,6 +72,7 @@ def python() -> str:
 
 
 def ros() -> str:
+    """Check rclpy and the interfaces."""
     rclpy = _import("rclpy", "run `make setup`, or source /opt/ros/jazzy/setup.bash")
     origin = f"apt, {os.environ['ROS_DISTRO']}" if os.environ.get("ROS_DISTRO") else "wheels"
     return f"rclpy from {origin}, at {Path(rclpy.__file__).parent}"
@@ -84,6 +89,7 @@ def interfaces() -> str:
 
 
 def dds() -> str:
+    """Check the transport for large messages."""
     milliseconds = _round_trips(count=20)
     return (
         f"640×480 picture there and a stamp back on loopback: median "
@@ -92,6 +98,7 @@ def dds() -> str:
 
 
 def torch() -> str:
+    """Check torch and its devices."""
     torch = _import("torch", "run `make setup`")
     if torch.cuda.is_available():
         memory = torch.cuda.get_device_properties(0).total_memory / 2**30
@@ -104,6 +111,7 @@ def torch() -> str:
 
 
 def simulator() -> str:
+    """Check the simulation."""
     pybullet = _import("pybullet", "run `make setup`; it is needed for the simulation only")
     client = pybullet.connect(pybullet.DIRECT)
     pybullet.disconnect(client)
@@ -111,6 +119,7 @@ def simulator() -> str:
 
 
 def cv_bridge() -> str:
+    """Check cv_bridge, which only a sourced ROS has."""
     from vjepa_ros import images
 
     if images.uses_cv_bridge():
@@ -119,6 +128,7 @@ def cv_bridge() -> str:
 
 
 def weights() -> str:
+    """Check the shipped weights."""
     folders = [folder for folder in WEIGHT_FOLDERS if folder.is_dir()]
     found = [p for f in folders for p in sorted(f.iterdir()) if p.suffix in WEIGHT_SUFFIXES]
     if not found:
@@ -127,6 +137,7 @@ def weights() -> str:
 
 
 def disk() -> str:
+    """Check the free space."""
     free = shutil.disk_usage(Path.cwd()).free / 1e9
     if free < 1:
         raise Problem(f"{free:.1f} GB free in {Path.cwd()}: make room, recordings need it")

@@ -25,6 +25,7 @@ from vjepa_ros.episodes.workers import good_ones, run_all
 
 
 def run(args: argparse.Namespace) -> int:
+    """Do what the verb says."""
     kind, work = _VERBS[args.verb]
     return work(read(kind, args))
 

@@ -19,6 +19,7 @@ from vjepa_ros.planning.loading import load_world_model
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Run the trials, print the table, write the JSON."""
     settings = read(Evaluate, arguments)
     check_folders(json=settings.json)
     given = read_options(PlannerConfig, arguments)

@@ -26,6 +26,7 @@ from vjepa_ros.supervisor import PROFILE, environment
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Do what the verb says."""
     if arguments.verb == "capture":
         return _capture(read(GoalCapture, arguments))
     return _check(read(GoalCheck, arguments))

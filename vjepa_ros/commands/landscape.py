@@ -33,6 +33,7 @@ GRIPPER_STEP = 0.75  # closedness, likewise
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Draw the map, and print what is marked in it."""
     settings = read(Settings, arguments)
     if settings.out.suffix != ".png":
         raise UserError(f"--out {settings.out}: expected a .png in a folder that exists")

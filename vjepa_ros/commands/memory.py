@@ -9,6 +9,7 @@ from vjepa_ros.planning.subgoals.keyframes import SLOTS
 
 
 def run(args: argparse.Namespace) -> int:
+    """Do what the verb says."""
     settings = read(BuildMemory, args)
     loaded = load_world_model(settings.weights)
     episodes = demonstrations(settings.episodes, loaded.config.step_period)

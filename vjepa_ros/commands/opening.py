@@ -16,6 +16,7 @@ def opening(settings: Opening | Namespace) -> dict[str, Any]:
 
 
 def topics(settings: Opening | Namespace) -> BagTopics:
+    """Give the topics of bags, with what was said instead."""
     given = {} if settings.topics is None else read_yaml(BagTopics, settings.topics)
     known = settings_of(BagTopics)
     for assignment in settings.topic:

@@ -25,6 +25,7 @@ DIFF = Path("diff")  # instead of a first recording
 
 
 def run(args: argparse.Namespace) -> int:
+    """Score the recordings; the exit code is the verdict."""
     settings = commands.read(commands.Replay, args)
     _refuse_unused(settings, vars(args))
     check_folders(json=settings.json, html=settings.html, write_gate=settings.write_gate)

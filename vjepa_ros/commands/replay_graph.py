@@ -37,6 +37,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def options_of(args: argparse.Namespace) -> Options:
+    """Give the stack's options of what was asked."""
     taken = (*_OF_NODES, "composed", *settings_of(PlannerConfig))
     said = {name: value for name, value in vars(args).items() if name in taken}
     return options.options_of(argparse.Namespace(**said))

@@ -30,6 +30,7 @@ from vjepa_ros.training.trainer import process_group
 
 
 def run(args: argparse.Namespace) -> int:
+    """Do what the verb says."""
     if args.verb == "subgoals":
         return _subgoals(read(commands.TrainSubGoals, args))
     kind, work = _VERBS[args.verb]

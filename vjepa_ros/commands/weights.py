@@ -24,6 +24,7 @@ DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float1
 
 
 def run(arguments: argparse.Namespace) -> int:
+    """Do what the verb says."""
     if arguments.verb == "inspect":
         print(describe(open_checkpoint(read(InspectWeights, arguments).file)))
     else:

@@ -33,6 +33,7 @@ class ArmState:
         )
 
     def destroy(self) -> None:
+        """Stop listening."""
         self._robot_side.destroy()
 
     def at(self, stamp: float) -> Tensor | None:

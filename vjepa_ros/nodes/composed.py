@@ -34,6 +34,7 @@ def make_nodes(names: Sequence[str], **options: Any) -> list[LifecycleNode]:
 
 
 def main() -> int:
+    """Run the named nodes in one process until a signal."""
     parser = argparse.ArgumentParser(
         prog="vjepa_composed", description=(__doc__ or "").partition("\n")[0]
     )

@@ -39,6 +39,8 @@ from vjepa_ros.picture_watch import PictureWatch
 
 
 class EncoderNode(ModelNode):
+    """Encodes the camera's newest image, and pictures on request."""
+
     def __init__(self, **options: Any) -> None:
         super().__init__("encoder", **options)
         declare_parameters(EncoderSettings, self)
@@ -53,6 +55,7 @@ class EncoderNode(ModelNode):
     # --- life ------------------------------------------------------------------------------
 
     def set_up(self) -> None:
+        """Load the encoder, and connect."""
         self._settings = settings = self.settings(EncoderSettings)
         camera = load_robot(settings.robot).topics.camera
         weights, self._device = load(self, settings)
@@ -80,11 +83,13 @@ class EncoderNode(ModelNode):
         self.serve_apart(EncodeImage, "encode_image", self._encode_image)
 
     def start(self) -> None:
+        """Begin to encode, in a thread."""
         self._watch = PictureWatch()
         self._worker = threading.Thread(target=self._work, name="encoder")
         self._worker.start()
 
     def stop(self) -> None:
+        """End the thread."""
         self._worker.join()
 
     # --- camera ----------------------------------------------------------------------------
@@ -151,6 +156,7 @@ class EncoderNode(ModelNode):
     # --- how it is -------------------------------------------------------------------------
 
     def status(self) -> Status:
+        """Say how often it encodes, and what of."""
         age = stamps.now(self) - self._image_stamp
         values = {
             "weights": self._identity,
@@ -174,6 +180,7 @@ class EncoderNode(ModelNode):
 
 
 def main() -> int:
+    """Run the node until a signal."""
     return run_node(EncoderNode)
 
 

@@ -19,6 +19,7 @@ class Meter:
         self.total = 0
 
     def tick(self) -> None:
+        """Count one event."""
         with self._lock:
             self.total += 1
             self._times.append(time.monotonic())

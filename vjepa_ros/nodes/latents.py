@@ -31,6 +31,7 @@ class Frame:
 
     @property
     def stamp(self) -> float:
+        """Of the image, in seconds."""
         return stamps.seconds(self.header.stamp)
 
     @property
@@ -53,10 +54,12 @@ def stamp_named(name: str) -> Time | None:
 
 
 def stamp_key(stamp: object) -> tuple[int, int]:
+    """Give a stamp that can be compared without rounding."""
     return stamp.sec, stamp.nanosec  # type: ignore[attr-defined]
 
 
 def to_message(frame: Frame, dtype: torch.dtype = torch.float32) -> Latent:
+    """Turn a frame into a message."""
     tokens, width = frame.latents.shape
     side = round(tokens**0.5)
     if side**2 != tokens:

@@ -14,6 +14,7 @@ class ModelNode(ManagedNode):
     """cleanup also forgets the attributes that were made since configure, for their memory."""
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Set up, and remember what that made, for cleanup to forget."""
         self.resources.callback(self._forget_all_but, frozenset(vars(self)))
         return super().on_configure(state)
 
@@ -22,6 +23,7 @@ class ModelNode(ManagedNode):
             delattr(self, name)
 
     def subscribe(self, kind: type, topic: str, callback: Any, profile: Any, **how: Any) -> None:
+        """Subscribe until cleanup; what comes later is ignored."""
         live = [True]  # rclpy may call once more, of a message that it took before cleanup
 
         def call(message: Any) -> None:
@@ -32,6 +34,7 @@ class ModelNode(ManagedNode):
         self.resources.callback(live.clear)
 
     def memory(self) -> dict[str, str]:
+        """Say how much memory the process holds."""
         return health.memory()
 
     def serve_apart(self, kind: type, name: str, callback: Any) -> None:
@@ -54,6 +57,7 @@ class ModelNode(ManagedNode):
         return node
 
     def client(self, kind: type, name: str, **how: Any) -> Any:
+        """Make a client that lives until cleanup."""
         client = self.create_client(kind, name, **how)
         self.resources.callback(self.destroy_client, client)
         return client

@@ -54,11 +54,13 @@ class GateMover:
         self._find_gate()
 
     def look(self) -> Context:
+        """Wait for a frame of an arm that has come to rest."""
         image, state = self._at_rest()
         latents = self._see(self._rgb(image))
         return Context(latents=latents[None], states=state[None])
 
     def move(self, action: Tensor) -> None:
+        """Send an action to the arm gate."""
         self._refuse_company()
         image, _ = self._newest()  # the arm has stood still since the last look
         self._sequence += 1
@@ -75,6 +77,7 @@ class GateMover:
         self._due = stamps.seconds(message.header.stamp) + self._period + _SETTLE
 
     def end(self) -> None:
+        """Let the arm hold."""
         if self._hold.service_is_ready():
             self._hold.call_async(Trigger.Request())
         self._arm.destroy()
@@ -129,6 +132,7 @@ class GateMover:
 def running_arm(
     robot: Robot, see: Callable[[NDArray[np.uint8]], Tensor], period: float
 ) -> Iterator[GateMover]:
+    """Give the arm of a running graph, as calibration moves it."""
     with spinning_node("vjepa_calibrate") as node:
         mover = GateMover(node, robot, see, period)
         try:

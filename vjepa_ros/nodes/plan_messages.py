@@ -29,6 +29,7 @@ _POINT_SIZE = 0.006  # metres
 def delta_message(
     decision: Decision, frame: Frame, header: Header, sequence: int, duration: float
 ) -> EndEffectorDelta:
+    """Tell the action that is carried out."""
     assert decision.solution is not None
     numbers = dict(zip(ACTION_NAMES, decision.solution.actions[0].tolist(), strict=True))
     return EndEffectorDelta(
@@ -44,6 +45,7 @@ def delta_message(
 def plan_message(
     decision: Decision, frame: Frame, header: Header, state: Tensor, solver: str, seconds: float
 ) -> Plan:
+    """Tell what was thought, and what of it is carried out."""
     solution = decision.solution
     assert solution is not None
     statistics, curve = solution.statistics, search_curve(solution)
@@ -79,6 +81,7 @@ def plan_message(
 
 
 def path_message(plan: Plan) -> Path:
+    """Tell where the plan leads."""
     poses = [PoseStamped(header=plan.header, pose=pose) for pose in plan.path]
     return Path(header=plan.header, poses=poses)
 
@@ -104,6 +107,7 @@ def goal_message(picture: NDArray[np.uint8], stamp: Time, name: str) -> Compress
 
 
 def header_at(stamp: Time, frame_id: str) -> Header:
+    """Make a header."""
     return Header(stamp=stamp, frame_id=frame_id)
 
 

@@ -75,6 +75,7 @@ class PlannerNode(ModelNode):
     # --- life ------------------------------------------------------------------------------
 
     def set_up(self) -> None:
+        """Read settings and robot, and serve the action."""
         self._settings = settings = self.settings(PlannerNodeSettings)
         robot = load_robot(settings.robot)
         self._base_frame = robot.base_frame
@@ -121,6 +122,7 @@ class PlannerNode(ModelNode):
         self.resources.enter_context(spinning(node, executor=threads))
 
     def stop(self) -> None:
+        """Let the arm hold, once the task has ended."""
         with self._turn:
             self._hold_arm()
 
@@ -316,6 +318,7 @@ class PlannerNode(ModelNode):
     # --- how it is -------------------------------------------------------------------------
 
     def status(self) -> Status:
+        """Say what it is about."""
         values = {"solver": self._config.describe(), "seed": str(self._settings.seed), **memory()}
         if self._last is not None:
             values["planning (s)"] = f"{self._last.seconds:.3f}"
@@ -345,6 +348,7 @@ def _goal_pictures(request: ReachGoal.Goal) -> list[NDArray[np.uint8]]:
 
 
 def main() -> int:
+    """Run the node until a signal."""
     return run_node(PlannerNode)
 
 

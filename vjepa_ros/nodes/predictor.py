@@ -63,6 +63,7 @@ class PredictorNode(ModelNode):
     # --- life ------------------------------------------------------------------------------
 
     def set_up(self) -> None:
+        """Load the predictor, and connect."""
         self._settings = settings = self.settings(PredictorSettings)
         robot = load_robot(settings.robot)
         weights, _ = load(self, settings)
@@ -197,6 +198,7 @@ class PredictorNode(ModelNode):
     # --- how it is -------------------------------------------------------------------------
 
     def status(self) -> Status:
+        """Say how often it scores, and whether it was surprised."""
         verdict, newest = self._verdict, self._frames.newest()
         age = None if newest is None else stamps.now(self) - newest.stamp
         values = {
@@ -224,6 +226,7 @@ class PredictorNode(ModelNode):
 
 
 def main() -> int:
+    """Run the node until a signal."""
     return run_node(PredictorNode)
 
 

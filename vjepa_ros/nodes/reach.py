@@ -58,6 +58,8 @@ class Timing:
 
 @dataclass(frozen=True, kw_only=True)
 class Planned:
+    """A decision, and what it was made from."""
+
     step: int  # of the task, from 1
     decision: Decision
     frame: Frame
@@ -72,6 +74,7 @@ class InterruptibleWorld:
         self._world, self._check = world, check
 
     def cost(self, context: Context, goal: Goal, objective: Objective) -> Cost:
+        """Score as the world does, unless the task was interrupted."""
         score = self._world.cost(context, goal, objective)
 
         def energies(actions: Tensor) -> Tensor:
@@ -111,6 +114,7 @@ class Reach:
         self._waiting_since: float | None = None
 
     def run(self) -> Any:
+        """Go on until there is a reason to end; the result."""
         started = time.monotonic()
         try:
             outcome, message = self._loop(self._start())

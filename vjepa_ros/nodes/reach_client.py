@@ -41,9 +41,11 @@ class ProgressLine:
         self.remark = ""  # what a person should know
 
     def note(self, plan: Plan) -> None:
+        """Take the plan behind the next line."""
         self._planning = f"  {plan.seconds:.2f} s a plan"
 
     def show(self, feedback: Any) -> None:
+        """Show where the task is."""
         told = feedback.message
         self.remark = "" if told.startswith("sub-goal") else told
         line = (
@@ -60,6 +62,7 @@ class ProgressLine:
         self._last = line
 
     def end(self, line: str) -> None:
+        """Show a last line."""
         self.close()
         print(line, flush=True)
 
@@ -140,6 +143,7 @@ def _servers(node: Node) -> set[bytes]:
 
 
 def main() -> int:
+    """Send the goal, and tell how it goes."""
     parser = argparse.ArgumentParser(
         prog="vjepa_reach", description=(__doc__ or "").partition("\n")[0]
     )

@@ -34,11 +34,14 @@ from vjepa_ros.nodes.settings import RecorderSettings
 
 
 class RecorderNode(ModelNode):
+    """Writes what a replay needs into a bag."""
+
     def __init__(self, **options: Any) -> None:
         super().__init__("recorder", **options)
         declare_parameters(RecorderSettings, self)
 
     def set_up(self) -> None:
+        """Open the bag, and subscribe."""
         settings = self.settings(RecorderSettings)
         robot = load_robot(settings.robot)
         folder = settings.folder or Path(f"runs/{datetime.now():%Y-%m-%d_%H-%M-%S}/bag")
@@ -77,6 +80,7 @@ class RecorderNode(ModelNode):
             self._counts[connection.topic] += 1
 
     def status(self) -> Status:
+        """Say what was written."""
         values = {
             "bag": str(self._path),
             "messages": str(self._written.total),
@@ -110,6 +114,7 @@ def _topics(robot: Robot) -> list[tuple[Any, Topic]]:
 
 
 def main() -> int:
+    """Run the node until a signal."""
     return run_node(RecorderNode)
 
 

@@ -12,6 +12,8 @@ _LIFETIME = 3.0  # seconds; they come once a second
 
 
 class Reports:
+    """What other nodes say of themselves on /diagnostics."""
+
     def __init__(self, node: ModelNode) -> None:
         self._namespace = node.get_namespace().strip("/")
         self._newest: dict[str, tuple[float, DiagnosticStatus]] = {}

@@ -11,17 +11,23 @@ from vjepa_ros.planning.config import PLANNERS
 
 @dataclass(frozen=True, kw_only=True)
 class RobotSettings:
+    """Of every node that knows the robot."""
+
     robot: str = setting("sim", "robot YAML: a file, or a name in gate/config/")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSettings(RobotSettings):
+    """Of every node that knows the model."""
+
     weights: Path = setting(SHIPPED_WEIGHTS, "file of weights")
     device: str = setting("auto", "of the models: cpu, cuda, or auto for a GPU where there is one")
 
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderSettings(ModelSettings):
+    """Of the encoder's node."""
+
     picture: bool = setting(False, "publish ~/picture: the image and its latents' PCA")
     max_image_age: float = setting(
         2.0, "of the newest image, before a warning", low=0.05, high=3600.0, unit="s"
@@ -30,6 +36,8 @@ class EncoderSettings(ModelSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class PredictorSettings(ModelSettings):
+    """Of the predictor's node."""
+
     objective: Literal["l1", "l2", "cosine"] = setting(
         "l1", "distance between latents, of surprise and of requests that name none"
     )
@@ -40,6 +48,8 @@ class PredictorSettings(ModelSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class RecorderSettings(RobotSettings):
+    """Of the recorder's node."""
+
     folder: Path | None = setting(None, "of the bag, not there yet; none: runs/<time>/bag")
     task: str = setting("", "what is done, written into the bag")
 

@@ -22,6 +22,7 @@ class Shelf(Generic[K, V]):
         self._changed = threading.Condition()
 
     def put(self, key: K, value: V) -> None:
+        """Put a value there, in the place of an old one."""
         with self._changed:
             self._values[key] = value
             self._values.move_to_end(key)
@@ -30,6 +31,7 @@ class Shelf(Generic[K, V]):
             self._changed.notify_all()
 
     def newest(self) -> V | None:
+        """Give the newest value, None where there is none."""
         with self._changed:
             return self._newest()
 

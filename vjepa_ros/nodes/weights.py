@@ -20,6 +20,7 @@ _PERIOD = 5.0  # seconds between two lines while weights load
 
 
 def load(node: Node, settings: ModelSettings) -> tuple[Weights, torch.device]:
+    """Load the weights that the settings name, and tell how it goes."""
     path, device = settings.weights, chosen_device(settings.device)
     if not path.is_file():
         raise UserError(f"weights: no file {path}: give the path of a checkpoint")

@@ -37,6 +37,8 @@ class Unavailable(RuntimeError):
 
 
 class World(Protocol):
+    """Frames, goals and energies, wherever they come from."""
+
     @property
     def frames(self) -> Shelf[None, Frame]:
         """The newest frame."""
@@ -57,11 +59,13 @@ class LocalWorld:
         encoder.listen(lambda frame: self.frames.put(None, frame), first=True)
 
     def encode(self, picture: NDArray[np.uint8]) -> Goal:
+        """Encode a picture as a goal, here."""
         self._check()
         frame = self._encoder.encode_picture(torch.from_numpy(picture))
         return Goal(latents=frame.latents, name="a goal")
 
     def cost(self, context: Context, goal: Goal, objective: Objective) -> Cost:
+        """Score with the predictor, here."""
         self._check()
         return self._predictor.world_model.cost(context, goal, objective)
 
@@ -99,12 +103,14 @@ class RemoteWorld:
             self._node.get_logger().error(str(error), throttle_duration_sec=5.0)
 
     def encode(self, picture: NDArray[np.uint8]) -> Goal:
+        """Ask the encoder for a picture's latents."""
         request = EncodeImage.Request(image=Image(**rgb_to_fields(picture)))
         response = self._call("encoder", self._encode_image, request)
         name = f"{self._node.get_fully_qualified_name()}/{self._started}/{next(self._numbers)}"
         return Goal(latents=to_frame(response.latent).latents, name=name)
 
     def cost(self, context: Context, goal: Goal, objective: Objective) -> Cost:
+        """Ask the predictor for energies."""
         kind = next(kind for kind, of in OBJECTIVES.items() if type(objective) is of)
         state = context.states[-1].double().numpy()
         self._latch(goal)

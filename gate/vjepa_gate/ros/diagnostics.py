@@ -29,6 +29,7 @@ class Diagnostics:
         self._checks_left = 0
 
     def destroy(self) -> None:
+        """Stop telling."""
         self._node.destroy_timer(self._timer)
         self._node.destroy_publisher(self._publisher)
 

@@ -21,12 +21,17 @@ Tell = Callable[[HandGoal, HandResult], None]
 
 
 class HandClient(Protocol):
-    def send(self, goal: HandGoal) -> None: ...
+    """Carries goals to a hand's action servers."""
 
-    def destroy(self) -> None: ...
+    def send(self, goal: HandGoal) -> None:
+        """Send a goal, and tell what becomes of it."""
+
+    def destroy(self) -> None:
+        """Give back the action clients."""
 
 
 def make_hand_client(node: Node, gripper: Gripper, tell: Tell) -> HandClient:
+    """Make the client for the kind of hand that the robot's file names."""
     if gripper.kind == "franka_hand":
         return FrankaHandClient(node, gripper, tell)
     return GripperCommandClient(node, gripper, tell)
@@ -66,12 +71,15 @@ class _Action:
 
 
 class GripperCommandClient:
+    """A control_msgs/GripperCommand server."""
+
     def __init__(self, node: Node, gripper: Gripper, tell: Tell) -> None:
         self._gripper = gripper
         self._action = _Action(node, GripperCommand, gripper.action, tell)
         self.destroy = self._action.destroy
 
     def send(self, goal: HandGoal) -> None:
+        """Send a goal, and tell what becomes of it."""
         message = GripperCommand.Goal()
         message.command.position = self._gripper.command(goal.width)
         message.command.max_effort = self._gripper.force
@@ -97,11 +105,13 @@ class FrankaHandClient:
         self._stop = node.create_client(Trigger, f"{gripper.action}/stop")
 
     def destroy(self) -> None:
+        """Give back the action clients."""
         self._grasp.destroy()
         self._move.destroy()
         self._node.destroy_client(self._stop)
 
     def send(self, goal: HandGoal) -> None:
+        """Send a goal, and tell what becomes of it."""
         self._newest = goal
         if goal.stop_first and self._stop.service_is_ready():
             stopped = self._stop.call_async(Trigger.Request())

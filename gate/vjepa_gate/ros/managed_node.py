@@ -36,11 +36,14 @@ class ManagedNode(LifecycleNode):
         self._diagnostics = Diagnostics(self, self._status)
 
     def set_up(self) -> None:
+        """Read parameters and make what configure needs; raises ValueError or UserError."""
         raise NotImplementedError
 
-    def start(self) -> None: ...
+    def start(self) -> None:
+        """Begin the work of an active node."""
 
-    def stop(self) -> None: ...
+    def stop(self) -> None:
+        """End it; returns when nothing moves any more."""
 
     def status(self) -> Status:
         """Of an active node."""
@@ -57,6 +60,7 @@ class ManagedNode(LifecycleNode):
     # --- lifecycle -----------------------------------------------------------------------
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Set up; what fails is told in a line."""
         try:
             self.set_up()
         except (UserError, ValueError, OSError) as error:
@@ -68,24 +72,29 @@ class ManagedNode(LifecycleNode):
         return _SUCCESS
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Begin the work."""
         self.active = True
         self.start()
         return _SUCCESS
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """End the work."""
         self._end_work()
         return _SUCCESS
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Give back what configure took."""
         self.tear_down()
         return _SUCCESS
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """End the work and give all back."""
         self._end_work()
         self.tear_down()
         return _SUCCESS
 
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Do as for a shutdown."""
         return self.on_shutdown(state)
 
     def _end_work(self) -> None:
@@ -94,6 +103,7 @@ class ManagedNode(LifecycleNode):
             self.stop()
 
     def tear_down(self) -> None:
+        """Give back what set_up made."""
         self.resources.close()
         self._configured = False
 
@@ -113,14 +123,17 @@ class ManagedNode(LifecycleNode):
     # --- what set_up makes, given back by cleanup ------------------------------------------
 
     def subscribe(self, kind: type, topic: str, callback: Any, profile: Any, **how: Any) -> None:
+        """Subscribe until cleanup."""
         subscription = self.create_subscription(kind, topic, callback, profile, **how)
         self.resources.callback(self.destroy_subscription, subscription)
 
     def publisher(self, kind: type, topic: str, profile: Any) -> Any:
+        """Make a publisher that lives until cleanup."""
         publisher = self.create_publisher(kind, topic, profile)
         self.resources.callback(self.destroy_publisher, publisher)
         return publisher
 
     def serve(self, kind: type, name: str, callback: Any, **how: Any) -> None:
+        """Serve until cleanup."""
         service = self.create_service(kind, name, callback, **how)
         self.resources.callback(self.destroy_service, service)

@@ -46,6 +46,7 @@ class RobotSide:
         self._subscribe(JointState, robot.topics.joint_states, self._on_joint_states)
 
     def destroy(self) -> None:
+        """Stop listening."""
         self._resources.close()
 
     def _subscribe(self, kind: type, topic: Topic, callback: Callable[[Any], None]) -> None:

@@ -5,13 +5,16 @@ from rclpy.node import Node
 
 
 def seconds(stamp: Time) -> float:
+    """Turn a stamp into seconds."""
     return stamp.sec + 1e-9 * stamp.nanosec
 
 
 def to_stamp(time: float) -> Time:
+    """Turn seconds into a stamp."""
     nanoseconds = round(time * 1e9)
     return Time(sec=nanoseconds // 10**9, nanosec=nanoseconds % 10**9)
 
 
 def now(node: Node) -> float:
+    """Give the time of the node's clock, in seconds."""
     return 1e-9 * node.get_clock().now().nanoseconds

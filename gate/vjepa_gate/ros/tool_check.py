@@ -33,10 +33,12 @@ class ToolCheck:
         self._left = _LOOKS
 
     def destroy(self) -> None:
+        """Stop looking."""
         self._left = 0
         self._resources.close()
 
     def look(self) -> None:
+        """Compare the measured pose with TF, once both are there."""
         if self._left == 0:
             return
         try:
