@@ -78,7 +78,7 @@ def run():
 
 @pytest.fixture(scope="module")
 def weights(small_weights):
-    return str(small_weights())
+    return str(small_weights(planner="plain"))
 
 
 @pytest.fixture
