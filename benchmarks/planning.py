@@ -231,13 +231,12 @@ def search_in_time(
         samples=samples,
         iterations=iterations,
         elites=elites,
-        seed=seed,
         device=fast.device,
     )
     cost = fast.cost(problem.context, Goal(latents=problem.goal), L1())
 
     def work() -> tuple[Tensor, Tensor]:
-        solution = solver.solve(cost)
+        solution = solver.solve(cost, seed=seed)
         return solution.actions, solution.statistics.energies
 
     run = measure(fast.device, work, warm_up=True)
