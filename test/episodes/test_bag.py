@@ -69,9 +69,11 @@ def test_a_single_storage_file_reads_without_its_metadata(tmp_path, episode):
 def test_topics_can_be_renamed(tmp_path, episode):
     topics = BagTopics(image="/left/image", pose="arm/pose", max_width=0.1)
     write_bag(tmp_path / "bag", episode, episode.frames, topics=topics)
-    assert_same_states(read_bag(tmp_path / "bag", topics).load().states, episode.states)
+    assert_same_states(read_bag(tmp_path / "bag").load().states, episode.states)  # it says so
+    with pytest.raises(EpisodeError, match="arm/ee: found no such topic"):
+        read_bag(tmp_path / "bag", {"pose": "arm/ee"})
     with pytest.raises(EpisodeError, match=r"the bag has left/image/compressed: choose with"):
-        read_bag(tmp_path / "bag")
+        read_bag(tmp_path / "bag", {"image": "right/image"})
 
 
 def test_windows_of_a_bag_decode_the_right_frames(tmp_path, make_episode):

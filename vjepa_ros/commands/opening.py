@@ -5,7 +5,7 @@ from typing import Any
 
 from vjepa_gate.errors import UserError
 from vjepa_gate.fields import unknown
-from vjepa_gate.settings import make, read_yaml, settings_of
+from vjepa_gate.settings import read_yaml, settings_of
 from vjepa_ros.commands.settings import Opening
 from vjepa_ros.episodes.bag_schema import BagTopics
 
@@ -15,8 +15,8 @@ def opening(settings: Opening | Namespace) -> dict[str, Any]:
     return {"camera": settings.camera, "topics": topics(settings)}
 
 
-def topics(settings: Opening | Namespace) -> BagTopics:
-    """Give the topics of bags, with what was said instead."""
+def topics(settings: Opening | Namespace) -> dict[str, Any]:
+    """Give what was said of the topics of bags, instead of what those say themselves."""
     given = {} if settings.topics is None else read_yaml(BagTopics, settings.topics)
     known = settings_of(BagTopics)
     for assignment in settings.topic:
@@ -29,4 +29,4 @@ def topics(settings: Opening | Namespace) -> BagTopics:
             given[key] = known[key].parse(name, f"--topic {key}")
         except ValueError as error:
             raise UserError(str(error)) from error
-    return make(BagTopics, given)
+    return given

@@ -4,36 +4,35 @@ A step of the episode is a camera image. Images from before the first or after t
 message of pose and fingers are left out, and counted in the provenance.
 """
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from rosbags.interfaces import Connection
 
-from vjepa_ros import conventions
 from vjepa_ros.episodes import bag_schema
 from vjepa_ros.episodes.bag_scan import BagScan, open_bag, scan_bag
-from vjepa_ros.episodes.bag_schema import BagTopics, typestore
+from vjepa_ros.episodes.bag_schema import typestore
 from vjepa_ros.episodes.bag_sync import StateTrack, check_rising, commanded_actions
+from vjepa_ros.episodes.bag_transforms import to_root
 from vjepa_ros.episodes.calibration import Calibration
 from vjepa_ros.episodes.episode import EpisodeReader, Trajectory
 from vjepa_ros.episodes.files import EpisodeError, reading
 from vjepa_ros.images import compressed_to_rgb, to_rgb
 
 
-def read_bag(path: Path, topics: BagTopics | None = None) -> EpisodeReader:
+def read_bag(path: Path, given: Mapping[str, Any] | None = None) -> EpisodeReader:
     """The episode of a bag: a folder with metadata.yaml, or one .mcap or .db3 file.
 
+    `given` are settings of BagTopics, which go before those that the bag names itself.
     Frames are decoded as they are asked for, so memory stays flat however long the bag is.
     """
-    topics = topics or BagTopics()
-    scan = scan_bag(path, topics)
-    track = StateTrack.of(scan, topics)
+    scan = scan_bag(path, given or {})
+    topics = scan.topics
+    track = StateTrack.of(scan)
     image = scan.channels["image"]
     stamps = scan.stamps("image", topics.clock)
     check_rising(path, image.topic, stamps)
@@ -51,9 +50,7 @@ def read_bag(path: Path, topics: BagTopics | None = None) -> EpisodeReader:
     frames = _Frames(path=path, connection=image, log_times=log_times, messages=covered)
     stamps = stamps[covered]
     states = track.at(stamps)
-    with reading(path, bag_schema.ABOUT, "JSON with `task` and `provenance`"):
-        about: dict[str, Any] = json.loads(scan.custom.get(bag_schema.ABOUT, "{}"))
-        provenance = dict(about.get("provenance") or {"source": path.name})
+    provenance = dict(scan.about.get("provenance") or {"source": path.name})
     if skipped := len(log_times) - len(covered):
         provenance["images_without_state"] = skipped
     with reading(path, "trajectory", "states and stamps that fit each other"):
@@ -62,7 +59,7 @@ def read_bag(path: Path, topics: BagTopics | None = None) -> EpisodeReader:
             stamps=stamps,
             commanded=commanded_actions(scan, track, stamps, states),
             calibration=_calibration(scan, next(frames.decode([0]))),
-            task=str(about.get("task", "")),
+            task=str(scan.about.get("task", "")),
             provenance=provenance,
         )
     return EpisodeReader(path=path, trajectory=trajectory, decode=frames.decode)
@@ -143,29 +140,8 @@ def _calibration(scan: BagScan, frame: NDArray[np.uint8]) -> Calibration | None:
 def _camera_to_base(scan: BagScan) -> NDArray[np.float64] | None:
     """From the camera's optical frame to the frame of the tool pose, where /tf_static tells."""
     parents = {one.child_frame_id: one for one in scan.transforms}
-    camera, camera_root = _to_root(scan.frame_ids["image"], parents)
-    base, base_root = _to_root(scan.frame_ids["pose"], parents)
+    camera, camera_root = to_root(scan.frame_ids["image"], parents)
+    base, base_root = to_root(scan.frame_ids["pose"], parents)
     if camera_root != base_root:
         return None
     return np.linalg.inv(base) @ camera
-
-
-def _to_root(frame: str, parents: dict[str, Any]) -> tuple[NDArray[np.float64], str]:
-    """The transform [4, 4] from a frame to the root of its tree, and the root's name."""
-    matrix, seen = np.eye(4), {frame}
-    while frame in parents:
-        matrix = _matrix(parents[frame].transform) @ matrix
-        frame = parents[frame].header.frame_id
-        if frame in seen:
-            raise ValueError(f"transforms that lead back to {frame}")
-        seen.add(frame)
-    return matrix, frame
-
-
-def _matrix(transform: Any) -> NDArray[np.float64]:
-    t, q = transform.translation, transform.rotation
-    matrix = np.eye(4)
-    quaternion = torch.tensor([q.x, q.y, q.z, q.w], dtype=torch.float64)
-    matrix[:3, :3] = conventions.quaternion_to_matrix(quaternion).numpy()
-    matrix[:3, 3] = t.x, t.y, t.z
-    return matrix

@@ -3,8 +3,8 @@
 import json
 import struct
 from array import array
-from collections import defaultdict
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +19,7 @@ from rosbags.rosbag2.reader import DirectoryReader
 from vjepa_gate.conventions import ACTION_NAMES
 from vjepa_ros.episodes import bag_schema
 from vjepa_ros.episodes.bag_schema import BagTopics, nanoseconds_of, typestore
+from vjepa_ros.episodes.bag_transforms import MovingFrames
 from vjepa_ros.episodes.files import EpisodeError, reading
 
 MAX_MESSAGE = 256 * 2**20  # bytes; a 4K image of 16-bit colours is 50 MB
@@ -29,14 +30,18 @@ class BagScan:
     """The messages of a bag as rows of numbers, by the names of `BagTopics`."""
 
     path: Path
+    topics: BagTopics
     channels: dict[str, Connection]
     custom: dict[str, str]  # the bag's custom data
+    about: dict[str, Any]  # of it what the bag tells of itself
+    counts: Counter[str] = field(default_factory=Counter)  # of messages, by name
     log_times: dict[str, Any] = field(default_factory=lambda: defaultdict(lambda: array("q")))
     header_times: dict[str, Any] = field(default_factory=lambda: defaultdict(lambda: array("q")))
     rows: dict[str, Any] = field(default_factory=lambda: defaultdict(lambda: array("d")))
     frame_ids: dict[str, str] = field(default_factory=dict)
     camera_info: Any = None
     transforms: list[Any] = field(default_factory=list)
+    frames: MovingFrames = field(default_factory=MovingFrames)
     checksums: dict[str, int] = field(default_factory=lambda: defaultdict(int))
 
     def stamps(self, name: str, clock: str) -> NDArray[np.float64]:
@@ -45,17 +50,27 @@ class BagScan:
         seconds, nanoseconds = np.divmod(np.asarray(times, np.int64), 10**9)
         return seconds + nanoseconds * 1e-9
 
+    def sought(self, name: str) -> str:
+        """What a topic's messages should have told, for one who misses it."""
+        topics = self.topics
+        if self.counts[name] == 0:
+            return "; expected at least one"
+        if name == "fingers":
+            return f" with all of its joints; expected {', '.join(topics.joints)}"
+        return f" that leads from {topics.base_frame} to {topics.tool_frame}; expected these frames"
+
     def add(self, name: str, connection: Connection, log_time: int, raw: bytes) -> None:
         """Take one message in; raise ValueError where it holds no sound data."""
         if len(raw) > MAX_MESSAGE:
             raise ValueError(f"a message of {len(raw)} bytes, more than {MAX_MESSAGE}")
         topic = connection.topic
         self.checksums[topic] = bag_schema.add_checksum(self.checksums[topic], log_time, raw)
-        self.log_times[name].append(log_time)
+        self.counts[name] += 1
         if name == "image":
             self._add_image(raw)
-        else:
-            self._add_message(name, typestore().deserialize_cdr(raw, connection.msgtype))
+        elif not self._add_message(name, typestore().deserialize_cdr(raw, connection.msgtype)):
+            return
+        self.log_times[name].append(log_time)
 
     def _add_image(self, raw: bytes) -> None:
         """Its head only: byte order, int32 seconds, uint32 nanoseconds, the frame's name."""
@@ -64,18 +79,29 @@ class BagScan:
         self.header_times["image"].append(seconds * 10**9 + nanoseconds)
         self.frame_ids["image"] = raw[16 : 15 + length].decode()  # its end is a zero byte
 
-    def _add_message(self, name: str, message: Any) -> None:
+    def _add_message(self, name: str, message: Any) -> bool:
+        """Whether it told of what we look for."""
         if name == "transforms":
             self.transforms += message.transforms
-            return
+            self.frames.add(message.transforms, moving=False)
+            return True
+        if message.__msgtype__ == bag_schema.TRANSFORMS:
+            return self._add_tf(message)
+        if name == "fingers":
+            width = self.topics.width(message.name, message.position)
+            if width is None:
+                return False
+            self.rows[name].append(width)
+        self._add_row(name, message)
         self.header_times[name].append(nanoseconds_of(message.header.stamp))
         self.frame_ids[name] = message.header.frame_id
+        return True
+
+    def _add_row(self, name: str, message: Any) -> None:
         match name:
             case "pose":
                 p, q = message.pose.position, message.pose.orientation
                 self.rows[name].extend((p.x, p.y, p.z, q.x, q.y, q.z, q.w))
-            case "fingers":
-                self.rows[name].append(_finger_width(message))
             case "action":
                 stamp = message.image_stamp
                 delta = [getattr(message, axis) for axis in ACTION_NAMES]
@@ -83,13 +109,33 @@ class BagScan:
             case "camera_info":
                 self.camera_info = self.camera_info or message
 
+    def _add_tf(self, message: Any) -> bool:
+        """Where the tool is, as far as the transforms up to now tell."""
+        base, tool = self.topics.base_frame, self.topics.tool_frame
+        if not (base and tool):
+            raise ValueError("no names of frames; expected base_frame and tool_frame")
+        self.frames.add(message.transforms, moving=True)
+        found = self.frames.pose(base, tool)
+        if found is None:
+            return False
+        row, stamp = found
+        self.rows["pose"].extend(row)
+        self.header_times["pose"].append(nanoseconds_of(stamp))
+        self.frame_ids["pose"] = base
+        return True
 
-def scan_bag(path: Path, topics: BagTopics) -> BagScan:
-    """Read all messages of the topics once."""
+
+def scan_bag(path: Path, given: Mapping[str, Any]) -> BagScan:
+    """Read all messages of the topics once; of those that are given, then of the bag's own."""
     with open_bag(path) as bag:
         storage = bag.storage
         custom = storage.metadata.custom if isinstance(storage, DirectoryReader) else None
-        scan = BagScan(path=path, channels=_channels(path, bag, topics), custom=dict(custom or {}))
+        custom = dict(custom or {})
+        with reading(path, bag_schema.ABOUT, "JSON with `task`, `provenance` and `topics`"):
+            about = dict(json.loads(custom.get(bag_schema.ABOUT, "{}")))
+            topics = bag_schema.topics_of(about, given)
+        channels = _channels(path, bag, topics)
+        scan = BagScan(path=path, topics=topics, channels=channels, custom=custom, about=about)
         names = {connection.topic: name for name, connection in scan.channels.items()}
         with reading(path, "messages", "an undamaged bag"):
             for connection, log_time, raw in bag.messages(list(scan.channels.values())):
@@ -119,7 +165,7 @@ def _channels(path: Path, bag: Reader, topics: BagTopics) -> dict[str, Connectio
             topics.image: (bag_schema.IMAGE, bag_schema.COMPRESSED_IMAGE),
             f"{topics.image}/compressed": (bag_schema.COMPRESSED_IMAGE,),
         },
-        "pose": {topics.pose: (bag_schema.POSE,)},
+        "pose": {topics.pose: (bag_schema.POSE, bag_schema.TRANSFORMS)},
         "fingers": {topics.fingers: (bag_schema.JOINT_STATE,)},
         "camera_info": {topics.camera_info: (bag_schema.CAMERA_INFO,)},
         "action": {topics.action: (bag_schema.ACTION,)},
@@ -153,21 +199,9 @@ def _check_type(path: Path, connection: Connection, types: tuple[str, ...]) -> N
         )
 
 
-def _finger_width(message: Any) -> float:
-    """Each finger travels half the width; the second may be left out, as it mirrors the first."""
-    fingers = [
-        position
-        for joint, position in zip(message.name, message.position, strict=True)
-        if "finger" in joint
-    ]
-    if len(fingers) not in (1, 2):
-        raise ValueError(f"joints {message.name}, of which one or two should be named …finger…")
-    return float(2 * np.mean(fingers))
-
-
 def _check_whole(scan: BagScan) -> None:
     for name, connection in scan.channels.items():
-        count = len(scan.log_times[name])
+        count = scan.counts[name]
         if count != connection.msgcount:
             raise EpisodeError(
                 scan.path,

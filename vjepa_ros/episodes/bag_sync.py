@@ -15,7 +15,6 @@ from scipy.spatial.transform import Rotation, Slerp
 
 from vjepa_ros import conventions
 from vjepa_ros.episodes.bag_scan import BagScan
-from vjepa_ros.episodes.bag_schema import BagTopics
 from vjepa_ros.episodes.files import EpisodeError, reading
 
 MAX_STATE_AGE = 0.1  # seconds between an image and the nearest pose: more is a gap
@@ -36,7 +35,7 @@ class Track:
         """Take the rows of one topic from a scan, by a clock."""
         topic, stamps = scan.channels[name].topic, scan.stamps(name, clock)
         if len(stamps) == 0:
-            raise EpisodeError(scan.path, topic, "found no message; expected at least one")
+            raise EpisodeError(scan.path, topic, f"found no message{scan.sought(name)}")
         rows = np.asarray(scan.rows[name], np.float64).reshape(len(stamps), -1)
         fresh = np.diff(stamps, prepend=-np.inf) != 0  # a repeated message adds nothing
         check_rising(scan.path, topic, stamps[fresh])
@@ -64,8 +63,9 @@ class StateTrack:
     max_width: float
 
     @classmethod
-    def of(cls, scan: BagScan, topics: BagTopics) -> "StateTrack":
+    def of(cls, scan: BagScan) -> "StateTrack":
         """Join the tracks of pose and fingers."""
+        topics = scan.topics
         pose = Track.of(scan, "pose", topics.clock)
         with reading(scan.path, pose.topic, "unit quaternions (x, y, z, w)"):
             conventions.check_quaternion(torch.from_numpy(pose.rows[:, 3:]))

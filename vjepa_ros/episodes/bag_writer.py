@@ -1,6 +1,5 @@
 """Episodes to rosbag2 bags, as a lab's own recording would be."""
 
-import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal
@@ -8,15 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rosbags.interfaces import (
-    Connection,
-    Qos,
-    QosDurability,
-    QosHistory,
-    QosLiveliness,
-    QosReliability,
-    QosTime,
-)
+from rosbags.interfaces import Connection, Qos
 from rosbags.rosbag2 import StoragePlugin, Writer
 
 from vjepa_gate.conventions import ACTION_NAMES
@@ -30,19 +21,6 @@ from vjepa_ros.images import encode_jpeg, encode_png, rgb_to_fields
 
 BASE_FRAME, CAMERA_FRAME = "fr3_link0", "camera_color_optical_frame"
 FINGERS = ["fr3_finger_joint1", "fr3_finger_joint2"]
-_FOREVER = QosTime(2147483647, 4294967295)
-# A transform that was sent once must reach whoever subscribes later.
-_LATCHED = Qos(
-    QosHistory.KEEP_LAST,
-    1,
-    QosReliability.RELIABLE,
-    QosDurability.TRANSIENT_LOCAL,
-    _FOREVER,
-    _FOREVER,
-    QosLiveliness.AUTOMATIC,
-    _FOREVER,
-    False,
-)
 _ENCODERS: dict[str, Callable[[NDArray[np.uint8]], bytes]] = {
     "png": encode_png,
     "jpeg": encode_jpeg,
@@ -86,7 +64,7 @@ class _Recording:
             self._write_image(stamp, frame)
             if trajectory.commanded is not None and step < len(trajectory) - 1:
                 self._write_action(trajectory, step)
-        about = json.dumps({"task": trajectory.task, "provenance": trajectory.provenance})
+        about = bag_schema.about_json(trajectory.task, trajectory.provenance, self.topics)
         self.writer.set_custom_data(bag_schema.ABOUT, about)
         checksums = bag_schema.checksums_json(self.checksums, about)
         self.writer.set_custom_data(bag_schema.CHECKSUMS, checksums)
@@ -184,7 +162,7 @@ class _Recording:
             transform=transform,
         )
         message = _new(bag_schema.TRANSFORMS, transforms=[stamped])
-        self._write(self.topics.transforms, stamp, message, qos=[_LATCHED])
+        self._write(self.topics.transforms, stamp, message, qos=[bag_schema.LATCHED])
 
     def _write(self, name: str, stamp: float, message: Any, qos: Iterable[Qos] = ()) -> None:
         topic, kind = f"/{name}", message.__msgtype__

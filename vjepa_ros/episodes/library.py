@@ -1,12 +1,11 @@
 """Opening, finding and writing episodes whatever their layout."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from vjepa_ros.episodes.bag import read_bag
-from vjepa_ros.episodes.bag_schema import BagTopics
 from vjepa_ros.episodes.bag_writer import write_bag
 from vjepa_ros.episodes.droid import read_droid, write_droid
 from vjepa_ros.episodes.episode import EpisodeReader
@@ -24,12 +23,12 @@ def open_episode(
     *,
     step_period: float | None = None,
     camera: str = "left",
-    topics: BagTopics | None = None,
+    topics: Mapping[str, Any] | None = None,
 ) -> EpisodeReader:
     """The episode at a path: an npz, a bag (folder, .mcap or .db3) or a DROID folder.
 
     With a step period the frames nearest to that grid are kept, else all of them. `camera`
-    chooses one of DROID's, `topics` names those of a bag.
+    chooses one of DROID's, `topics` are settings of BagTopics instead of a bag's own.
     """
     path = Path(path)
     match layout_of(path):

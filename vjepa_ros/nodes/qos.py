@@ -5,6 +5,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile, QoSReliabilityPolicy
 LATENTS = QoSProfile(depth=1)
 GOALS_KEPT = 64
 GOALS = QoSProfile(depth=GOALS_KEPT, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+TRANSFORMS = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)  # of /tf_static
 PICTURES = QoSProfile(depth=1)  # and lines: for eyes, which want the newest
 
 
