@@ -1,7 +1,9 @@
 """Right, or a ValueError: no malformed message crashes, and none becomes a wrong picture."""
 
 import array
+import struct
 import sys
+import zlib
 from types import SimpleNamespace
 
 import cv2
@@ -299,3 +301,38 @@ def test_a_working_cv_bridge_is_used(install_bridge):
 def test_a_broken_cv_bridge_is_not(install_bridge):
     install_bridge(BridgeThatIgnoresPadding)
     assert not images.uses_cv_bridge()
+
+
+def bomb(width, height):
+    """A PNG of one grey, which packs to nearly nothing."""
+
+    def chunk(kind, content):
+        checked = kind + content
+        return len(content).to_bytes(4, "big") + checked + zlib.crc32(checked).to_bytes(4, "big")
+
+    packer = zlib.compressobj(9)
+    row = bytes(1 + width // 8)
+    packed = b"".join(packer.compress(row * 1000) for _ in range(height // 1000)) + packer.flush()
+    head = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    chunks = (b"IHDR", head), (b"IDAT", packed), (b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*one) for one in chunks)
+
+
+def test_a_small_file_of_a_huge_picture_is_refused_unopened():
+    data = bomb(24_000, 24_000)
+    assert len(data) < 110_000
+    with pytest.raises(ValueError, match="is 24000×24000 pixels, expected at most 40 million"):
+        images.decode_picture(data)
+    assert images.decode_picture(bomb(64, 1000)).shape == (1000, 64, 3)
+
+
+def test_a_jpeg_says_how_large_it_is():
+    data = images.encode_jpeg(np.zeros((30, 50, 3), np.uint8))
+    place = data.index(b"\xff\xc0") + 5
+    huge = data[:place] + struct.pack(">HH", 65_000, 65_000) + data[place + 4 :]
+    with pytest.raises(ValueError, match="is 65000×65000 pixels"):
+        images.decode_picture(huge)
+    filled = data[:2] + b"\xff\xff" + data[2:]
+    assert images.decode_picture(filled).shape == (30, 50, 3)
+    with pytest.raises(ValueError, match="does not say how large it is"):
+        images.decode_picture(data[:4] + b"\xff\xd9")

@@ -12,8 +12,9 @@ from launch.actions import IncludeLaunchDescription, LogInfo
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 
 from vjepa_ros import launching
+from vjepa_ros.supervisor import command_line
 
-FILE = Path(__file__).parents[1] / "launch/pick_place.launch.py"
+FOLDER = Path(__file__).parents[1] / "launch"
 
 
 @pytest.fixture
@@ -21,14 +22,16 @@ def launch(monkeypatch, capfd, small_weights):
     weights = small_weights()
 
     def tell(process):
-        return LogInfo(msg=f"{process.name}: {' '.join(process.words())}")
+        words = [process.name, *command_line(process), f"respawn:={process.respawn}"]
+        return LogInfo(msg=f"{process.name}: {' '.join(words)}")
 
-    def run(*arguments):
+    def run(*arguments, file="pick_place"):
         arguments = (f"weights:={weights}", *arguments)
-        monkeypatch.setattr(sys, "argv", ["ros2", "launch", str(FILE), *arguments])
+        path = str(FOLDER / f"{file}.launch.py")
+        monkeypatch.setattr(sys, "argv", ["ros2", "launch", path, *arguments])
         service = LaunchService(argv=arguments, noninteractive=True)
         file = IncludeLaunchDescription(
-            PythonLaunchDescriptionSource(str(FILE)),
+            PythonLaunchDescriptionSource(path),
             launch_arguments=[argument.split(":=") for argument in arguments],
         )
         service.include_launch_description(LaunchDescription([file]))
@@ -74,3 +77,20 @@ def test_what_is_unknown_or_out_of_range_ends_the_launch(launch):
     ended, said = launch("max_image_age:=nan")
     assert ended == 1
     assert "argument max_image_age is 'nan', expected a number in [0.05, 3600] s" in said
+
+
+def test_where_in_the_graph_the_nodes_are(launch):
+    ended, said = launch(
+        *("namespace:=left", "use_sim_time:=true", "log_level:=debug", "respawn:=false"),
+        "autostart:=false",
+    )
+    assert ended == 0, said
+    for name in ("arm_gate", "encoder", "predictor", "planner"):
+        line = line_of(name, said)
+        for words in ("__ns:=/left", "use_sim_time:=true", "--log-level debug", "respawn:=False"):
+            assert words in line
+        assert " --autostart" not in line
+    assert "--no-autostart" in line_of("planner", said)
+    ended, said = launch("namespace:=2nd")
+    assert ended == 1
+    assert "namespace is '2nd', expected names of letters" in said

@@ -8,12 +8,16 @@ what was expected; no picture is ever guessed.
 
 import array
 import functools
+import struct
 import zlib
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+# Of a whole file. Few bytes may stand for a picture that fills the memory; 8K has 33 million.
+MAX_PIXELS = 40_000_000
 
 
 class _Encoding(NamedTuple):
@@ -111,11 +115,18 @@ def decode_picture(data: bytes) -> NDArray[np.uint8]:
     """The bytes of a whole JPEG or PNG file as RGB [height, width, 3]."""
     if data.startswith(b"\xff\xd8\xff"):
         _check_jpeg(data)
+        width, height = _jpeg_size(data)
     elif data.startswith(_PNG_MAGIC):
         _check_png(data)
+        width, height = struct.unpack_from(">II", data, 16)
     else:
         raise ValueError(
             f"found {len(data)} bytes that begin with {data[:8]!r}, expected a JPEG or PNG picture"
+        )
+    if width * height > MAX_PIXELS:
+        raise ValueError(
+            f"picture of {len(data)} bytes is {width}×{height} pixels, expected at most "
+            f"{MAX_PIXELS / 1e6:g} million"
         )
     try:
         bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
@@ -253,6 +264,19 @@ def _check_jpeg(data: bytes) -> None:
         raise ValueError(
             f"JPEG of {len(data)} bytes lacks its end marker: it was cut off, expected a whole file"
         )
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int]:
+    """Width and height, from the segment that begins the frame."""
+    position = 2
+    while position + 9 <= len(data) and data[position] == 0xFF:
+        marker = data[position + 1]
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            height, width = struct.unpack_from(">HH", data, position + 5)
+            return width, height
+        fill = marker == 0xFF  # any number of them may stand before a marker
+        position += 1 if fill else 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+    raise ValueError(f"JPEG of {len(data)} bytes does not say how large it is: it is damaged")
 
 
 def _check_png(data: bytes) -> None:

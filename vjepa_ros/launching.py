@@ -54,6 +54,7 @@ def node(process: Process) -> Any:
     return Node(
         package=process.package,
         executable=process.executable,
+        namespace=process.namespace,
         arguments=process.words(),
         respawn=process.respawn,
         respawn_delay=0.5,

@@ -9,13 +9,14 @@ import argparse
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from vjepa_gate.errors import UserError
 from vjepa_gate.fields import Setting, unknown
 from vjepa_gate.gate_config import ArmGateSettings
 from vjepa_gate.settings import (
     add_options,
+    check_namespace,
     make,
     read_options,
     read_parameter_file,
@@ -56,6 +57,18 @@ class GraphSettings:
     params_file: Path | None = setting(
         None, "ROS parameter file for the nodes; what is said by name goes before it"
     )
+    namespace: str = setting("", "of all nodes, such as left: one for each robot of a domain")
+    use_sim_time: bool = setting(False, "the nodes' clock is /clock")
+    log_level: Literal["debug", "info", "warn", "error", "fatal"] = setting(
+        "info", "from which on nodes tell"
+    )
+    autostart: bool = setting(
+        True, "configure and activate the nodes, which else wait for a lifecycle manager"
+    )
+    respawn: bool = setting(True, "start again what has died")
+
+    def __post_init__(self) -> None:
+        check_namespace(self.namespace)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +115,8 @@ class Options:
         self.goal = make(GoalSettings, pick([GoalSettings], self.given))
         self.stack = make(StackSettings, pick([StackSettings], self.given))
         file = self.stack.params_file
-        self._of_file = {} if file is None else read_parameter_file(file, NODES)
+        space = self.stack.namespace
+        self._of_file = {} if file is None else read_parameter_file(file, NODES, space)
 
     def but(self, **given: Any) -> Self:
         """The same with what is given here instead."""

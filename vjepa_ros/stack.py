@@ -36,12 +36,16 @@ class Process:
     arguments: tuple[str, ...] = ()
     parameters: dict[str, Any] = field(default_factory=dict)
     params_file: Path | None = None
+    namespace: str = ""
+    log_level: str = "info"
     respawn: bool = True
     notice: str = ""  # to be told to the user when it starts
 
     def words(self) -> list[str]:
         """Its arguments, with those for ROS. JSON is YAML: a text stays one, whatever it says."""
         words = ["--params-file", str(self.params_file)] if self.params_file else []
+        if self.log_level != "info":
+            words += ["--log-level", self.log_level]
         for name, value in self.parameters.items():
             words += ["-p", f"{name}:={json.dumps(value, ensure_ascii=False)}"]
         return [*self.arguments, *(["--ros-args", *words] if words else [])]
@@ -67,7 +71,7 @@ def processes(options: Options, usual: Mapping[str, Any] | None = None) -> list[
             package="vjepa_gate",
             executable="vjepa_arm_gate",
             module="vjepa_gate.arm_gate",
-            arguments=("--autostart",),
+            arguments=("--autostart",) if stack.autostart else (),
             parameters=_parameters(options, defaults, "arm_gate"),
         )
     )
@@ -78,9 +82,20 @@ def processes(options: Options, usual: Mapping[str, Any] | None = None) -> list[
     else:
         found += [_nodes(options, defaults, name) for name in ("encoder", "predictor", "planner")]
     found[-1] = dataclasses.replace(found[-1], notice=notice)
-    if stack.rviz:
-        found += _views(robot, stack.sim)
-    return found
+    placed = [_placed(one, stack) for one in found]
+    return placed + (_views(robot, stack) if stack.rviz else [])
+
+
+def _placed(process: Process, stack: StackSettings) -> Process:
+    """In the graph where it is asked to be. The simulation gives the clock, and needs none."""
+    clock = {"use_sim_time": True} if stack.use_sim_time and process.name != "sim" else {}
+    return dataclasses.replace(
+        process,
+        namespace=stack.namespace,
+        log_level=stack.log_level,
+        parameters=process.parameters | clock,
+        respawn=process.respawn and stack.respawn,
+    )
 
 
 def planner_config(options: Options, checkpoint: Checkpoint) -> tuple[str, PlannerConfig]:
@@ -141,7 +156,7 @@ def _nodes(options: Options, defaults: Mapping[str, Any], *names: str) -> Proces
         package="vjepa_ros",
         executable="vjepa_composed",
         module="vjepa_ros.nodes.composed",
-        arguments=names,
+        arguments=names if options.stack.autostart else (*names, "--no-autostart"),
         parameters=parameters,
     )
 
@@ -152,7 +167,7 @@ def goal_sender(options: Options) -> Process | None:
     if not goals.pictures:
         return None
     limits = ("--max-steps", str(goals.max_steps), "--energy", str(goals.energy))
-    return Process(
+    sender = Process(
         name="goal",
         package="vjepa_ros",
         executable="vjepa_reach",
@@ -160,6 +175,7 @@ def goal_sender(options: Options) -> Process | None:
         arguments=(*limits, *(str(picture) for picture in goals.pictures)),
         respawn=False,
     )
+    return _placed(sender, options.stack)
 
 
 def goals_of(options: Options) -> Goals:
@@ -199,12 +215,16 @@ def _checked_weights(options: Options) -> Checkpoint:
     return checkpoint
 
 
-def _views(robot: Robot, sim: bool) -> list[Process]:
+def _views(robot: Robot, stack: StackSettings) -> list[Process]:
     """RViz, told the robot's frame and topics; and the frame itself, where no TF has it."""
-    names = {"camera/image_raw": robot.topics.camera.name}
+    names = {name: name for name in ("encoder/picture", "plan/markers", "plan/path")}
+    names["camera/image_raw"] = robot.topics.camera.name
     if robot.command == "pose":
         names["target_pose"] = robot.topics.target.name
-    renamed = [part for old, new in names.items() for part in ("-r", f"{old}:={new}")]
+    root = f"/{stack.namespace.strip('/')}".rstrip("/")
+    renamed = []
+    for old, new in names.items():
+        renamed += ["-r", f"/{old}:={new if new.startswith('/') else f'{root}/{new}'}"]
     config = str(config_folder("vjepa_ros") / "vjepa.rviz")
     rviz = Process(
         name="rviz",
@@ -213,7 +233,7 @@ def _views(robot: Robot, sim: bool) -> list[Process]:
         arguments=("-d", config, "-f", robot.base_frame, "--ros-args", *renamed),
         respawn=False,
     )
-    if not sim:
+    if not stack.sim:
         return [rviz]
     frame = Process(
         name="frame",

@@ -1,5 +1,6 @@
 """Runs the stack's processes where no `ros2 launch` does: prefixed output, restarts, one end."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -20,6 +21,15 @@ PROFILE = "FASTRTPS_DEFAULT_PROFILES_FILE"
 _RESTART_DELAY = 0.5  # seconds
 _MOST_RESTARTS = 5  # of one process in a row
 _ROW = 30.0  # seconds; one that lived longer starts counting anew
+# Sent to the children when the thread that started them is gone, however it died.
+_FAREWELL = signal.SIGINT
+# Python that ties a process to its parent, and becomes it.
+_TIED = f"""
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(1, {_FAREWELL.value})  # PR_SET_PDEATHSIG
+if os.getppid() == int(sys.argv[1]):
+    os.execvp(sys.argv[2], sys.argv[2:])
+"""
 _PATIENCE = {signal.SIGINT: 15.0, signal.SIGTERM: 3.0, signal.SIGKILL: 3.0}
 
 
@@ -32,7 +42,9 @@ def command_line(process: "Process") -> list[str]:
         if found is None:
             raise UserError(f"{process.name}: no program {process.executable} on the PATH")
         command = [found]
-    return [*command, *process.words()]
+    space = process.namespace.strip("/")
+    placed = ["--ros-args", "-r", f"__ns:=/{space}"] if space else []
+    return [*command, *process.words(), *placed]
 
 
 def environment() -> Mapping[str, str]:
@@ -59,7 +71,7 @@ class _Child:
         self.started = time.monotonic()
         # A session of its own: Ctrl-C is for the supervisor, which ends them in order.
         self.popen = subprocess.Popen(
-            self._command,
+            [sys.executable, "-ISc", _TIED, str(os.getpid()), *self._command],
             env=environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -76,7 +88,8 @@ class _Child:
             self._say(line.rstrip())
 
     def _say(self, line: str) -> None:
-        print(f"{self._prefix} {line}", file=self._output, flush=True)
+        with contextlib.suppress(OSError):  # a child must not wait for a terminal that is gone
+            print(f"{self._prefix} {line}", file=self._output, flush=True)
 
     def end(self, number: signal.Signals) -> None:
         if self.popen.poll() is None:

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as something to look at, instead of what they did before."""
+"""SIGINT, SIGTERM and SIGHUP as something to look at, instead of what they did before."""
 
 import contextlib
 import signal
@@ -36,12 +36,12 @@ class Noted:
 
 @contextlib.contextmanager
 def signals_noted() -> Iterator[Noted]:
-    """To be entered in the main thread."""
+    """To be entered in the main thread. What `nohup` had ignored stays so."""
     noted = Noted()
-    before = {
-        number: signal.signal(number, lambda *_: noted.set())
-        for number in (signal.SIGINT, signal.SIGTERM)
-    }
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)  # the terminal is gone
+    before = {number: signal.signal(number, lambda *_: noted.set()) for number in numbers}
     try:
         yield noted
     finally:

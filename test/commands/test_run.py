@@ -141,6 +141,29 @@ def test_a_task_survives_its_predictor_and_ends_with_its_planner(run, weights, g
     assert "UserError: goal not reached: the planner was stopped or killed" in said
 
 
+def test_two_robots_of_one_domain_plan_each_for_itself(run, weights, goal):
+    """One of the two runs is killed, of the other the terminal is gone: neither leaves a child."""
+    sides = {}
+    for name, seed in (("left", "5"), ("right", "6")):
+        sides[name] = run(
+            *("--sim", "--task", "reach", "--weights", weights, "--goal", goal, "--composed"),
+            *("--samples", "16", "--iterations", "2", "--max-steps", "1000", "--seed", seed),
+            *("--energy", "0.000001", "--namespace", name),
+        )
+    for name, running in sides.items():
+        running.wait_for(r"step [3-9]  sub-goal")
+        assert not any("publish" in line for line in running.lines), name  # no second master
+    left, right = (children_of(running.process.pid) for running in sides.values())
+    sides["left"].process.kill()
+    code, said = sides["right"].end(signal.SIGHUP)
+    assert (code, "canceled: the arm holds" in said) == (0, True), said
+    sides["left"].end()
+    end = time.monotonic() + PATIENCE
+    while any(Path(f"/proc/{child}").exists() for child in left + right):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
 def test_a_signal_cancels_the_task(run, weights, goal):
     running = run(
         *("--sim", "--task", "reach", "--weights", weights, "--goal", goal, "--composed"),

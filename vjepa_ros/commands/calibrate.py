@@ -100,7 +100,7 @@ def _mover(settings: Calibrate, robot: Robot, loaded: Loaded) -> AbstractContext
         return _simulated_arm(settings, robot, see, period)
     from vjepa_ros.nodes.mover import running_arm
 
-    return running_arm(robot, see, period)
+    return running_arm(robot, see, period, settings.namespace)
 
 
 @contextmanager

@@ -38,7 +38,7 @@ def _capture(settings: GoalCapture) -> int:
     check_folders(out=settings.out)
     config = load_world_model(settings.weights).config
     preprocessor = Preprocessor(config.image_size, config.crop)
-    rgb = _next_image(load_robot(settings.robot), settings.timeout)
+    rgb = _next_image(settings, load_robot(settings.robot))
     cropped = preprocessor.cropped(torch.from_numpy(rgb)[None])[0].numpy()
     settings.out.write_bytes(encode_png(np.ascontiguousarray(cropped)))
     look = picture_checks.look_at(rgb, preprocessor)
@@ -50,7 +50,7 @@ def _check(settings: GoalCheck) -> int:
     robot, loaded = load_robot(settings.robot), load_world_model(settings.weights)
     preprocessor = Preprocessor(loaded.config.image_size, loaded.config.crop)
     goal = _read(settings.goal)
-    now = _read(settings.image) if settings.image else _next_image(robot, settings.timeout)
+    now = _read(settings.image) if settings.image else _next_image(settings, robot)
     of_goal, of_now = (picture_checks.look_at(rgb, preprocessor) for rgb in (goal, now))
     print(f"goal   {of_goal.describe()}")
     print(f"now    {of_now.describe()}")
@@ -93,7 +93,7 @@ def _read(path: Path) -> NDArray[np.uint8]:
         raise UserError(f"{path} is not an image: {error}") from error
 
 
-def _next_image(robot: Robot, timeout: float) -> NDArray[np.uint8]:
+def _next_image(settings: GoalCapture | GoalCheck, robot: Robot) -> NDArray[np.uint8]:
     os.environ[PROFILE] = environment()[PROFILE]  # before rclpy is loaded
     try:
         from sensor_msgs.msg import CompressedImage, Image
@@ -109,7 +109,8 @@ def _next_image(robot: Robot, timeout: float) -> NDArray[np.uint8]:
         newest[:] = [message]
         came.set()
 
-    with spinning_node("vjepa_ros_goal") as node:
+    timeout = settings.timeout
+    with spinning_node("vjepa_ros_goal", namespace=settings.namespace) as node:
         kind = CompressedImage if camera.compressed else Image
         node.create_subscription(kind, camera.name, take, of_topic(camera))
         if not came.wait(timeout):

@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
 
 def options_of(args: argparse.Namespace) -> Options:
     """Give the stack's options of what was asked."""
-    taken = (*_OF_NODES, "composed", *settings_of(PlannerConfig))
+    taken = (*_OF_NODES, "composed", "namespace", *settings_of(PlannerConfig))
     said = {name: value for name, value in vars(args).items() if name in taken}
     return options.options_of(argparse.Namespace(**said))
 
@@ -48,5 +48,6 @@ def command_line(bag: Path, given: Options, *, rate: float, json: Path | None) -
     planner = given.of("planner")
     said: dict[str, Any] = {name: given.value("planner", name) for name in _OF_NODES}
     said |= pick([PlannerConfig], planner) | {"rate": rate, "json": json}
+    said["namespace"] = given.stack.namespace
     said = {name: value for name, value in said.items() if value is not None or name in planner}
     return ["replay", str(bag), "--graph", "--attach", *words(said)]

@@ -90,6 +90,10 @@ class OfRobot(Command):
     """One that hears a robot's topics."""
 
     robot: str = setting("sim", "robot YAML: a file, or a name in gate/config/")
+    namespace: str = setting("", "of its nodes and topics, such as left")
+
+    def __post_init__(self) -> None:
+        settings.check_namespace(self.namespace)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,8 @@ from rosbags.interfaces import (
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
-from vjepa_gate.fields import build, given_in, setting
+from vjepa_gate.fields import build, given_in
+from vjepa_gate.settings import setting
 from vjepa_gate.units import FRANKA_HAND_WIDTH
 
 IMAGE = "sensor_msgs/msg/Image"

@@ -18,14 +18,15 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from vjepa_gate.fields import build, given_in
 from vjepa_ros.model.checkpoint_files import (
     CheckpointFile,
     WeightsError,
     read_checkpoint,
     verify,
 )
-from vjepa_ros.model.encoder import Encoder, EncoderConfig
-from vjepa_ros.model.predictor import Predictor, PredictorConfig
+from vjepa_ros.model.encoder import Encoder
+from vjepa_ros.model.predictor import Predictor
 from vjepa_ros.model.presets import ModelConfig
 from vjepa_ros.model.published import (
     RELEASES,
@@ -141,8 +142,13 @@ def _open_own(file: CheckpointFile) -> Checkpoint:
         raise
     except Exception as error:  # whatever building a model from a damaged description raises
         raise WeightsError(
-            file.path, f"is damaged or of a newer version, its header describes no model: {error!r}"
+            file.path,
+            f"is damaged or of a newer version, its header describes no model: {_told(error)}",
         ) from error
+
+
+def _told(error: Exception) -> str:
+    return str(error) if isinstance(error, ValueError) else repr(error)
 
 
 def _sort_out(
@@ -254,12 +260,20 @@ def save_weights(
 
 
 def _config_from(fields: dict[str, Any]) -> ModelConfig:
-    predictor = fields["predictor"]
-    parts = {
-        "encoder": EncoderConfig(**fields["encoder"]),
-        "predictor": PredictorConfig(**predictor) if predictor else None,
-    }
-    return ModelConfig(**(fields | parts))
+    """Raise ValueError for what cannot be a model."""
+    config = build(ModelConfig, given_in(ModelConfig, fields, "config"), "config")
+    size, patch, predictor = config.image_size, config.encoder.patch, config.predictor
+    if size % patch:
+        raise ValueError(f"config.image_size is {size}, expected whole patches of {patch} pixels")
+    if predictor and predictor.grid != size // patch:
+        raise ValueError(f"config.predictor.grid is {predictor.grid}, expected {size // patch}")
+    for name, part in (("encoder", config.encoder), ("predictor", predictor)):
+        if part and part.width % part.heads:
+            raise ValueError(
+                f"config.{name}.heads is {part.heads}, which {part.width} channels "
+                "cannot be shared among"
+            )
+    return config
 
 
 def _identity(config: ModelConfig, digests: Iterable[str]) -> str:

@@ -11,6 +11,7 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vjepa_gate.settings import REQUIRED, setting
 from vjepa_ros.model.transformer import (
     NORM_EPS,
     Block,
@@ -25,13 +26,13 @@ from vjepa_ros.model.transformer import (
 class EncoderConfig:
     """The shape of an encoder."""
 
-    width: int
-    depth: int
-    heads: int
-    mlp_ratio: float = 4.0
-    patch: int = 16  # pixels along each side of a patch
-    tubelet: int = 2  # frames that one token spans
-    stem: Literal["patch", "conv"] = "patch"
+    width: int = setting(REQUIRED, "channels of a token", low=1, high=65_536)
+    depth: int = setting(REQUIRED, "blocks", low=1, high=1000)
+    heads: int = setting(REQUIRED, "of attention", low=1, high=1000)
+    mlp_ratio: float = setting(4.0, "hidden channels, of width", low=0.01, high=100.0)
+    patch: int = setting(16, "along each side of a patch", low=1, high=1000, unit="pixels")
+    tubelet: int = setting(2, "that one token spans", low=1, high=100, unit="frames")
+    stem: Literal["patch", "conv"] = setting("patch", "what makes tokens of pixels")
 
 
 class Encoder(nn.Module):

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vjepa_gate.settings import REQUIRED, setting
 from vjepa_ros.model.transformer import (
     Block,
     KeyValueCache,
@@ -30,16 +31,18 @@ EXTRINSICS_SIZE = 6
 class PredictorConfig:
     """The shape of a predictor."""
 
-    latent_width: int  # channels of the encoder's latents
-    grid: int = 16  # patches along each side of a frame
-    width: int = 1024
-    depth: int = 24
-    heads: int = 16
-    mlp_ratio: float = 4.0
-    max_frames: int = 32  # frames that one sequence may hold, context and rollout together
-    state: bool = True  # a token per frame for the arm's state; jepa-wms trained without one
-    extrinsics: bool = False  # one more, for the camera's pose
-    residual: bool = False  # the output is added to the input latent and starts at zero
+    latent_width: int = setting(REQUIRED, "channels of the encoder's latents", low=1, high=65_536)
+    grid: int = setting(16, "patches along each side of a frame", low=1, high=1000)
+    width: int = setting(1024, "channels of a token", low=1, high=65_536)
+    depth: int = setting(24, "blocks", low=1, high=1000)
+    heads: int = setting(16, "of attention", low=1, high=1000)
+    mlp_ratio: float = setting(4.0, "hidden channels, of width", low=0.01, high=100.0)
+    max_frames: int = setting(
+        32, "that one sequence may hold, context and rollout together", low=2, high=10_000
+    )
+    state: bool = setting(True, "a token per frame for the arm's state; jepa-wms has none")
+    extrinsics: bool = setting(False, "one more, for the camera's pose")
+    residual: bool = setting(False, "the output is added to the latent, and starts at zero")
 
     @property
     def patches(self) -> int:

@@ -2,21 +2,29 @@
 
 from dataclasses import dataclass
 
+from vjepa_gate.settings import REQUIRED, setting
 from vjepa_ros.model.encoder import EncoderConfig
 from vjepa_ros.model.predictor import PredictorConfig
+from vjepa_ros.model.preprocessing import CROPS
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
     """A model's architecture, and what it was trained on: pictures, clock and reach."""
 
-    preset: str
-    encoder: EncoderConfig
-    predictor: PredictorConfig | None = None  # None: an encoder alone cannot plan
-    image_size: int = 256  # pixels along each side of the square that the encoder sees
-    crop: str = "square"  # one of preprocessing.CROPS
-    step_period: float = 0.25  # seconds between two frames of a training clip
-    trained_horizon: int = 0  # actions in a training clip; later ones come at untrained times
+    preset: str = setting(REQUIRED, "name")
+    encoder: EncoderConfig = setting(REQUIRED, "its shape")
+    predictor: PredictorConfig | None = setting(None, "its shape; an encoder alone cannot plan")
+    image_size: int = setting(
+        256, "each side of the square that the encoder sees", low=1, high=4096, unit="pixels"
+    )
+    crop: str = setting("square", "of a camera's picture", choices=CROPS)
+    step_period: float = setting(
+        0.25, "between two frames of a training clip", low=0.001, high=3600.0, unit="s"
+    )
+    trained_horizon: int = setting(
+        0, "actions in a training clip; later ones come at untrained times", low=0, high=10_000
+    )
 
 
 _VITG = EncoderConfig(width=1408, depth=40, heads=22, mlp_ratio=48 / 11)

@@ -39,8 +39,14 @@ def main() -> int:
         prog="vjepa_composed", description=(__doc__ or "").partition("\n")[0]
     )
     parser.add_argument("nodes", nargs="+", choices=NODES, metavar="NODE", help=", ".join(NODES))
-    names = parser.parse_args(remove_ros_args(sys.argv)[1:]).nodes
-    return run_nodes(lambda: make_nodes(names), autostart=True)
+    parser.add_argument(
+        "--autostart",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="configure and activate at once, instead of waiting for a lifecycle manager",
+    )
+    said = parser.parse_args(remove_ros_args(sys.argv)[1:])
+    return run_nodes(lambda: make_nodes(said.nodes), autostart=said.autostart)
 
 
 if __name__ == "__main__":

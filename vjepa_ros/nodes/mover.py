@@ -130,10 +130,10 @@ class GateMover:
 
 @contextlib.contextmanager
 def running_arm(
-    robot: Robot, see: Callable[[NDArray[np.uint8]], Tensor], period: float
+    robot: Robot, see: Callable[[NDArray[np.uint8]], Tensor], period: float, namespace: str = ""
 ) -> Iterator[GateMover]:
     """Give the arm of a running graph, as calibration moves it."""
-    with spinning_node("vjepa_calibrate") as node:
+    with spinning_node("vjepa_calibrate", namespace=namespace) as node:
         mover = GateMover(node, robot, see, period)
         try:
             yield mover

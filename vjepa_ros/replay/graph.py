@@ -148,7 +148,7 @@ def _player(options: Options, check: Callable[[], object]) -> "Iterator[Player]"
         from vjepa_ros.replay.player import Player
     except ImportError as error:
         raise UserError(f"{error}: run `vjepa-ros doctor`") from error
-    with spinning_node("vjepa_ros_replay") as node:
+    with spinning_node("vjepa_ros_replay", namespace=options.stack.namespace) as node:
         yield Player(node, load_robot(options.value("planner", "robot")), check)
 
 

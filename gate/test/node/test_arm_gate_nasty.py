@@ -109,3 +109,29 @@ def test_a_clock_that_is_lost_does_not_keep_it_from_its_last_words(bench):
     assert process.returncode == 0, errors
     time.sleep(0.2)
     assert bench.speed(2) < 1e-6
+
+
+def test_a_log_that_nobody_reads_does_not_keep_it_waiting(bench):
+    """As behind a terminal after Ctrl-S: it goes on to tell how it is, and ends when it is told."""
+    bench.gate = "gate_process"
+    arguments = ["-r", f"__node:={bench.gate}", "--log-level", "debug"]  # which fills any pipe
+    process = subprocess.Popen(
+        [sys.executable, "-m", "vjepa_gate.arm_gate", "--ros-args", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    try:
+        assert bench.change_state("configure")
+        assert bench.change_state("activate")
+        bench.wait_until_ready()
+        bench.send(dx=0.12, duration=2.0)
+        bench.wait_until_moving()
+        bench.diagnostics.clear()
+        bench.wait_for_status("holding: ")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+        assert len(process.stdout.read()) > 60_000
+    finally:
+        process.kill()
+        process.stdout.close()
+    assert bench.speed(2) < 1e-6

@@ -10,6 +10,7 @@ from rclpy.parameter import Parameter
 from vjepa_gate.errors import UserError
 from vjepa_gate.ros.diagnostics import Diagnostics
 from vjepa_gate.ros.memory import memory
+from vjepa_gate.ros.qos import overridable
 from vjepa_gate.settings import make, read_parameters
 from vjepa_gate.status import Status
 
@@ -124,12 +125,15 @@ class ManagedNode(LifecycleNode):
 
     def subscribe(self, kind: type, topic: str, callback: Any, profile: Any, **how: Any) -> None:
         """Subscribe until cleanup."""
-        subscription = self.create_subscription(kind, topic, callback, profile, **how)
+        how |= overridable(self, topic, profile, "subscription")
+        subscription = self.create_subscription(kind, topic, callback, **how)
         self.resources.callback(self.destroy_subscription, subscription)
 
     def publisher(self, kind: type, topic: str, profile: Any) -> Any:
         """Make a publisher that lives until cleanup."""
-        publisher = self.create_publisher(kind, topic, profile)
+        publisher = self.create_publisher(
+            kind, topic, **overridable(self, topic, profile, "publisher")
+        )
         self.resources.callback(self.destroy_publisher, publisher)
         return publisher
 

@@ -1,4 +1,4 @@
-"""Nodes of the suite as a process: it ends with 0 on SIGINT and SIGTERM, and with one line
+"""Nodes of the suite as a process: it ends with 0 on SIGINT, SIGTERM and SIGHUP, and with one line
 and 2 on what the user can mend."""
 
 import sys
@@ -10,6 +10,7 @@ from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
 from rclpy.signals import SignalHandlerOptions
 
 from vjepa_gate.errors import UserError
+from vjepa_gate.output import never_blocking
 from vjepa_gate.ros.spinning import spinning
 from vjepa_gate.settings import refuse_unknown_parameters
 from vjepa_gate.signals import signals_noted
@@ -24,9 +25,9 @@ def run_node(make: Callable[[], LifecycleNode]) -> int:
 
 def run_nodes(make: Callable[[], Sequence[LifecycleNode]], *, autostart: bool) -> int:
     """Until a signal; with `autostart` they are configured and activated at once."""
-    # With rclpy's own handlers the context is dead before a node can end its work.
-    rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-    with signals_noted() as ended:
+    with never_blocking(), signals_noted() as ended:
+        # With rclpy's own handlers the context is dead before a node can end its work.
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         try:
             nodes = make()
             refuse_unknown_parameters(nodes)

@@ -1,6 +1,12 @@
 """How messages travel: what loses none, what is only good when new."""
 
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+import copy
+from typing import Any, Literal
+
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.qos import QoSPolicyKind, QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
 
 from vjepa_gate.robots import Topic
 
@@ -12,3 +18,20 @@ def of_topic(topic: Topic) -> QoSProfile:
     """As the robot's YAML says it."""
     reliability = ReliabilityPolicy[topic.reliability.upper()]
     return QoSProfile(depth=topic.depth, reliability=reliability)
+
+
+def overridable(
+    node: Node, topic: str, profile: QoSProfile, end: Literal["publisher", "subscription"]
+) -> dict[str, Any]:
+    """How to make a publisher or subscription, as parameters `qos_overrides.…` want it.
+
+    Only those that were given are declared: the others go on following the robot's YAML, which
+    may be another one after cleanup.
+    """
+    start = f"qos_overrides.{node.resolve_topic_name(topic)}.{end}."
+    with node.handle:
+        given = [name for name in node.handle.get_parameters(Parameter) if name.startswith(start)]
+    kinds = [QoSPolicyKind[name.removeprefix(start).upper()] for name in given]
+    options = QoSOverridingOptions(kinds) if kinds else None
+    # A copy: rclpy writes the overrides into the profile.
+    return {"qos_profile": copy.copy(profile), "qos_overriding_options": options}

@@ -15,7 +15,7 @@ from vjepa_gate.errors import UserError
 from vjepa_gate.pose import Pose
 from vjepa_gate.robots import Robot, Topic
 from vjepa_gate.ros import stamps
-from vjepa_gate.ros.qos import of_topic
+from vjepa_gate.ros.qos import of_topic, overridable
 
 _TF_PERIOD = 0.01  # seconds between two looks
 
@@ -50,7 +50,8 @@ class RobotSide:
         self._resources.close()
 
     def _subscribe(self, kind: type, topic: Topic, callback: Callable[[Any], None]) -> None:
-        subscription = self._node.create_subscription(kind, topic.name, callback, of_topic(topic))
+        how = overridable(self._node, topic.name, of_topic(topic), "subscription")
+        subscription = self._node.create_subscription(kind, topic.name, callback, **how)
         self._resources.callback(self._node.destroy_subscription, subscription)
 
     def _on_pose_message(self, message: PoseStamped) -> None:

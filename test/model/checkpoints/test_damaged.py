@@ -1,14 +1,17 @@
 """Files that are no weights, or no longer."""
 
+import json
 import os
 import random
 import zipfile
 
 import pytest
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from checkpoint_files import meta_ac, own_model
 from vjepa_gate.errors import UserError
-from vjepa_ros.model.checkpoints import load_weights, save_weights
+from vjepa_ros.model.checkpoints import HEADER, load_weights, save_weights
 
 
 class Malicious:
@@ -107,3 +110,42 @@ def test_a_flipped_bit_among_the_weights_is_found(intact):
     intact.write_bytes(content)
     with pytest.raises(UserError, match="is damaged"):
         load_weights(intact)
+
+
+@pytest.mark.parametrize(
+    ("part", "key", "value"),
+    [
+        ("", "image_size", 0),
+        ("", "image_size", 63),
+        ("", "step_period", float("nan")),
+        ("", "step_period", "0.25"),
+        ("", "crop", "round"),
+        ("", "trained_horizon", -1),
+        ("encoder", "depth", 10**9),
+        ("encoder", "heads", 0),
+        ("encoder", "heads", 5),
+        ("encoder", "mlp_ratio", float("inf")),
+        ("encoder", "width", 10**400),
+        ("encoder", "stem", "leaf"),
+        ("encoder", "depth", None),
+        ("encoder", "grid", 4),
+        ("predictor", "grid", -1),
+        ("predictor", "grid", 5),
+        ("predictor", "max_frames", 0),
+        ("predictor", "heads", True),
+        ("predictor", "latent_width", "wide"),
+    ],
+)
+@pytest.mark.timeout(20)
+def test_a_header_that_describes_no_model(tmp_path, part, key, value):
+    path = tmp_path / "own.safetensors"
+    save_weights(path, *own_model())
+    header = json.loads(safe_open(path, "pt").metadata()[HEADER])
+    (header["config"][part] if part else header["config"])[key] = value
+    save_file(load_file(path), path, {HEADER: json.dumps(header)})
+    with pytest.raises(UserError) as error:
+        load_weights(path)
+    assert f"its header describes no model: config.{f'{part}.' if part else ''}{key}" in str(
+        error.value
+    )
+    assert len(str(error.value)) < 400 + len(str(path))

@@ -1,6 +1,8 @@
 """What goes wrong in laboratories, done to the running graph: the arm holds, all say why, and
 when it is over the task goes on, or has ended with a reason."""
 
+import os
+import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -58,6 +60,20 @@ def test_a_killed_planner_is_back_for_the_next_goal(lab, on_the_way, wait_until)
     moves = lab.moves()
     lab.head_for()
     wait_until(moves, "moving to the next goal", lambda: lab.feedback[-1:])
+
+
+def test_while_the_gate_hangs_no_step_is_counted(lab, on_the_way, goes_on, wait_until):
+    waits = lab.waits_because("arm_gate: it has said nothing")
+    gate = lab.pids()["arm_gate"]
+    os.kill(gate, signal.SIGSTOP)
+    try:
+        wait_until(waits, "waiting", lambda: lab.feedback[-1:])
+        sent = len(lab.deltas)
+        time.sleep(1.0)
+        assert len(lab.deltas) == sent
+    finally:
+        os.kill(gate, signal.SIGCONT)
+    goes_on(on_the_way)
 
 
 # --- camera, states, gripper ---------------------------------------------------------------

@@ -87,7 +87,7 @@ class Arm:
             image = CompressedImage(format="jpeg", data=encode_jpeg(picture))
         else:
             image = Image(**rgb_to_fields(picture))
-        info = CameraInfo(width=64, height=48, k=[50.0, 0, 32, 0, 50, 24, 0, 0, 1])
+        info = CameraInfo(width=64, height=48, k=[50.0, 0.0, 32.0, 0.0, 50.0, 24.0, 0.0, 0.0, 1.0])
         for message in (image, info):
             message.header.stamp = self.node.get_clock().now().to_msg()
             message.header.frame_id = OPTICAL
@@ -148,7 +148,7 @@ def test_a_recording_of_every_shipped_robot_is_replayed(name, record, weights, t
     assert calibration.intrinsics[0, 0] == 50
     np.testing.assert_allclose(calibration.camera_to_base[:3, 3], EXTRINSIC)
     words = ["replay", str(bag), "--weights", str(weights), "--html", str(tmp_path / "page.html")]
-    quick = ["--samples=8", "--iterations=1", "--elites=2", "--workers=1", "--pictures=none"]
+    quick = ["--samples=8", "--iterations=1", "--elites=2", "--workers=1"]
     assert cli.main([*words, *quick]) == 0
 
 
