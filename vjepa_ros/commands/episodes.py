@@ -94,7 +94,9 @@ def _writing(settings: ConvertEpisodes) -> dict[str, Any]:
     """The arguments of `write_npz`, `write_bag` or `write_droid`."""
     options: dict[str, Any] = {}
     if settings.images:
-        if settings.to == "droid" or (settings.to == "npz" and settings.images == "raw"):
+        if settings.to in ("droid", "lerobot") or (
+            settings.to == "npz" and settings.images == "raw"
+        ):
             raise UserError(f"--images {settings.images}: not in the {settings.to} layout")
         options["encoding" if settings.to == "npz" else "images"] = settings.images
     if settings.storage:

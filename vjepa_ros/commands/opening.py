@@ -1,6 +1,7 @@
-"""What every command that reads recordings is told: which camera, and a bag's topics."""
+"""What every command that reads recordings is told: which camera, topics and features."""
 
 from argparse import Namespace
+from pathlib import Path
 from typing import Any
 
 from vjepa_gate.errors import UserError
@@ -8,11 +9,20 @@ from vjepa_gate.fields import unknown
 from vjepa_gate.settings import read_yaml, settings_of
 from vjepa_ros.commands.settings import Opening
 from vjepa_ros.episodes.bag_schema import BagTopics
+from vjepa_ros.episodes.lerobot_map import FeatureMap
 
 
 def opening(settings: Opening | Namespace) -> dict[str, Any]:
     """Arguments of `open_episode`; a Namespace has the same attributes."""
-    return {"camera": settings.camera, "topics": topics(settings)}
+    return {
+        "camera": settings.camera,
+        "topics": topics(settings),
+        "features": _features(settings.features),
+    }
+
+
+def _features(path: Path | None) -> FeatureMap | None:
+    return None if path is None else make(FeatureMap, read_yaml(FeatureMap, path), path)
 
 
 def topics(settings: Opening | Namespace) -> dict[str, Any]:

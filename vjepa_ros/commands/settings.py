@@ -105,6 +105,9 @@ class Opening(Command):
     topic: tuple[str, ...] = setting(
         (), "one of them, KEY=NAME such as image=/left/image_raw; docs/EPISODES.md lists the keys"
     )
+    features: Path | None = setting(
+        None, "YAML file that says what the features of a LeRobot set mean: docs/LEROBOT.md"
+    )
 
 
 # --- small commands ------------------------------------------------------------------------
@@ -240,8 +243,8 @@ class ConvertEpisodes(ReadEpisodes, SkipBad):
 
     source: Path = setting(REQUIRED, "an episode, or a folder of them")
     out: Path = setting(REQUIRED, "an episode, or a folder for them")
-    from_: Literal["npz", "bag", "droid"] | None = setting(None, "take only these [all]")
-    to: Literal["npz", "bag", "droid"] = setting(REQUIRED, "layout to write")
+    from_: Literal["npz", "bag", "droid", "lerobot"] | None = setting(None, "take only these [all]")
+    to: Literal["npz", "bag", "droid", "lerobot"] = setting(REQUIRED, "layout to write")
     images: Literal["png", "jpeg", "raw"] | None = setting(
         None, "in bags and npz; png and raw keep every pixel [png]"
     )
@@ -363,7 +366,8 @@ class Diff(Command):
     positional = ("sources",)
 
     sources: tuple[Path, ...] = setting(
-        REQUIRED, "bags, DROID folders, npz, or folders of them; or `diff` and two results"
+        REQUIRED,
+        "bags, DROID folders, npz, LeRobot sets, or folders of them; or `diff` and two results",
     )
     gate: Path | None = setting(None, "YAML file of bounds: exit 1 outside them")
 
