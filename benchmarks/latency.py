@@ -10,9 +10,16 @@ simulation draws it in that time.
 
 Service: one search, the same samples, asking a predictor in a process of its own and asking
 the world model in this process, in turns. Needs an idle machine.
+
+    python benchmarks/latency.py --predictors 2
+
+Replicas: the same search shared out to several predictors, each in a process of its own. What
+sharing out adds to a plan is its time less that of the slowest share of each population, as the
+predictors measure it; the plan must be the one made in this process, to the bit.
 """
 
 import argparse
+import contextlib
 import os
 import subprocess
 import sys
@@ -20,6 +27,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
 os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
@@ -35,6 +43,7 @@ from rclpy.action import ActionClient
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
+from torch import Tensor
 from vjepa_msgs.action import ReachGoal
 from vjepa_msgs.msg import EndEffectorDelta, Latent, Plan
 
@@ -47,10 +56,13 @@ from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
 from vjepa_ros.nodes.latents import Frame, stamp_key, to_message
 from vjepa_ros.nodes.model_node import ModelNode
 from vjepa_ros.nodes.qos import LATENTS
+from vjepa_ros.nodes.settings import predictor_names
 from vjepa_ros.nodes.world import RemoteWorld, Unavailable
 from vjepa_ros.options import Options
 from vjepa_ros.planning.config import PLANNERS
+from vjepa_ros.planning.objectives import Objective
 from vjepa_ros.planning.planner import CostModel, Planner
+from vjepa_ros.planning.solvers import Cost, Solution
 from vjepa_ros.planning.world_model import Context, Goal, WorldModel
 from vjepa_ros.stack import processes, with_parameters
 from vjepa_ros.supervisor import Supervisor
@@ -64,11 +76,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=30, help="actions in each measurement")
     parser.add_argument("--plans", type=int, default=10, help="searches for the service's share")
+    parser.add_argument(
+        "--predictors", type=int, help="only measure searches that so many of them share"
+    )
     arguments = parser.parse_args()
     torch.manual_seed(0)
+    if arguments.predictors:
+        through_the_service(arguments.plans, arguments.predictors)
+        return
     for name, composed in (("composed", True), ("separate processes", False)):
         picture_to_command(name, composed, arguments.steps)
-    through_the_service(arguments.plans)
+    through_the_service(arguments.plans, 1)
 
 
 # --- from a picture to the command -------------------------------------------------------
@@ -151,7 +169,7 @@ class Asker(ModelNode):
         return Status(level="ok", message="measuring")
 
 
-def through_the_service(plans: int) -> None:
+def through_the_service(plans: int, count: int) -> None:
     weights = load_weights(SHIPPED_WEIGHTS)
     assert weights.encoder is not None
     assert weights.predictor is not None
@@ -162,9 +180,12 @@ def through_the_service(plans: int) -> None:
     rclpy.init()
     node = Asker("benchmark")
     node.active = True
-    remote = RemoteWorld(node, PATIENCE)
+    remote = Timed(node, PATIENCE, count)
     latents = node.publisher(Latent, "latent", LATENTS)
-    predictor = subprocess.Popen([sys.executable, "-m", "vjepa_ros.nodes.composed", "predictor"])
+    command = [sys.executable, "-m", "vjepa_ros.nodes.composed", "predictor", "--ros-args", "-r"]
+    predictors = [
+        subprocess.Popen([*command, f"__node:={name}"]) for name in predictor_names(count)
+    ]
     try:
         with spinning(node):
             frame = Frame(
@@ -177,38 +198,83 @@ def through_the_service(plans: int) -> None:
             state = torch.tensor([[0.5, 0.0, 0.3, torch.pi, 0.0, 0.0, 0.0]])
             context = Context(latents=now[None], states=state, name=frame.name)
 
-            def seconds(world: CostModel) -> float:
-                return time_of_a_plan(world, context, Goal(latents=goal, name="the goal"))
+            def search(world: CostModel) -> tuple[float, Solution]:
+                return timed_plan(world, context, Goal(latents=goal, name="the goal"))
 
-            wait_until_asked(lambda: latents.publish(to_message(frame)), lambda: seconds(remote))
-            seconds(local)
-            compare([(seconds(local), seconds(remote)) for _ in range(plans)])
+            wait_until_asked(
+                lambda: latents.publish(to_message(frame)), lambda: search(remote), remote
+            )
+            search(local)
+            pairs, added = [], []
+            for _ in range(plans):
+                (alone, one), (together, other) = search(local), search(remote)
+                if not torch.equal(one.actions, other.actions):
+                    raise SystemExit("the plans differ: shares have changed the bits")
+                pairs.append((alone, together))
+                added.append(together - remote.slowest_shares())
+            compare(pairs)
+            row(f"sharing out to {count} adds (limit 5)", np.array(added))
     finally:
-        predictor.terminate()
-        predictor.wait()
+        for predictor in predictors:
+            predictor.terminate()
+        for predictor in predictors:
+            predictor.wait()
         node.resources.close()
         node.destroy_node()
         rclpy.try_shutdown()
 
 
-def time_of_a_plan(world: CostModel, context: Context, goal: Goal) -> float:
+class Timed(RemoteWorld):
+    """Notes how long each predictor scored, population by population."""
+
+    def __init__(self, *about: Any) -> None:
+        super().__init__(*about)
+        self._populations: list[list[float]] = []
+
+    def cost(self, context: Context, goal: Goal, objective: Objective) -> Cost:
+        score = super().cost(context, goal, objective)
+
+        def energies(actions: Tensor) -> Tensor:
+            self._populations.append([])
+            return score(actions)
+
+        return energies
+
+    def _call(self, server: str, client: Any, request: Any) -> Any:
+        response = super()._call(server, client, request)
+        self._populations[-1].append(response.seconds)
+        return response
+
+    def slowest_shares(self) -> float:
+        """Seconds, all populations since the last call together."""
+        total = sum(max(shares) for shares in self._populations if shares)
+        self._populations.clear()
+        return total
+
+
+def timed_plan(world: CostModel, context: Context, goal: Goal) -> tuple[float, Solution]:
     planner = Planner(PLANNERS["tiny"], world)
     task = planner.start(context, [goal])
+    if isinstance(world, Timed):
+        world.slowest_shares()
     started = time.perf_counter()
-    planner.plan(task, context)
-    return time.perf_counter() - started
+    _, decision = planner.plan(task, context)
+    assert decision.solution is not None
+    return time.perf_counter() - started, decision.solution
 
 
-def wait_until_asked(tell: Callable[[], None], work: Callable[[], float]) -> None:
+def wait_until_asked(
+    tell: Callable[[], None], work: Callable[[], object], remote: RemoteWorld
+) -> None:
+    """Until each predictor has the frame, and has scored a share in time."""
     end = time.monotonic() + PATIENCE
-    while True:
+    while time.monotonic() < end:
         tell()
-        try:
+        with contextlib.suppress(Unavailable):
             work()
-            return
-        except Unavailable:
-            if time.monotonic() > end:
-                raise
+            if not remote.lost():
+                return
+    raise SystemExit("the predictors do not answer")
 
 
 def compare(pairs: Sequence[tuple[float, float]]) -> None:

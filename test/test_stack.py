@@ -67,6 +67,25 @@ def test_composed_and_simulated(weights):
     assert not stack["sim"].respawn
 
 
+def test_predictors_that_share_out_candidates(weights):
+    stack = named(processes(Options(weights=weights, predictors=3)))
+    names = ["arm_gate", "encoder", "predictor", "predictor_2", "predictor_3", "planner"]
+    assert list(stack) == names
+    assert stack["planner"].parameters["predictors"] == 3
+    third = stack["predictor_3"]
+    assert third.parameters == stack["predictor"].parameters
+    assert third.words()[:4] == ["predictor", "--ros-args", "-r", "__node:=predictor_3"]
+
+    here = named(processes(Options(weights=weights, predictors=3, predictors_here=2)))
+    assert list(here) == [name for name in names if name != "predictor_3"]
+    for told, given in (
+        ("predictors is 2, but composed", {"predictors": 2, "composed": True}),
+        ("predictors_here is 2, expected at most", {"predictors_here": 2}),
+    ):
+        with pytest.raises(UserError, match=told):
+            processes(Options(weights=weights, **given))
+
+
 def test_every_parameter_is_one_that_its_nodes_declare(weights):
     import rclpy
 

@@ -78,6 +78,13 @@ class StackSettings(GraphSettings):
     sim: bool = setting(False, "start the simulated Franka as the robot")
     task: str = setting("grasp cube", "of the simulated scene: `vjepa-sim tasks`; and recorded")
     scene: int = setting(0, "seed of the simulated scene", low=0)
+    predictors_here: int | None = setting(
+        None,
+        "of the predictors, those that this machine runs; others run `vjepa_composed predictor "
+        "--ros-args -r __node:=predictor_N` [all]",
+        low=1,
+        high=64,
+    )
     record: bool = setting(False, "write all that is needed for a replay to runs/<time>/bag")
     rviz: bool = setting(False, "start RViz with camera, latents, plan and target")
 

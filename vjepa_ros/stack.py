@@ -17,7 +17,7 @@ from vjepa_gate.settings import parameter_value, settings_of
 from vjepa_gate.share import config_folder
 from vjepa_ros.goals import Goals, read_goal, read_subgoals
 from vjepa_ros.model.checkpoints import Checkpoint, open_checkpoint
-from vjepa_ros.nodes.settings import PlannerNodeSettings
+from vjepa_ros.nodes.settings import PlannerNodeSettings, predictor_names
 from vjepa_ros.options import NODES, Options, StackSettings, pick
 from vjepa_ros.planning import choice
 from vjepa_ros.planning.axes import load_axes
@@ -77,10 +77,13 @@ def processes(options: Options, usual: Mapping[str, Any] | None = None) -> list[
     )
     if stack.record:
         found.append(_nodes(options, defaults, "recorder"))
+    replicas = _replicas(options)
     if stack.composed:
         found.append(_nodes(options, defaults, "encoder", "predictor", "planner"))
     else:
-        found += [_nodes(options, defaults, name) for name in ("encoder", "predictor", "planner")]
+        found += [_nodes(options, defaults, name) for name in ("encoder", "predictor")]
+        found += [_replica(_nodes(options, defaults, "predictor"), name) for name in replicas]
+        found.append(_nodes(options, defaults, "planner"))
     found[-1] = dataclasses.replace(found[-1], notice=notice)
     placed = [_placed(one, stack) for one in found]
     return placed + (_views(robot, stack) if stack.rviz else [])
@@ -159,6 +162,24 @@ def _nodes(options: Options, defaults: Mapping[str, Any], *names: str) -> Proces
         arguments=names if options.stack.autostart else (*names, "--no-autostart"),
         parameters=parameters,
     )
+
+
+def _replicas(options: Options) -> list[str]:
+    """The names of the predictors that this machine runs beside the first."""
+    count, here = options.value("planner", "predictors"), options.stack.predictors_here
+    if options.stack.composed and count > 1:
+        raise UserError(
+            f"predictors is {count}, but composed nodes have theirs in one process: expected 1 "
+            "(device:=cuda:0,cuda:1 shares candidates out there)"
+        )
+    if here is not None and here > count:
+        raise UserError(f"predictors_here is {here}, expected at most predictors, {count}")
+    return predictor_names(here or count)[1:]
+
+
+def _replica(predictor: Process, name: str) -> Process:
+    arguments = (*predictor.arguments, "--ros-args", "-r", f"__node:={name}")
+    return dataclasses.replace(predictor, name=name, arguments=arguments)
 
 
 def goal_sender(options: Options) -> Process | None:

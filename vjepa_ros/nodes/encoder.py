@@ -58,7 +58,7 @@ class EncoderNode(ModelNode):
         """Load the encoder, and connect."""
         self._settings = settings = self.settings(EncoderSettings)
         camera = load_robot(settings.robot).topics.camera
-        weights, self._device = load(self, settings)
+        weights, (self._device, *_) = load(self, settings)
         if weights.encoder is None:
             raise ValueError(
                 f"weights: {settings.weights} holds no encoder: join one to it with "

@@ -98,7 +98,14 @@ class PlannerNode(ModelNode):
         self._markers = self.publisher(MarkerArray, "plan/markers", PICTURES)
         self._goal_pictures = self.publisher(CompressedImage, plan_messages.GOAL_PICTURES, GOALS)
         self._hold = self.client(Trigger, "arm_gate/hold")
-        self._world: World = self._local or RemoteWorld(self, settings.answer_timeout)
+        if self._local is not None and settings.predictors > 1:
+            raise ValueError(
+                f"predictors is {settings.predictors}, but this planner has its predictor in its "
+                "own process: expected 1 (device:=cuda:0,cuda:1 shares candidates out there)"
+            )
+        self._world: World = self._local or RemoteWorld(
+            self, settings.answer_timeout, settings.predictors
+        )
         self._serve_goals()
         self.get_logger().info(
             f"planner {name}: {self._config.describe()}, seed {settings.seed}, "
@@ -324,8 +331,11 @@ class PlannerNode(ModelNode):
             values["planning (s)"] = f"{self._last.seconds:.3f}"
             values["energy"] = f"{self._last.decision.energy:.4f}"
             values["actions"] = str(self._sequence)
+        if lost := self._world.lost():
+            values["predictors lost"] = ", ".join(lost)
         late = self._task is not None and self._task.late
-        return Status(level="warning" if late else "ok", message=self._doing, values=values)
+        level = "warning" if late or lost else "ok"
+        return Status(level=level, message=self._doing, values=values)
 
 
 def _name(handle: Any) -> str:

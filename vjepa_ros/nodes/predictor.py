@@ -3,6 +3,9 @@
 The service `score_actions` rolls candidates out from a latent and measures how far from a
 goal they end. Actions on `ee_delta` are followed: when the camera shows what came of one,
 `surprise` tells how far the prediction was off.
+
+A predictor by another name (`-r __node:=predictor_2`) is a replica: it serves `score_actions`
+under that name, and does nothing else.
 """
 
 import array
@@ -31,12 +34,13 @@ from vjepa_ros.nodes.health import Meter, memory
 from vjepa_ros.nodes.latents import Frame, stamp_key, to_frame
 from vjepa_ros.nodes.model_node import ModelNode
 from vjepa_ros.nodes.qos import GOALS, GOALS_KEPT, LATENTS
-from vjepa_ros.nodes.settings import PredictorSettings
+from vjepa_ros.nodes.settings import PREDICTOR, PredictorSettings, score_service
 from vjepa_ros.nodes.shelf import Shelf
 from vjepa_ros.nodes.weights import load
 from vjepa_ros.planning.objectives import make_objective
+from vjepa_ros.planning.replicas import ReplicatedWorldModel
 from vjepa_ros.planning.surprise import Surprise, Threshold, Verdict
-from vjepa_ros.planning.world_model import Context, Goal, WorldModel
+from vjepa_ros.planning.world_model import Context, Goal
 
 _FRAMES_KEPT = 16
 _PATIENCE = 1.0  # seconds for a latent or goal that is still on its way
@@ -54,7 +58,7 @@ class PredictorNode(ModelNode):
     """Given an encoder in the same process, it takes its frames without a message."""
 
     def __init__(self, encoder: EncoderNode | None = None, **options: Any) -> None:
-        super().__init__("predictor", **options)
+        super().__init__(PREDICTOR, **options)
         self._encoder = encoder
         declare_parameters(PredictorSettings, self)
         if encoder is not None:
@@ -66,12 +70,14 @@ class PredictorNode(ModelNode):
         """Load the predictor, and connect."""
         self._settings = settings = self.settings(PredictorSettings)
         robot = load_robot(settings.robot)
-        weights, _ = load(self, settings)
+        weights, devices = load(self, settings)
         if weights.predictor is None:
             raise ValueError(f"weights: {settings.weights} holds no predictor: cannot plan")
         self.identity = weights.identity
         horizon = weights.config.trained_horizon
-        self.world_model = WorldModel(None, weights.predictor, trained_horizon=horizon)
+        self.world_model = ReplicatedWorldModel(
+            devices, None, weights.predictor, trained_horizon=horizon
+        )
         self._surprise = Surprise(
             self.world_model,
             make_objective(settings.objective),
@@ -90,8 +96,9 @@ class PredictorNode(ModelNode):
         if self._encoder is None:
             self.subscribe(Latent, "latent", self._on_latent, LATENTS)
         self.subscribe(Latent, "goal_latent", self._on_goal, GOALS)
-        self.subscribe(EndEffectorDelta, "ee_delta", self._on_action, DELTAS)
-        self.serve_apart(ScoreActions, "score_actions", self._score_actions)
+        if self.get_name() == PREDICTOR:
+            self.subscribe(EndEffectorDelta, "ee_delta", self._on_action, DELTAS)
+        self.serve_apart(ScoreActions, score_service(self.get_name()), self._score_actions)
 
     # --- latents ---------------------------------------------------------------------------
 

@@ -8,6 +8,18 @@ from vjepa_gate.settings import setting
 from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
 from vjepa_ros.planning.config import PLANNERS
 
+PREDICTOR = "predictor"
+
+
+def predictor_names(count: int) -> list[str]:
+    """Of so many predictor nodes that share out candidates."""
+    return [PREDICTOR, *(f"{PREDICTOR}_{number}" for number in range(2, count + 1))]
+
+
+def score_service(predictor: str) -> str:
+    """The service of the predictor of that name."""
+    return "score_actions" if predictor == PREDICTOR else f"{predictor}/score_actions"
+
 
 @dataclass(frozen=True, kw_only=True)
 class RobotSettings:
@@ -21,7 +33,11 @@ class ModelSettings(RobotSettings):
     """Of every node that knows the model."""
 
     weights: Path = setting(SHIPPED_WEIGHTS, "file of weights")
-    device: str = setting("auto", "of the models: cpu, cuda, or auto for a GPU where there is one")
+    device: str = setting(
+        "auto",
+        "of the models: cpu, cuda, or auto for a GPU where there is one; several, as "
+        "cuda:0,cuda:1, share out each plan's candidates",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +81,12 @@ class PlannerNodeSettings(ModelSettings):
         None,
         "settings to start from; none: those that belong to the weights",
         choices=PLANNERS,
+    )
+    predictors: int = setting(
+        1,
+        "nodes that share out each plan's candidates: predictor, predictor_2, …; not composed",
+        low=1,
+        high=64,
     )
     axes: Path | None = setting(None, "file of `vjepa-ros calibrate`, for where the camera stands")
     seed: int = setting(0, "of the first search; each following one has the next number", low=0)

@@ -13,22 +13,23 @@ from vjepa_gate.errors import UserError
 from vjepa_gate.ros.memory import resident
 from vjepa_ros.model.checkpoints import Weights, load_weights
 from vjepa_ros.nodes.settings import ModelSettings
-from vjepa_ros.planning.loading import chosen_device
+from vjepa_ros.planning.loading import chosen_devices
 from vjepa_ros.planning.world_model import fast_dtype
 
 _PERIOD = 5.0  # seconds between two lines while weights load
 
 
-def load(node: Node, settings: ModelSettings) -> tuple[Weights, torch.device]:
-    """Load the weights that the settings name, and tell how it goes."""
-    path, device = settings.weights, chosen_device(settings.device)
+def load(node: Node, settings: ModelSettings) -> tuple[Weights, tuple[torch.device, ...]]:
+    """Load the weights that the settings name on the first of their devices; tell how it goes."""
+    path, devices = settings.weights, chosen_devices(settings.device)
+    device = devices[0]
     if not path.is_file():
         raise UserError(f"weights: no file {path}: give the path of a checkpoint")
     started = time.monotonic()
     with _progress(node, path, device):
         weights = load_weights(path, device, fast_dtype(device))
     node.get_logger().info(f"loaded {weights.identity} in {time.monotonic() - started:.1f} s")
-    return weights, device
+    return weights, devices
 
 
 @contextlib.contextmanager

@@ -9,7 +9,9 @@ import itertools
 import threading
 import time
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -26,8 +28,10 @@ from vjepa_ros.nodes.latents import Frame, stamp_named, to_frame, to_message
 from vjepa_ros.nodes.model_node import ModelNode
 from vjepa_ros.nodes.predictor import PredictorNode
 from vjepa_ros.nodes.qos import GOALS, GOALS_KEPT, LATENTS
+from vjepa_ros.nodes.settings import predictor_names, score_service
 from vjepa_ros.nodes.shelf import Shelf
 from vjepa_ros.planning.objectives import OBJECTIVES, Objective
+from vjepa_ros.planning.replicas import Replicas
 from vjepa_ros.planning.solvers import Cost
 from vjepa_ros.planning.world_model import Context, Goal
 
@@ -43,6 +47,9 @@ class World(Protocol):
     def frames(self) -> Shelf[None, Frame]:
         """The newest frame."""
 
+    def lost(self) -> list[str]:
+        """The predictors that get no candidates, as they do not answer."""
+
     def encode(self, picture: NDArray[np.uint8]) -> Goal:
         """A picture as a goal."""
 
@@ -57,6 +64,10 @@ class LocalWorld:
         self._encoder, self._predictor = encoder, predictor
         self.frames: Shelf[None, Frame] = Shelf(1)
         encoder.listen(lambda frame: self.frames.put(None, frame), first=True)
+
+    def lost(self) -> list[str]:
+        """None: it is in this process."""
+        return []
 
     def encode(self, picture: NDArray[np.uint8]) -> Goal:
         """Encode a picture as a goal, here."""
@@ -82,8 +93,8 @@ class RemoteWorld:
     again has them at once.
     """
 
-    def __init__(self, node: ModelNode, answer_timeout: float) -> None:
-        """answer_timeout: seconds for one answer."""
+    def __init__(self, node: ModelNode, answer_timeout: float, predictors: int = 1) -> None:
+        """answer_timeout: seconds for one answer. Predictors share out the candidates."""
         self._node, self._answer_timeout = node, answer_timeout
         self.frames: Shelf[None, Frame] = Shelf(1)
         self._latched_names: deque[str] = deque(
@@ -94,7 +105,12 @@ class RemoteWorld:
         node.subscribe(Latent, "latent", self._on_latent, LATENTS)
         self._latched = node.publisher(Latent, "goal_latent", GOALS)
         self._encode_image = node.client(EncodeImage, "encode_image")
-        self._score_actions = node.client(ScoreActions, "score_actions")
+        self._predictors = {
+            name: node.client(ScoreActions, score_service(name))
+            for name in predictor_names(predictors)
+        }
+        self._replicas = Replicas(predictors, failures=Unavailable)
+        node.resources.callback(self._replicas.close)
 
     def _on_latent(self, message: Latent) -> None:
         try:
@@ -121,16 +137,20 @@ class RemoteWorld:
             self._latch(Goal(latents=context.latents[-1], name=context.name))
             about["start_goal"] = context.name
 
-        def energies(actions: Tensor) -> Tensor:
-            numbers = array.array("f", actions.detach().float().cpu().numpy().tobytes())
-            samples, horizon = actions.shape[:2]
-            request = ScoreActions.Request(
-                samples=samples, horizon=horizon, actions=numbers, **about
-            )
-            response = self._call("predictor", self._score_actions, request)
-            return torch.frombuffer(response.energies, dtype=torch.float32).clone()
+        costs = [partial(self._score, name, about) for name in self._predictors]
+        return self._replicas.cost(costs)
 
-        return energies
+    def lost(self) -> list[str]:
+        """Name the predictors that others have to stand in for."""
+        names = list(self._predictors)
+        return [names[number] for number in self._replicas.lost()]
+
+    def _score(self, predictor: str, about: Mapping[str, Any], actions: Tensor) -> Tensor:
+        numbers = array.array("f", actions.detach().float().cpu().numpy().tobytes())
+        samples, horizon = actions.shape[:2]
+        request = ScoreActions.Request(samples=samples, horizon=horizon, actions=numbers, **about)
+        response = self._call(predictor, self._predictors[predictor], request)
+        return torch.frombuffer(response.energies, dtype=torch.float32).clone()
 
     def _latch(self, goal: Goal) -> None:
         """Let the predictor know a goal that it does not know yet."""

@@ -16,6 +16,9 @@ from vjepa_ros.planning.objectives import Objective
 
 # Bytes for the candidates imagined at once. A GPU wants many; a CPU wants them in its cache.
 BUDGETS = {"cuda": 3 << 30, "cpu": 64 << 20}
+# Candidates are cut at multiples of this, so that their energies do not depend on what else is
+# scored with them, on a CPU to the bit. (The rows that are left over go through other kernels.)
+GRAIN = 8
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -118,7 +121,8 @@ class WorldModel:
 
         def energies(actions: Tensor) -> Tensor:
             chunks = self._chunks(now, actions)
-            return torch.cat([self._energies(now, chunk, wanted, objective) for chunk in chunks])
+            found = torch.cat([self._energies(now, chunk, wanted, objective) for chunk in chunks])
+            return found.to(actions.device)
 
         return energies
 
@@ -147,7 +151,7 @@ class WorldModel:
             states = apply_action(states, action)
 
     def _chunks(self, now: _Now, actions: Tensor) -> tuple[Tensor, ...]:
-        """The candidates [N, H, 7], checked, in equal parts that fit the memory budget."""
+        """The candidates [N, H, 7], checked, in parts that fit the memory budget, about equal."""
         if actions.ndim != 3 or 0 in actions.shape:
             raise ValueError(
                 f"actions has shape {list(actions.shape)}, expected candidates [N, H, 7]"
@@ -159,8 +163,11 @@ class WorldModel:
                 f"actions has a horizon of {horizon}, but after {context} frames of context "
                 f"the predictor was trained for {self.reach + 1 - context}"
             )
-        parts = -(-len(actions) // self.candidates_at_once(context, horizon))  # rounded up
-        return actions.to(self.device, torch.float32).chunk(parts)
+        at_once = self.candidates_at_once(context, horizon)
+        size = -(-len(actions) // -(-len(actions) // at_once))  # both rounded up: equal parts
+        if at_once >= GRAIN:
+            size = min(-(-size // GRAIN) * GRAIN, at_once // GRAIN * GRAIN)
+        return actions.to(self.device, torch.float32).split(size)
 
     def candidates_at_once(self, context: int, horizon: int) -> int:
         """How many candidates fit the memory budget, at least one."""
