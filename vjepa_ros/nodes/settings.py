@@ -8,6 +8,11 @@ from vjepa_gate.settings import setting
 from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
 from vjepa_ros.planning.config import PLANNERS
 
+SUBGOALS = (
+    "of the way to one goal picture: auto is the proposer that lies beside the weights, if one "
+    "does; memory the recorded episodes there; none plans to the picture as it is"
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class RobotSettings:
@@ -65,6 +70,13 @@ class PlannerNodeSettings(ModelSettings):
         None,
         "settings to start from; none: those that belong to the weights",
         choices=PLANNERS,
+    )
+    subgoals: str = setting(
+        "auto",
+        f"{SUBGOALS}; or pictures of your own, a folder in the order of names or a YAML list",
+    )
+    approve: bool = setting(
+        False, "show the way to one picture, and wait for a call of ~/approve before the arm moves"
     )
     axes: Path | None = setting(None, "file of `vjepa-ros calibrate`, for where the camera stands")
     seed: int = setting(0, "of the first search; each following one has the next number", low=0)
