@@ -38,9 +38,6 @@ class GoalSettings:
     """What the arm shall reach."""
 
     goal: Path | None = setting(None, "picture (PNG or JPEG) of what the camera sees in the end")
-    subgoals: Path | None = setting(
-        None, "folder of such pictures in the order of names, or a YAML list"
-    )
     max_steps: int | None = setting(
         None, "actions of the task at most, instead of the list's or the planner's", low=1
     )

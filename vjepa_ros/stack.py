@@ -23,6 +23,7 @@ from vjepa_ros.planning import choice
 from vjepa_ros.planning.axes import load_axes
 from vjepa_ros.planning.config import PlannerConfig, choose_planner
 from vjepa_ros.planning.loading import chosen_device
+from vjepa_ros.planning.subgoals.loading import is_source
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,12 +203,14 @@ def goal_sender(options: Options) -> Process | None:
 def goals_of(options: Options) -> Goals:
     """The goal or its sub-goals, each looked into, or no pictures at all; raises UserError."""
     wanted, goals = options.goal, Goals()
-    if wanted.goal and wanted.subgoals:
+    subgoals = options.value("planner", "subgoals")
+    pictures = None if is_source(subgoals) else Path(subgoals)
+    if wanted.goal and pictures:
         raise UserError("goal and subgoals are both given, expected one of the two")
     if wanted.goal:
         goals = read_goal(wanted.goal)
-    if wanted.subgoals:
-        goals = read_subgoals(wanted.subgoals)
+    if pictures:
+        goals = read_subgoals(pictures)
     limits = {"max_steps": wanted.max_steps, "energy": wanted.energy}
     given: dict[str, Any] = {name: value for name, value in limits.items() if value is not None}
     return dataclasses.replace(goals, **given)

@@ -87,10 +87,12 @@ def step_towards(
     return np.clip(joints + step, LOWER, UPPER)
 
 
-def solve(position: np.ndarray, rotation: np.ndarray, start: np.ndarray = HOME) -> np.ndarray:
+def solve(
+    position: np.ndarray, rotation: np.ndarray, start: np.ndarray = HOME, steps: int = _SOLVE_STEPS
+) -> np.ndarray:
     """Joint angles for a tool pose; ValueError where the arm does not reach it."""
     joints = start
-    for _ in range(_SOLVE_STEPS):
+    for _ in range(steps):
         joints = step_towards(joints, forward(joints), position, rotation)
     pose, _ = forward(joints)
     miss = float(np.linalg.norm(pose[:3, 3] - position))

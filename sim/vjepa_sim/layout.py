@@ -1,6 +1,6 @@
 """Where a seed puts the objects, and how the rest of the scene is drawn from it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -74,6 +74,23 @@ def place_distractors(
         name = f"distractor_{index}"
         added.append(Placed(name=name, kind=kind, body=body, spot=spot, yaw=yaw, colour=colour))
     return added
+
+
+def rearranged(
+    placed: list[Placed], yaw_limit: float, palette: appearance.Palette, rng: np.random.Generator
+) -> list[Placed]:
+    """The same things in other places and colours; yaw_limit in degrees, of those of a task."""
+    moved: list[Placed] = []
+    for thing, colour in zip(
+        placed, appearance.draw_colours(palette, len(placed), rng), strict=True
+    ):
+        of_task = thing.name == thing.kind
+        area, clearance = (REACHABLE, _CLEARANCE) if of_task else (_AROUND, _WIDE_CLEARANCE)
+        spot = free_spot(thing.body.radius, area, moved, rng, clearance)
+        most = np.radians(yaw_limit) if of_task else np.pi
+        yaw = float(rng.uniform(-most, most))
+        moved.append(replace(thing, spot=spot, yaw=yaw, colour=colour))
+    return moved
 
 
 def free_spot(

@@ -7,6 +7,7 @@ Every motion is an iterator that takes one control step (expert.PERIOD) an item:
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -23,6 +24,8 @@ _MISS = 0.12  # share of its paths that miss: fingers that shut on nothing, or o
 _MISS_ERROR = 0.015  # metres
 _NEAR_OBJECT = 0.5  # share of the waypoints that lie around an object
 _ALOFT = (0.17, 0.34)  # metres: clear of what stands on the table, and in the picture
+_AROUND = 0.12  # share of the glimpses with open fingers around the object
+_CLEAR, _HAND = 0.01, 0.11  # metres above things, and beside them, where the hand touches none
 _SPEED = 0.15  # m/s, deviation of the drift
 _TURN = 0.25  # radians, largest yaw of a waypoint or a drift
 _TURNING = 0.15  # rad/s, deviation of the drift's yaw
@@ -51,6 +54,14 @@ def carry_motion(scene: Scene, task: Task, rng: np.random.Generator) -> Iterator
         yield from follow(scene, replace(grip, position=rng.uniform(low, high)), wobble)
 
 
+def wandering(scene: Scene, rng: np.random.Generator, near_object: float) -> Iterator[None]:
+    """waypoint_motion, begun anywhere, with the fingers however they are."""
+    place, turned = _clear_place(scene, rng), pointing_down(rng.uniform(-_TURN, _TURN))
+    with suppress(ValueError):  # out of reach
+        scene.robot.put(place, turned, _random_width(rng))
+    yield from waypoint_motion(scene, rng, near_object)
+
+
 def waypoint_motion(
     scene: Scene, rng: np.random.Generator, near_object: float = _NEAR_OBJECT
 ) -> Iterator[None]:
@@ -71,6 +82,43 @@ def waypoint_motion(
             width=_random_width(rng),
         )
         yield from follow(scene, waypoint, wobble)
+
+
+def glimpses(scene: Scene, rng: np.random.Generator) -> Iterator[None]:
+    """No motion at all: at every look all things lie elsewhere, and so is the hand; never ends."""
+    while True:
+        scene.rearrange(rng, PERIOD)
+        thing = scene.placed[0]
+        yaw, width = rng.uniform(-_TURN, _TURN), _random_width(rng)
+        if rng.random() < _AROUND:
+            height = thing.body.grip_height + rng.uniform(0.0, 0.03)
+            position = np.array((*(thing.spot + rng.normal(0, 0.004, 2)), height))
+            yaw, width = thing.yaw, MAX_WIDTH
+        else:
+            position = _clear_place(scene, rng)
+        try:
+            scene.robot.put(position, pointing_down(yaw), width)
+        except ValueError:  # out of reach
+            continue
+        yield
+
+
+def _clear_place(scene: Scene, rng: np.random.Generator) -> np.ndarray:
+    """Where the hand touches nothing: half of these places above the first thing."""
+    low, high = WORKSPACE
+    above = rng.random() < _NEAR_OBJECT
+    while True:
+        place = rng.uniform(low, high)
+        if above:
+            first = scene.placed[0]
+            height = first.body.height + rng.uniform(0.0, 0.2)
+            place = np.array((*(first.spot + rng.normal(0, 0.03, 2)), height))
+        if all(
+            place[2] > thing.body.height + _CLEAR
+            or np.hypot(*(place[:2] - thing.spot)) > thing.body.radius + _HAND
+            for thing in scene.placed
+        ):
+            return np.clip(place, low, high)
 
 
 def random_motion(scene: Scene, rng: np.random.Generator) -> Iterator[None]:

@@ -13,7 +13,7 @@ def run(args: argparse.Namespace) -> int:
     settings = read(BuildMemory, args)
     loaded = load_world_model(settings.weights)
     episodes = demonstrations(settings.episodes, loaded.config.step_period)
-    bank = build_bank(episodes, settings.out, loaded.world_model.encode, weights=loaded.identity)
+    bank = build_bank(episodes, settings.out, loaded.world_model, weights=loaded.identity)
     moves = sum(len(steps) // SLOTS for steps in bank.key_steps)
     print(
         f"{settings.out}: {len(bank.lengths)} episodes, {len(bank.states)} frames, in which the "

@@ -15,6 +15,7 @@ from vjepa_gate import settings
 from vjepa_gate.errors import UserError
 from vjepa_gate.settings import REQUIRED, option, setting, settings_of
 from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
+from vjepa_ros.nodes.settings import SUBGOALS
 from vjepa_ros.planning.config import PLANNERS, PlannerConfig
 
 T = TypeVar("T")
@@ -188,7 +189,16 @@ class Collect(Shared):
     """Record episodes in the simulation; the same seed makes the same files."""
 
     task: Literal[
-        "mix", "expert", "waypoints", "random", "far", "carry", "reach", "grasp", "pick_place"
+        "mix",
+        "expert",
+        "waypoints",
+        "random",
+        "far",
+        "glimpses",
+        "carry",
+        "reach",
+        "grasp",
+        "pick_place",
     ] = setting("mix", "how the arm moves")
     episodes: int = setting(REQUIRED, "how many", low=1)
     seed: int = setting(0, "of the whole collection", low=0)
@@ -347,12 +357,22 @@ class Evaluate(Planning, Shared, Turned):
 
     task: Literal["reach", "grasp", "pick_place"] = setting(REQUIRED, "what the arm has to do")
     object: Literal["cube", "box", "cup"] = setting("cube", "with what")
+    place: Literal["spot", "bowl"] = setting("spot", "of pick_place: where to")
     goals: Literal["single", "paper", "dense"] = setting(
         "dense", "sub-goal pictures: paper is V-JEPA 2's schedule, single the end alone"
     )
     condition: Literal["plain", "colours", "light", "camera", "distractors"] = setting(
         "plain", "what is otherwise than in training"
     )
+    disturbance: Literal["none", "push", "drop"] = setting(
+        "none", "in mid-task: the object is pushed during the approach, or lost while it is carried"
+    )
+    policy: Literal["planner", "servo", "stay", "random", "expert"] = setting(
+        "planner",
+        "what acts; servo goes straight to the sub-goals that are proposed from one picture, and "
+        "the floors look at nothing",
+    )
+    subgoals: str = setting("auto", SUBGOALS)
     episodes: int = setting(20, "how many", low=1)
     seed: int = setting(7000, "of the first episode's scene; the others follow", low=0)
     json: Path | None = setting(None, "file for all results")

@@ -9,7 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from vjepa_sim.motion import carry_motion, expert_motion, random_motion, waypoint_motion
+from vjepa_sim.motion import (
+    carry_motion,
+    expert_motion,
+    glimpses,
+    random_motion,
+    wandering,
+    waypoint_motion,
+)
 from vjepa_sim.objects import KINDS
 from vjepa_sim.scene import Scene
 from vjepa_sim.tasks import GRASPABLE, PLACES, Task, make_task
@@ -53,7 +60,15 @@ def begin_far(scene: Scene, seed: int, rng: np.random.Generator) -> Motion:
     task = _draw_task("pick_place", rng)
     task.start(scene, seed)
     about = {"task": "far", "object": task.objects[0]}
-    return Motion(steps=waypoint_motion(scene, rng, _FAR), about=about)
+    return Motion(steps=wandering(scene, rng, _FAR), about=about)
+
+
+def begin_glimpses(scene: Scene, seed: int, rng: np.random.Generator) -> Motion:
+    """Frames that have nothing to do with each other, of the objects of a task."""
+    task = _draw_task("pick_place", rng)
+    task.start(scene, seed)
+    about = {"task": "glimpses", "object": task.objects[0]}
+    return Motion(steps=glimpses(scene, rng), about=about)
 
 
 def begin_carry(scene: Scene, seed: int, rng: np.random.Generator) -> Motion:
@@ -75,6 +90,7 @@ BEGIN: dict[str, Callable[[Scene, int, np.random.Generator], Motion]] = {
     "waypoints": begin_waypoints,
     "random": begin_random,
     "far": begin_far,
+    "glimpses": begin_glimpses,
     "carry": begin_carry,
 }
 

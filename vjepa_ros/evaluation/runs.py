@@ -10,13 +10,18 @@ import torch
 from vjepa_gate.robots import load_robot
 from vjepa_ros.episodes.workers import good_ones, run_all
 from vjepa_ros.evaluation.conditions import CONDITIONS, with_camera_turned
+from vjepa_ros.evaluation.disturbances import disturbing
+from vjepa_ros.evaluation.floors import Floor
 from vjepa_ros.evaluation.statistics import median_and_p95, wilson_interval
-from vjepa_ros.evaluation.trials import Trial, look_with, run_trial
+from vjepa_ros.evaluation.trials import Trial, look_with, run_expert, run_trial
 from vjepa_ros.evaluation.video import Film
 from vjepa_ros.planning.axes import AxesTurned, load_axes
 from vjepa_ros.planning.config import PlannerConfig
 from vjepa_ros.planning.loading import Loaded, load_world_model
 from vjepa_ros.planning.planner import CostModel, Planner
+from vjepa_ros.planning.subgoals.loading import source_of
+from vjepa_ros.planning.subgoals.one_picture import OnePicturePlanner
+from vjepa_ros.planning.subgoals.source import SubGoalSource
 from vjepa_sim.scene import Scene
 from vjepa_sim.tasks import Task, make_task
 
@@ -29,8 +34,12 @@ class Evaluation:
 
     task: str
     object: str = "cube"
+    place: str = "spot"  # of pick_place
     goals: str = "dense"  # schedule of sub-goal pictures
     condition: str = "plain"
+    disturbance: str = "none"  # of disturbances.disturbing
+    policy: str = "planner"  # or servo, or one of the floors: stay, random, expert
+    subgoals: str = "auto"  # from one picture: as loading.source_of has it
     turn: float = 0.0  # degrees that the camera is led around the table
     axes: Path | None = None  # what `vjepa-ros calibrate` found
     episodes: int = 20
@@ -41,7 +50,8 @@ class Evaluation:
 
     def make_task(self) -> Task:
         """Make the task with its object."""
-        return replace(make_task(self.task, self.object), object=self.object)
+        place = self.place if self.task == "pick_place" else None
+        return replace(make_task(self.task, self.object, place), object=self.object)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +61,7 @@ class Report:
     evaluation: Evaluation
     weights_identity: str
     trials: list[Trial]  # by seed
+    excluded: int = 0  # starts that were the goal already
 
     @property
     def successes(self) -> int:
@@ -62,23 +73,34 @@ class Report:
         """Median and 95th percentile over all plans."""
         return median_and_p95([one for trial in self.trials for one in trial.seconds] or [0.0])
 
+    @property
+    def steps_of_successes(self) -> list[int]:
+        """How long it took where it was done."""
+        return [trial.steps for trial in self.trials if trial.success] or [0]
+
     def as_json(self) -> dict[str, Any]:
         """Give everything that a file keeps."""
         about, trials = self.evaluation, self.trials
         return {
             "task": about.task,
             "object": about.object,
+            "place": about.place,
             "goals": about.goals,
             "condition": about.condition,
+            "disturbance": about.disturbance,
+            "policy": about.policy,
+            "subgoals": about.subgoals,
             "turn": about.turn,
             "axes": None if about.axes is None else str(about.axes),
             "seed": about.seed,
             "episodes": len(trials),
+            "excluded": self.excluded,
             "successes": self.successes,
             "rate": self.successes / len(trials),
             "interval": list(wilson_interval(self.successes, len(trials))),
             "seconds_per_plan": self.seconds_per_plan,
             "steps": median_and_p95([trial.steps for trial in trials]),
+            "steps_of_successes": median_and_p95(self.steps_of_successes),
             "distance": median_and_p95([trial.distance for trial in trials]),
             "reasons": {str(one.seed): failure(one) for one in trials if not one.success},
             "weights": self.weights_identity,
@@ -97,13 +119,20 @@ def evaluate(
 ) -> Report:
     """Run all trials; `videos` is a folder for one film each."""
     loaded = load_world_model(evaluation.weights)
-    _as_seen(loaded, evaluation.axes)  # what is wrong is said now
+    _planner(evaluation, loaded)  # what is wrong is said now
     seeds = range(evaluation.seed, evaluation.seed + evaluation.episodes)
     jobs = [(evaluation, seed, videos) for seed in seeds]
     results = run_all(_run_one, jobs, workers=workers, title=evaluation.task)
     done = [trial for _, trial in good_ones(results, [], skip_bad=False)]
-    trials = sorted(done, key=lambda trial: trial.seed)
-    return Report(evaluation=evaluation, weights_identity=loaded.identity, trials=trials)
+    trials = sorted((one for one in done if not one.done_before), key=lambda trial: trial.seed)
+    if not trials:
+        raise ValueError(f"all {len(done)} starts are the goal already: choose other seeds")
+    return Report(
+        evaluation=evaluation,
+        weights_identity=loaded.identity,
+        trials=trials,
+        excluded=len(done) - len(trials),
+    )
 
 
 def _run_one(job: tuple[Evaluation, int, Path | None]) -> Trial:
@@ -112,19 +141,44 @@ def _run_one(job: tuple[Evaluation, int, Path | None]) -> Trial:
     loaded = load_world_model(evaluation.weights)
     condition = with_camera_turned(CONDITIONS[evaluation.condition], evaluation.turn)
     episode = condition.begin(_scene(), evaluation.make_task(), seed, evaluation.goals)
+    robot, tolerance = load_robot("sim"), REACH_TOLERANCE if evaluation.task == "reach" else None
+    if evaluation.policy == "expert":
+        return run_expert(episode, robot=robot, tolerance=tolerance)
     film = Film([goal.observation.rgb for goal in episode.goals])
     trial = run_trial(
         episode,
-        planner=Planner(evaluation.planner, _as_seen(loaded, evaluation.axes)),
+        planner=_planner(evaluation, loaded),
         look=look_with(loaded.world_model.encode),
-        robot=load_robot("sim"),
+        robot=robot,
         period=loaded.config.step_period,
-        tolerance=REACH_TOLERANCE if evaluation.task == "reach" else None,
+        tolerance=tolerance,
+        disturb=disturbing(evaluation.disturbance, episode.scene),
         watch=film.add if videos else None,
     )
     if videos:
         film.write(videos / f"{evaluation.task}_{seed}.mp4", trial)
     return trial
+
+
+def _planner(evaluation: Evaluation, loaded: Loaded) -> Planner:
+    """What acts, as the policy has it."""
+    model, policy = _as_seen(loaded, evaluation.axes), evaluation.policy
+    if policy in ("stay", "random"):
+        return Floor(evaluation.planner, model, moves=policy == "random")
+    source = None
+    if evaluation.goals == "single":
+        source = _source(evaluation.subgoals, evaluation.weights)
+    if source is not None:
+        return OnePicturePlanner(
+            evaluation.planner, model, source=source, imagination=loaded.world_model,
+            servo=policy == "servo",
+        )  # fmt: skip
+    if policy == "servo":
+        raise ValueError(
+            "policy servo needs sub-goals: give --goals single, and --subgoals unless a proposer "
+            "lies beside the weights"
+        )
+    return Planner(evaluation.planner, model)
 
 
 def _as_seen(loaded: Loaded, file: Path | None) -> CostModel:
@@ -134,6 +188,12 @@ def _as_seen(loaded: Loaded, file: Path | None) -> CostModel:
     axes = load_axes(file)
     axes.check_weights(loaded.identity)
     return AxesTurned(loaded.world_model, axes)
+
+
+@functools.cache
+def _source(subgoals: str, weights: Path) -> SubGoalSource | None:
+    """One a process."""
+    return source_of(subgoals, weights, lambda: load_world_model(weights).identity)
 
 
 @functools.cache

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -13,11 +13,14 @@ from vjepa_gate.robots import Robot
 from vjepa_ros.episodes.sensing import state_of
 from vjepa_ros.evaluation.arm import GatedArm
 from vjepa_ros.planning.planner import Planner
+from vjepa_ros.planning.subgoals.explain import NotUnderstood
 from vjepa_ros.planning.world_model import Context, Goal
+from vjepa_sim.expert import follow
 from vjepa_sim.scene import Observation
-from vjepa_sim.tasks import Episode
+from vjepa_sim.tasks import Episode, Outcome
 
 SETTLE = 1.0  # seconds between the last action and the judgement
+_LIFTED = 0.02  # metres under an object's foot, from which on it was lifted
 _PLANS = 100_000  # more than one trial makes: seeds of its plans are its own
 
 Look = Callable[[Observation], Tensor]  # what is seen, as latents [L, D]
@@ -47,6 +50,7 @@ class Trial:
     goals: list[int]  # index of the sub-goal aimed at in each step
     wanted: list[float | None]  # energy at which each sub-goal counts as reached
     refused: list[str]  # actions that the arm gate did not take, and why
+    done_before: bool = False  # the start was the goal already: the trial does not count
 
 
 def run_trial(
@@ -57,16 +61,24 @@ def run_trial(
     robot: Robot,
     period: float,
     tolerance: float | None = None,
+    disturb: Callable[[int], None] = lambda step: None,
     watch: Callable[[Moment], None] | None = None,
 ) -> Trial:
-    """Drive an episode that has begun; each action takes `period` seconds."""
+    """Drive an episode that has begun; each action takes `period` seconds.
+
+    `disturb` is called with the number of each step before it is looked at.
+    """
     scene = episode.scene
-    arm = GatedArm(scene, robot)
+    arm, judge = GatedArm(scene, robot), _Judge(episode, tolerance)
     goals = [Goal(latents=look(goal.observation), name=goal.name) for goal in episode.goals]
-    task = planner.start(_context(look, arm.look()), goals, seed=scene.seed * _PLANS)
     seconds: list[float] = []
     moments: list[Moment] = []
+    try:
+        task = planner.start(_context(look, arm.look()), goals, seed=scene.seed * _PLANS)
+    except NotUnderstood as refusal:
+        return _trial(judge, arm, f"refused: {refusal}", seconds, moments, [])
     while True:
+        disturb(len(moments))
         observation = arm.look()
         began = time.perf_counter()
         task, decision = planner.plan(task, _context(look, observation))
@@ -77,21 +89,77 @@ def run_trial(
         if decision.action is None:
             break
         arm.carry_out(decision.action, period)
+        judge.look()
+    wanted = [goal.energy for goal in task.sub_goals]
+    return _trial(judge, arm, decision.reason, seconds[:-1], moments, wanted)
 
+
+def run_expert(episode: Episode, *, robot: Robot, tolerance: float | None = None) -> Trial:
+    """The scripted expert, which knows where everything is; it takes no gate."""
+    judge, steps = _Judge(episode, tolerance), 0
+    for waypoint in episode.task.path(episode.scene, episode.target):
+        for _ in follow(episode.scene, waypoint):
+            steps += 1
+            judge.look()
+    arm = GatedArm(episode.scene, robot)
+    return replace(_trial(judge, arm, "the expert's path has ended", [], [], []), steps=steps)
+
+
+class _Judge:
+    """Judges strictly: what is placed was lifted before, what is lifted stays up for a second."""
+
+    def __init__(self, episode: Episode, tolerance: float | None) -> None:
+        self.episode, self._tolerance = episode, tolerance
+        self.done_before = episode.outcome(tolerance).success  # the start is the goal already
+        self._lifted = False
+
+    def look(self) -> None:
+        """See whether the object is off the table."""
+        name = self.episode.task.objects[0]
+        if self.episode.task.name == "pick_place" and not self._lifted:
+            thing = self.episode.scene.truth()[name]
+            foot = thing.position[2] - thing.body.height / 2
+            self._lifted = bool(foot > _LIFTED)
+
+    def outcome(self, before: Outcome) -> Outcome:
+        """Of now, and of how it was a second before."""
+        now, name = self.episode.outcome(self._tolerance), self.episode.task.name
+        if name == "grasp" and now.success and not before.success:
+            return before
+        if name == "pick_place" and now.success and not self._lifted:
+            return replace(now, success=False, reason="the object was not lifted")
+        return now
+
+    def now(self) -> Outcome:
+        """As the task itself has it."""
+        return self.episode.outcome(self._tolerance)
+
+
+def _trial(
+    judge: _Judge,
+    arm: GatedArm,
+    ended: str,
+    seconds: list[float],
+    moments: list[Moment],
+    wanted: list[float | None],
+) -> Trial:
+    """Let a second go by, and judge."""
+    before = judge.now()
     arm.rest(SETTLE)
-    outcome = episode.outcome(tolerance)
+    outcome = judge.outcome(before)
     return Trial(
-        seed=scene.seed,
+        seed=judge.episode.scene.seed,
         success=outcome.success,
         reason=outcome.reason,
-        ended=decision.reason,
+        ended=ended,
         distance=outcome.distance,
-        steps=len(moments) - 1,
-        seconds=seconds[:-1],  # no search was made at the end
+        steps=max(0, len(moments) - 1),
+        seconds=seconds,  # no search was made at the end
         energies=[moment.energy for moment in moments],
         goals=[moment.goal for moment in moments],
-        wanted=[goal.energy for goal in task.sub_goals],
+        wanted=wanted,
         refused=arm.refused,
+        done_before=judge.done_before,
     )
 
 

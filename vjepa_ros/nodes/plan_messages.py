@@ -22,7 +22,8 @@ from vjepa_ros.nodes.latents import Frame
 from vjepa_ros.planning.planner import Decision
 from vjepa_ros.planning.summary import search_curve, states_along
 
-GOAL_PICTURES = "goal_picture/compressed"  # topic
+GOAL_PICTURES = "goal_picture/compressed"  # topics
+WAYS = "way/compressed"
 _POINT_SIZE = 0.006  # metres
 
 

@@ -10,6 +10,7 @@ import dataclasses
 import math
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -50,11 +51,16 @@ from vjepa_ros.nodes.world import LocalWorld, RemoteWorld, World
 from vjepa_ros.planning.axes import AxesTurned, load_axes
 from vjepa_ros.planning.choice import planner_of
 from vjepa_ros.planning.config import PlannerConfig, choose_planner
-from vjepa_ros.planning.loading import chosen_device
+from vjepa_ros.planning.loading import Loaded, chosen_device, load_world_model
 from vjepa_ros.planning.planner import CostModel, Planner, Task
+from vjepa_ros.planning.subgoals.loading import source_of
+from vjepa_ros.planning.subgoals.one_picture import OnePicturePlanner, WayTask
+from vjepa_ros.planning.subgoals.sheet import sheet, summary
+from vjepa_ros.planning.subgoals.source import SubGoalSource
 from vjepa_ros.planning.world_model import Context, Goal
 
 _MOST_WAITING = 3  # goals at once; each waits in a thread of its own
+_POLL = 0.2  # seconds between two looks at whether a task that waits for a yes has ended
 _THREADS = _MOST_WAITING + 3  # that one carries out, those that wait, one cancels, one asks
 
 
@@ -82,6 +88,7 @@ class PlannerNode(ModelNode):
         name = settings.planner or self._planner_of_weights()
         self._config = self._planner_config(name, robot.limits.max_step)
         self._axes = None if settings.axes is None else load_axes(settings.axes)
+        self._source = self._source_of_weights()
         self._turn = threading.Lock()  # one task after the other
         self._newest_task: Any = None
         self._waiting, self._sequence = 0, 0
@@ -103,8 +110,14 @@ class PlannerNode(ModelNode):
                 f"predictors is {settings.predictors}, but this planner has its predictor in its "
                 "own process: expected 1 (device:=cuda:0,cuda:1 shares candidates out there)"
             )
+        self._ways = self.publisher(CompressedImage, plan_messages.WAYS, GOALS)
+        self._approved = threading.Event()
+        self.serve_apart(Trigger, "~/approve", self._on_approval)
         self._world: World = self._local or RemoteWorld(
-            self, settings.answer_timeout, settings.predictors
+            self,
+            settings.answer_timeout,
+            lambda: self._loaded().world_model,
+            settings.predictors,
         )
         self._serve_goals()
         self.get_logger().info(
@@ -141,6 +154,17 @@ class PlannerNode(ModelNode):
                 f"weights: no file {settings.weights}, and planner is not set: set one of them"
             )
         return planner_of(open_checkpoint(settings.weights), str(chosen_device(settings.device)))
+
+    def _source_of_weights(self) -> SubGoalSource | None:
+        """What proposes sub-goals; none where the weights' own file is not here."""
+        settings = self._settings
+        if not settings.weights.is_file():
+            return None
+        return source_of(settings.subgoals, settings.weights, lambda: self._loaded().identity)
+
+    def _loaded(self) -> Loaded:
+        """The weights as this node has them, where it needs them itself."""
+        return load_world_model(self._settings.weights, chosen_device(self._settings.device))
 
     def _planner_config(self, name: str, longest_step: float) -> PlannerConfig:
         """That planner with what was given instead; what is wrong is said now."""
@@ -216,13 +240,15 @@ class PlannerNode(ModelNode):
             self._doing = f"{heading}: {feedback.message}"
 
         self._doing = heading
-        planner = self._planner(InterruptibleWorld(self._world, check))
+        planner = self._planner(InterruptibleWorld(self._world, check), alone=len(pictures) == 1)
         self._task = Reach(
             world=self._world,
             arm=self._arm,
             pictures=pictures,
             planner=planner,
-            start=lambda *seen: self._start(planner, request, *seen),
+            start=lambda *seen: self._approve(
+                self._start(planner, request, *seen), pictures[-1], check, tell
+            ),
             act=lambda planned: self._act(_name(handle), planned),
             tell=tell,
             check=check,
@@ -232,10 +258,21 @@ class PlannerNode(ModelNode):
         )
         return self._task.run()
 
-    def _planner(self, world: CostModel) -> Planner:
-        """Through the camera's axes, where there are any; with samples, for the markers."""
+    def _planner(self, world: CostModel, alone: bool) -> Planner:
+        """Through the camera's axes, where there are any; with samples, for the markers. One
+        picture alone is gone to by sub-goals.
+        """
         model = world if self._axes is None else AxesTurned(world, self._axes)
-        return Planner(self._config, model, keep_samples=True)
+        if not alone or self._source is None:
+            return Planner(self._config, model, keep_samples=True)
+        return OnePicturePlanner(
+            self._config,
+            model,
+            source=self._source,
+            imagination=self._world.imagination(),
+            keep_samples=True,
+            as_goal=self._world.as_goal,
+        )
 
     def _start(
         self,
@@ -254,6 +291,31 @@ class PlannerNode(ModelNode):
             max_steps=request.max_steps or None,
             energy=request.energy_threshold or None,
         )
+
+    def _approve(
+        self,
+        task: Task,
+        goal: NDArray[np.uint8],
+        check: Callable[[], None],
+        tell: Callable[[Any], None],
+    ) -> Task:
+        """Show the way, and where it is asked for wait until somebody has said yes to it."""
+        self._approved.clear()
+        if isinstance(task, WayTask):
+            picture, stamp = sheet(task.explanation, goal), self.get_clock().now().to_msg()
+            self._ways.publish(plan_messages.goal_message(picture, stamp, "the way"))
+            self.get_logger().info(summary(task.explanation))
+        if self._settings.approve:
+            service = self.resolve_service_name("~/approve")
+            tell(ReachGoal.Feedback(message=f"waiting for a yes: call {service}"))
+            while not self._approved.wait(_POLL):
+                check()
+        return task
+
+    def _on_approval(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        self._approved.set()
+        response.success = True
+        return response
 
     def _timing(self, request: ReachGoal.Goal) -> Timing:
         settings, seconds = self._settings, request.max_seconds

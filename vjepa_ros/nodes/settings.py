@@ -21,6 +21,12 @@ def score_service(predictor: str) -> str:
     return "score_actions" if predictor == PREDICTOR else f"{predictor}/score_actions"
 
 
+SUBGOALS = (
+    "of the way to one goal picture: auto is the proposer that lies beside the weights, if one "
+    "does; memory the recorded episodes there; none plans to the picture as it is"
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class RobotSettings:
     """Of every node that knows the robot."""
@@ -87,6 +93,13 @@ class PlannerNodeSettings(ModelSettings):
         "nodes that share out each plan's candidates: predictor, predictor_2, …; not composed",
         low=1,
         high=64,
+    )
+    subgoals: str = setting(
+        "auto",
+        f"{SUBGOALS}; or pictures of your own, a folder in the order of names or a YAML list",
+    )
+    approve: bool = setting(
+        False, "show the way to one picture, and wait for a call of ~/approve before the arm moves"
     )
     axes: Path | None = setting(None, "file of `vjepa-ros calibrate`, for where the camera stands")
     seed: int = setting(0, "of the first search; each following one has the next number", low=0)

@@ -9,7 +9,7 @@ import itertools
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
@@ -33,7 +33,8 @@ from vjepa_ros.nodes.shelf import Shelf
 from vjepa_ros.planning.objectives import OBJECTIVES, Objective
 from vjepa_ros.planning.replicas import Replicas
 from vjepa_ros.planning.solvers import Cost
-from vjepa_ros.planning.world_model import Context, Goal
+from vjepa_ros.planning.subgoals.source import Imagination
+from vjepa_ros.planning.world_model import Context, Goal, WorldModel
 
 
 class Unavailable(RuntimeError):
@@ -52,6 +53,12 @@ class World(Protocol):
 
     def encode(self, picture: NDArray[np.uint8]) -> Goal:
         """A picture as a goal."""
+
+    def as_goal(self, latents: Tensor) -> Goal:
+        """Latents as a goal."""
+
+    def imagination(self) -> Imagination:
+        """What imagines frames."""
 
     def cost(self, context: Context, goal: Goal, objective: Objective) -> Cost:
         """The energies of candidate actions, from a context towards a goal."""
@@ -73,7 +80,16 @@ class LocalWorld:
         """Encode a picture as a goal, here."""
         self._check()
         frame = self._encoder.encode_picture(torch.from_numpy(picture))
-        return Goal(latents=frame.latents, name="a goal")
+        return self.as_goal(frame.latents)
+
+    def as_goal(self, latents: Tensor) -> Goal:
+        """Nobody has to know it by a name of its own."""
+        return Goal(latents=latents, name="a goal")
+
+    def imagination(self) -> Imagination:
+        """The predictor's own world model."""
+        self._check()
+        return self._predictor.world_model
 
     def cost(self, context: Context, goal: Goal, objective: Objective) -> Cost:
         """Score with the predictor, here."""
@@ -93,9 +109,17 @@ class RemoteWorld:
     again has them at once.
     """
 
-    def __init__(self, node: ModelNode, answer_timeout: float, predictors: int = 1) -> None:
-        """answer_timeout: seconds for one answer. Predictors share out the candidates."""
-        self._node, self._answer_timeout = node, answer_timeout
+    def __init__(
+        self,
+        node: ModelNode,
+        answer_timeout: float,
+        load: Callable[[], WorldModel],
+        predictors: int = 1,
+    ) -> None:
+        """answer_timeout: seconds for one answer. load gives a world model of the node's own:
+        what is imagined does not travel. Predictors share out the candidates.
+        """
+        self._node, self._answer_timeout, self._load = node, answer_timeout, load
         self.frames: Shelf[None, Frame] = Shelf(1)
         self._latched_names: deque[str] = deque(
             maxlen=GOALS_KEPT
@@ -122,8 +146,16 @@ class RemoteWorld:
         """Ask the encoder for a picture's latents."""
         request = EncodeImage.Request(image=Image(**rgb_to_fields(picture)))
         response = self._call("encoder", self._encode_image, request)
+        return self.as_goal(to_frame(response.latent).latents)
+
+    def as_goal(self, latents: Tensor) -> Goal:
+        """Under a name that the predictor will know it by."""
         name = f"{self._node.get_fully_qualified_name()}/{self._started}/{next(self._numbers)}"
-        return Goal(latents=to_frame(response.latent).latents, name=name)
+        return Goal(latents=latents, name=name)
+
+    def imagination(self) -> Imagination:
+        """A world model of this node's own, loaded when it is first asked for."""
+        return self._load()
 
     def cost(self, context: Context, goal: Goal, objective: Objective) -> Cost:
         """Ask the predictor for energies."""

@@ -194,7 +194,7 @@ class Planner:
         # Look: what the last step has brought, and which goal is the next.
         task, energy, end = self._look(task, context)
         if end is not None:
-            return _ended(task, energy, *end)
+            return ended(task, energy, *end)
 
         # Prepare: what candidates cost, and what the fingers shall do.
         score = cost = self.world_model.cost(context, task.goal, self.objective)
@@ -211,14 +211,14 @@ class Planner:
                 cost, seed=task.seed, warm_start=warm_start, proposals=proposals
             )
         except PlanningError as error:
-            return _ended(task, energy, TaskStatus.PLANNING_FAILED, str(error))
+            return ended(task, energy, TaskStatus.PLANNING_FAILED, str(error))
 
         # Constrain: what is decided is what is carried out, and scored as such.
         if self.config.rules:
             found = self._mended(found, task, context, fingers, score)
 
         # Remember what is sent.
-        task = _after(task, found)
+        task = after(task, found)
         number, count = task.pursuit.number, len(task.sub_goals)
         return task, Decision(
             status=TaskStatus.RUNNING,
@@ -305,8 +305,7 @@ class Planner:
 
         The energy is of the frame as the encoder sees it: nothing is predicted here.
         """
-        if not context.latents[-1:].isfinite().all():
-            raise ValueError("context.latents holds NaN or infinite numbers in its last frame")
+        check_finite(context)
         task, energy = self._seen(task, context)
         while end := _sub_goal_end(task, energy):
             following = self._goal_after(task, energy)
@@ -370,7 +369,8 @@ def _sub_goal_end(task: Task, energy: float) -> tuple[TaskStatus, str] | None:
     return None
 
 
-def _after(task: Task, sent: Solution) -> Task:
+def after(task: Task, sent: Solution) -> Task:
+    """The task once this was sent."""
     pursuit = task.pursuit
     pursuit = replace(
         pursuit,
@@ -382,7 +382,8 @@ def _after(task: Task, sent: Solution) -> Task:
     return replace(task, pursuit=pursuit, steps=task.steps + 1, seed=task.seed + 1)
 
 
-def _ended(task: Task, energy: float, status: TaskStatus, reason: str) -> tuple[Task, Decision]:
+def ended(task: Task, energy: float, status: TaskStatus, reason: str) -> tuple[Task, Decision]:
+    """The task at its end, and the decision that says so."""
     decision = Decision(status=status, reason=reason, goal=task.pursuit.number, energy=energy)
     return replace(task, end=status), decision
 
@@ -397,6 +398,12 @@ def energy_nearby(
     here = Goal(latents=context.latents[-1], name=context.name)
     with torch.no_grad():
         return float(world_model.cost(context, here, objective)(moves).mean())
+
+
+def check_finite(context: Context) -> None:
+    """Raise ValueError where what is seen now is no number."""
+    if not context.latents[-1:].isfinite().all():
+        raise ValueError("context.latents holds NaN or infinite numbers in its last frame")
 
 
 def _check_goals(goals: Sequence[Goal]) -> None:

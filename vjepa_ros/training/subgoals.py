@@ -1,5 +1,6 @@
 """Training a proposer of sub-goals on recorded episodes, encoded by the weights that plan."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,12 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vjepa_ros.conventions import GRIPPER, POSITION
-from vjepa_ros.planning.subgoals.bank import Bank
+from vjepa_ros.planning.subgoals.bank import PICTURE_SIZE, Bank
 from vjepa_ros.planning.subgoals.keyframes import SLOTS
 from vjepa_ros.planning.subgoals.proposer import UNIT, Proposer, ProposerConfig, Ways
 from vjepa_ros.training.trainer import load_checkpoint
 
 _SHARP = 0.1  # units above which an error counts by its size
+_PAINTED = 1000  # frames that pictures of latents are learnt from
 _READOUT = "readout.together."  # of the stage whose readings are taken over
 
 
@@ -86,7 +88,9 @@ class Learning:
         torch.manual_seed(config.seed)
         _, tokens, width = bank.latents.shape
         self.bank, self.config = bank, config
-        self.net = Proposer(ProposerConfig(width=width, tokens=tokens))
+        pixels = PICTURE_SIZE // math.isqrt(tokens)
+        self.net = Proposer(ProposerConfig(width=width, tokens=tokens, pixels=pixels))
+        self._fit_paint()
         self.keys = bank.key_table(self.net.config.slots)
         self.states = torch.from_numpy(bank.states).float()
         self.readings: Tensor | None = None  # of every frame, where they are not trained
@@ -101,6 +105,24 @@ class Learning:
         every = min(max(2, round(1 / config.held_out)), len(episodes))
         chosen = np.arange(len(episodes)) % every == every - 1
         self.known, self.held_out = episodes[~chosen], episodes[chosen]
+
+    @torch.no_grad()
+    def _fit_paint(self) -> None:
+        """What tokens show of their part of the picture: linear least squares over some frames."""
+        bank, pixels = self.bank, self.net.config.pixels
+        grid = PICTURE_SIZE // pixels
+        chosen = np.linspace(0, len(bank.latents) - 1, _PAINTED).astype(np.int64)
+        tokens = torch.from_numpy(np.array(bank.latents[chosen])).float().flatten(0, 1)
+        pictures = torch.from_numpy(np.array(bank.pictures[chosen])).float() / 255
+        parts = pictures.view(-1, grid, pixels, grid, pixels, 3).transpose(2, 3)
+        parts = parts.reshape(len(tokens), -1)
+        inputs = torch.cat((tokens, torch.ones(len(tokens), 1)), 1)
+        gram = inputs.T @ inputs
+        gram.diagonal().add_(1e-3 * len(tokens))
+        solved = torch.linalg.solve(gram, inputs.T @ parts)
+        self.net.paint.weight.copy_(solved[:-1].T)
+        self.net.paint.bias.copy_(solved[-1])
+        self.net.paint.requires_grad_(False)
 
     @torch.no_grad()
     def _take_readings(self, stage: Path) -> None:

@@ -18,6 +18,7 @@ def bank() -> Bank:
     return Bank(
         latents=np.concatenate([latents for _, latents in demonstrations]).astype(np.float16),
         states=np.concatenate([states for states, _ in demonstrations]),
+        pictures=np.zeros((sum(len(states) for states, _ in demonstrations), 64, 64, 3), np.uint8),
         lengths=np.array([len(states) for states, _ in demonstrations]),
         weights="table",
     )

@@ -4,6 +4,7 @@ A solver is given a cost, a function from candidate actions [N, H, 7] to energie
 looks for the actions [H, 7] of the least energy. It knows nothing of what computes them.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -58,6 +59,22 @@ class Solution:
     dropped: int  # candidates whose energy was not finite
     seed: int  # the same solve with it gives the same bits
     statistics: Statistics
+
+
+def unsought(action: Tensor) -> Solution:
+    """One action [7] that no search was made for."""
+    nothing = torch.empty(0, 1, 7)
+    return Solution(
+        actions=action[None],
+        energy=math.nan,
+        confidence=0.0,
+        elites=action[None, None],
+        dropped=0,
+        seed=0,
+        statistics=Statistics(
+            energies=torch.empty(0, 0), elite_mean=nothing, elite_std=nothing, samples=None
+        ),
+    )
 
 
 class Search:

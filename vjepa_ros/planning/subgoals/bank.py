@@ -1,10 +1,11 @@
 """Recorded episodes as latents on disk: what proposers are trained on and a memory looks up.
 
-A folder with `latents.npy` (float16, mapped and never read as a whole) and `index.npz`.
+A folder with `latents.npy` (float16) and `pictures.npy` (small ones, to be looked at), both mapped
+and never read as a whole, and `index.npz`.
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,16 +13,18 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from tqdm import tqdm
 
 from vjepa_ros.episodes.episode import EpisodeReader
 from vjepa_ros.episodes.files import EpisodeError, reading, written_whole
 from vjepa_ros.episodes.library import find_episodes, open_episode
+from vjepa_ros.model.preprocessing import Preprocessor
 from vjepa_ros.planning.subgoals.keyframes import key_steps
+from vjepa_ros.planning.world_model import WorldModel
 
 _AT_ONCE = 32  # frames that are encoded together
-_LATENTS, _INDEX = "latents.npy", "index.npz"
+_LATENTS, _PICTURES, _INDEX = "latents.npy", "pictures.npy", "index.npz"
+PICTURE_SIZE = 64  # pixels
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -29,6 +32,7 @@ class Bank:
     """N frames of E episodes, one after another."""
 
     latents: NDArray[np.float16]  # [N, L, D], on disk
+    pictures: NDArray[np.uint8]  # [N, S, S, 3] as the encoder saw them, on disk
     states: NDArray[np.float64]  # [N, 7]
     lengths: NDArray[np.int64]  # [E]
     weights: str  # identity of those that encoded it
@@ -68,26 +72,34 @@ def demonstrations(root: Path, step_period: float) -> list[EpisodeReader]:
 def build_bank(
     episodes: Iterable[EpisodeReader],
     out: Path,
-    encode: Callable[[Tensor], Tensor],
+    model: WorldModel,
     *,
     weights: str,
 ) -> Bank:
-    """Encode episodes into a folder; `encode` makes latents [B, L, D] of uint8 [B, H, W, 3]."""
+    """Encode episodes into a folder."""
     episodes = list(episodes)
     lengths = [len(one) for one in episodes]
     firsts = np.cumsum(lengths) - lengths
+    assert model.preprocessor is not None
+    small = Preprocessor(PICTURE_SIZE, model.preprocessor.crop)
     with written_whole(out) as scratch:
         scratch.mkdir()
         latents = None
+        seen = np.lib.format.open_memmap(
+            scratch / _PICTURES, "w+", np.uint8, (sum(lengths), PICTURE_SIZE, PICTURE_SIZE, 3)
+        )
         for first, one in tqdm(list(zip(firsts, episodes, strict=True)), "encode", unit="episode"):
             pictures = torch.from_numpy(np.stack(list(one.frames())))
-            encoded = torch.cat([encode(some).cpu() for some in pictures.split(_AT_ONCE)])
+            encoded = torch.cat([model.encode(some).cpu() for some in pictures.split(_AT_ONCE)])
             if latents is None:
                 latents = np.lib.format.open_memmap(
                     scratch / _LATENTS, "w+", np.float16, (sum(lengths), *encoded.shape[1:])
                 )
             latents[first : first + len(encoded)] = encoded.numpy()
-        del latents  # flushed
+            seen[first : first + len(encoded)] = (
+                small.view(pictures).permute(0, 2, 3, 1).round().numpy()
+            )
+        del latents, seen  # flushed
         np.savez(
             scratch / _INDEX,
             states=np.concatenate([one.trajectory.states for one in episodes]),
@@ -95,6 +107,11 @@ def build_bank(
             about=np.array(json.dumps({"weights": weights})),
         )
     return load_bank(out)
+
+
+def is_bank(folder: Path) -> bool:
+    """Did build_bank write here?"""
+    return (folder / _INDEX).is_file()
 
 
 def load_bank(folder: Path) -> Bank:
@@ -105,6 +122,7 @@ def load_bank(folder: Path) -> Bank:
             about = json.loads(str(index["about"]))
         return Bank(
             latents=np.load(folder / _LATENTS, mmap_mode="r"),
+            pictures=np.load(folder / _PICTURES, mmap_mode="r"),
             states=states,
             lengths=lengths,
             weights=about["weights"],

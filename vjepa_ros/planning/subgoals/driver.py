@@ -1,6 +1,8 @@
-"""The planner as a driver: the one place where sub-goals meet it."""
+"""What acts towards one sub-goal: the planner, or a servo that asks no world model."""
 
-from dataclasses import dataclass
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -8,10 +10,14 @@ from torch import Tensor
 from vjepa_ros.conventions import GRIPPER, POSITION
 from vjepa_ros.planning.config import PlannerConfig
 from vjepa_ros.planning.objectives import Objective
-from vjepa_ros.planning.planner import CostModel, Planner, Task
+from vjepa_ros.planning.planner import CostModel, Decision, Planner, Task, TaskStatus
 from vjepa_ros.planning.solvers import Cost
+from vjepa_ros.planning.solvers.base import unsought
 from vjepa_ros.planning.subgoals.pursuit import Aim
 from vjepa_ros.planning.world_model import Context, Goal
+
+
+_SERVO_STEPS = 4  # that a servo takes towards the goal picture itself
 
 
 @dataclass(kw_only=True)
@@ -21,12 +27,16 @@ class PlannerDriver:
     config: PlannerConfig
     world_model: CostModel
     seed: int
+    keep_samples: bool = False
+    as_goal: Callable[[Tensor], Goal] = lambda latents: Goal(latents=latents)
+    decision: Decision | None = field(default=None, init=False)  # the last one
 
     def aim(self, aim: Aim, context: Context) -> None:
         """Start a task whose only goal it is."""
         self._aim = aim
-        self._planner = Planner(self.config, _HeldFingers(self.world_model, aim))
-        self._task: Task = self._planner.start(context, [Goal(latents=aim.latents)], seed=self.seed)
+        model = _HeldFingers(self.world_model, aim)
+        self._planner = Planner(self.config, model, keep_samples=self.keep_samples)
+        self._task: Task = self._planner.start(context, [self.as_goal(aim.latents)], seed=self.seed)
 
     def step(self, context: Context) -> Tensor | None:
         """What is decided: an action [7], or None where that task has ended."""
@@ -36,7 +46,37 @@ class PlannerDriver:
         proposals = candidate.expand(1, self.config.horizon, 7)
         self._task, decision = self._planner.plan(self._task, context, proposals)
         self.seed = self._task.seed  # the next task goes on from there
-        return None if decision.action is None else hold_fingers(decision.action, self._aim)
+        if decision.solution is not None:
+            held = hold_fingers(decision.solution.actions, self._aim)
+            decision = replace(decision, solution=replace(decision.solution, actions=held))
+        self.decision = decision
+        return decision.action
+
+
+@dataclass(kw_only=True)
+class Servo:
+    """Straight to each key frame: what proposals are worth without a world model."""
+
+    stride: float  # metres along an axis in a step
+    decision: Decision | None = field(default=None, init=False)
+
+    def aim(self, aim: Aim, context: Context) -> None:
+        """Head for it from now on."""
+        self._aim, self._steps = aim, 0
+
+    def step(self, context: Context) -> Tensor | None:
+        """A stride towards the aim; at the goal picture it ends after a few."""
+        self._steps += 1
+        if self._aim.last and self._steps > _SERVO_STEPS:
+            return None
+        action = towards(self._aim, context.states[-1], self.stride)
+        if self._aim.fingers > 0:
+            action[GRIPPER] = 1.0  # fingers that only touch hold nothing
+        self.decision = Decision(
+            status=TaskStatus.RUNNING, reason="straight on", goal=0, energy=math.nan,
+            solution=unsought(action),
+        )  # fmt: skip
+        return action
 
 
 @dataclass(frozen=True)

@@ -110,6 +110,11 @@ class Memory:
             confidence=float(np.exp(-segment.distance / (2 * self._step_change))),
         )
 
+    def picture(self, latents: Tensor) -> NDArray[np.uint8]:
+        """The recorded frame that is most like it."""
+        nearest = np.linalg.norm(self._codes - self._code_of(latents), axis=1).argmin()
+        return np.asarray(self.bank.pictures[nearest])
+
     def disagreement(self, seen: Tensor, imagined: Tensor) -> float:
         """How far apart their codes are; 1 is as far as they may be."""
         apart = np.linalg.norm(self._code_of(seen) - self._code_of(imagined))

@@ -5,11 +5,14 @@ very frame that it has led to.
 """
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -35,6 +38,7 @@ class ProposerConfig:
     readings: int = 8  # numbers read off a latent
     moves: int = 2  # of the fingers, at most, on the way
     hidden: int = 256
+    pixels: int = 8  # that a token's part of a picture has along each side
 
     @property
     def slots(self) -> int:
@@ -59,6 +63,7 @@ class Proposer(nn.Module):
         super().__init__()
         self.config = config
         self.look = Overview(config.width, config.tokens, config.readings)
+        self.paint = nn.Linear(config.width, 3 * config.pixels**2)  # for people to look at
         inputs, slots = 3 * config.readings + 4, config.slots
         outputs = slots * 4 + slots + 1 + config.moves + 1
         # Most of a key frame is a reading as it is: what is left to the net are corrections.
@@ -121,6 +126,14 @@ class ProposerSource:
             closedness=ways.closedness[index, ahead].clamp(0, 1),
             confidence=float(moves.max() * phase.max()),
         )
+
+    @torch.no_grad()
+    def picture(self, latents: Tensor) -> NDArray[np.uint8]:
+        """What can be painted of the scene from each token alone."""
+        grid, pixels = math.isqrt(len(latents)), self.net.config.pixels
+        parts = self.net.paint(latents.float()).view(grid, grid, pixels, pixels, 3)
+        painted = parts.transpose(1, 2).reshape(grid * pixels, grid * pixels, 3)
+        return (255 * painted).round().clamp(0, 255).to(torch.uint8).numpy()
 
     @torch.no_grad()
     def disagreement(self, seen: Tensor, imagined: Tensor) -> float:

@@ -4,13 +4,17 @@
     while (step := pursuit.step(context)).action is not None:
         carry_out(step.action)
 
+The same twice over: `branched` gives one that goes on by itself, and a step that is thrown away is
+one that only the branch has made.
+
 Nothing here knows how an action is found: that is the driver's, which aims at one imagined
 latent at a time.
 """
 
+import copy
 import math
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor
@@ -67,6 +71,7 @@ class Step:
 
     reason: str
     key_frame: int  # of the whole way; -1: the goal picture itself
+    reached: bool = False  # it is over, and the goal picture is reached as far as can be seen
     action: Tensor | None = None
     imagined: Tensor | None = None  # [L, D] that is aimed at
 
@@ -101,7 +106,7 @@ class Pursuit:
                 way = self._try_again(way, proposals, context)
                 break
             if way.at_goal:
-                return self._end("the last key frame is reached")
+                return self._end("the last key frame is reached", reached=True)
             way.advance()
         self._last_closedness = float(state[GRIPPER])
         action = self._drive(way, context)
@@ -109,7 +114,7 @@ class Pursuit:
             way.advance()
             action = self._drive(way, context)
         if action is None:
-            return self._end("the driver has ended at the goal picture")
+            return self._end("the driver has ended at the goal picture", reached=True)
         self._steps += 1
         way.steps += 1
         return Step(
@@ -119,8 +124,14 @@ class Pursuit:
             imagined=None if way.aim is None else way.aim.latents,
         )
 
-    def _end(self, reason: str) -> Step:
-        return Step(reason=reason, key_frame=self._way.slot if self._way else -1)
+    def branched(self) -> Self:
+        """The same as it is now; what either does from here on the other does not know."""
+        branch = copy.copy(self)
+        branch.driver, branch._way = copy.copy(self.driver), copy.deepcopy(self._way)
+        return branch
+
+    def _end(self, reason: str, reached: bool = False) -> Step:
+        return Step(reason=reason, key_frame=self._way.slot if self._way else -1, reached=reached)
 
     # --- the way -------------------------------------------------------------------------
 

@@ -4,7 +4,9 @@ import math
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from vjepa_ros.conventions import GRIPPER, POSITION
@@ -44,6 +46,9 @@ class SubGoalSource(Protocol):
         """How much what is seen [L, D] departs from what was imagined [L, D] in what the way
         depends on: from 1 on it has to be proposed anew.
         """
+
+    def picture(self, latents: Tensor) -> NDArray[np.uint8]:
+        """A picture [H, W, 3] that stands for latents [L, D], for people to look at."""
 
 
 class Imagination(Protocol):
