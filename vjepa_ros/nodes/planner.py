@@ -158,9 +158,7 @@ class PlannerNode(ModelNode):
 
     def _loaded(self) -> Loaded:
         """The weights as this node has them, where it needs them itself."""
-        return load_world_model(
-            self._settings.weights, chosen_device(self._settings.device)
-        )
+        return load_world_model(self._settings.weights, chosen_device(self._settings.device))
 
     def _planner_config(self, name: str, longest_step: float) -> PlannerConfig:
         """That planner with what was given instead; what is wrong is said now."""

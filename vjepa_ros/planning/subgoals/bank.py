@@ -96,7 +96,9 @@ def build_bank(
                     scratch / _LATENTS, "w+", np.float16, (sum(lengths), *encoded.shape[1:])
                 )
             latents[first : first + len(encoded)] = encoded.numpy()
-            seen[first : first + len(encoded)] = small.view(pictures).permute(0, 2, 3, 1).round().numpy()
+            seen[first : first + len(encoded)] = (
+                small.view(pictures).permute(0, 2, 3, 1).round().numpy()
+            )
         del latents, seen  # flushed
         np.savez(
             scratch / _INDEX,

@@ -16,7 +16,6 @@ from vjepa_ros.planning.solvers.base import unsought
 from vjepa_ros.planning.subgoals.pursuit import Aim
 from vjepa_ros.planning.world_model import Context, Goal
 
-
 _SERVO_STEPS = 4  # that a servo takes towards the goal picture itself
 
 
@@ -36,9 +35,7 @@ class PlannerDriver:
         self._aim = aim
         model = _HeldFingers(self.world_model, aim)
         self._planner = Planner(self.config, model, keep_samples=self.keep_samples)
-        self._task: Task = self._planner.start(
-            context, [self.as_goal(aim.latents)], seed=self.seed
-        )
+        self._task: Task = self._planner.start(context, [self.as_goal(aim.latents)], seed=self.seed)
 
     def step(self, context: Context) -> Tensor | None:
         """What is decided: an action [7], or None where that task has ended."""

@@ -27,9 +27,7 @@ def memory_beside(weights: Path) -> Path:
     return weights.with_suffix(".memory")
 
 
-def source_of(
-    subgoals: str, weights: Path, identity: Callable[[], str]
-) -> SubGoalSource | None:
+def source_of(subgoals: str, weights: Path, identity: Callable[[], str]) -> SubGoalSource | None:
     """The source that `subgoals` names, for latents of the weights of this identity, which is
     asked for only where there is a source.
 
@@ -46,8 +44,8 @@ def source_of(
         bank = load_bank(path)
         if bank.weights != identity():
             raise UserError(
-                f"{path} holds latents of {bank.weights}, not of {identity()}: run `vjepa-ros memory "
-                "build` with the weights that you plan with"
+                f"{path} holds latents of {bank.weights}, not of {identity()}: run `vjepa-ros "
+                "memory build` with the weights that you plan with"
             )
         return Memory(bank=bank)
     return _proposer(path, identity())

@@ -86,7 +86,9 @@ class OnePicturePlanner(Planner):
             config=config if max_steps is None else replace(config, max_steps=max_steps),
         )
         own = {field.name: getattr(task, field.name) for field in fields(Task)}
-        return WayTask(**own | {"max_steps": way.config.max_steps}, way=way, explanation=explanation)
+        return WayTask(
+            **own | {"max_steps": way.config.max_steps}, way=way, explanation=explanation
+        )
 
     def plan(
         self, task: Task, context: Context, proposals: Tensor | None = None

@@ -131,9 +131,7 @@ class Pursuit:
         return branch
 
     def _end(self, reason: str, reached: bool = False) -> Step:
-        return Step(
-            reason=reason, key_frame=self._way.slot if self._way else -1, reached=reached
-        )
+        return Step(reason=reason, key_frame=self._way.slot if self._way else -1, reached=reached)
 
     # --- the way -------------------------------------------------------------------------
 
