@@ -96,6 +96,9 @@ class KnowsTheWay:
     def disagreement(self, seen: Tensor, imagined: Tensor) -> float:
         return float((seen - imagined)[0, 4:].abs().max()) / 0.06
 
+    def picture(self, latents: Tensor) -> np.ndarray:
+        return np.full((8, 8, 3), 255 * float(latents[0, 7]), np.uint8)  # white: it is held
+
 
 def way(phase: int, positions: Tensor, closedness: Tensor) -> Proposal:
     return Proposal(phase=phase, positions=positions, closedness=closedness, confidence=1.0)

@@ -7,7 +7,6 @@ Every motion is an iterator that takes one control step (expert.PERIOD) an item:
 """
 
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -56,9 +55,8 @@ def carry_motion(scene: Scene, task: Task, rng: np.random.Generator) -> Iterator
 
 def wandering(scene: Scene, rng: np.random.Generator, near_object: float) -> Iterator[None]:
     """waypoint_motion, begun anywhere, with the fingers however they are."""
-    place, turned = _clear_place(scene, rng), pointing_down(rng.uniform(-_TURN, _TURN))
-    with suppress(ValueError):  # out of reach
-        scene.robot.put(place, turned, _random_width(rng))
+    while not _put_hand(scene, rng):
+        pass
     yield from waypoint_motion(scene, rng, near_object)
 
 
@@ -88,19 +86,26 @@ def glimpses(scene: Scene, rng: np.random.Generator) -> Iterator[None]:
     """No motion at all: at every look all things lie elsewhere, and so is the hand; never ends."""
     while True:
         scene.rearrange(rng, PERIOD)
-        thing = scene.placed[0]
-        yaw, width = rng.uniform(-_TURN, _TURN), _random_width(rng)
-        if rng.random() < _AROUND:
-            height = thing.body.grip_height + rng.uniform(0.0, 0.03)
-            position = np.array((*(thing.spot + rng.normal(0, 0.004, 2)), height))
-            yaw, width = thing.yaw, MAX_WIDTH
-        else:
-            position = _clear_place(scene, rng)
-        try:
-            scene.robot.put(position, pointing_down(yaw), width)
-        except ValueError:  # out of reach
-            continue
+        while not _put_hand(scene, rng):
+            pass
         yield
+
+
+def _put_hand(scene: Scene, rng: np.random.Generator) -> bool:
+    """Somewhere, sometimes with open fingers around the first thing; false where out of reach."""
+    thing = scene.placed[0]
+    yaw, width = rng.uniform(-_TURN, _TURN), _random_width(rng)
+    if rng.random() < _AROUND:
+        height = thing.body.grip_height + rng.uniform(0.0, 0.03)
+        position = np.array((*(thing.spot + rng.normal(0, 0.004, 2)), height))
+        yaw, width = thing.yaw, MAX_WIDTH
+    else:
+        position = _clear_place(scene, rng)
+    try:
+        scene.robot.put(position, pointing_down(yaw), width)
+    except ValueError:
+        return False
+    return True
 
 
 def _clear_place(scene: Scene, rng: np.random.Generator) -> np.ndarray:

@@ -14,6 +14,8 @@ from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
 from vjepa_ros.picture_checks import energies, look_at
 from vjepa_ros.planning.loading import load_world_model
 from vjepa_ros.planning.objectives import L1
+from vjepa_ros.planning.subgoals import explain
+from vjepa_ros.planning.subgoals.proposer import Proposer, ProposerConfig, save_proposer
 
 
 def command(*arguments):
@@ -106,6 +108,34 @@ def test_what_is_no_picture_is_one_line(tmp_path, saved):
         command("capture", "--out", tmp_path / "goal.bmp")
     with pytest.raises(UserError, match="none: cannot be read as weights: No such file"):
         command("check", tmp_path / "goal.png", "--weights", "none")
+
+
+def test_the_way_to_a_picture_is_explained(scenes, saved, tmp_path, capfd, monkeypatch):
+    identity = load_world_model(SHIPPED_WEIGHTS).identity
+    torch.manual_seed(0)
+    net, beside = Proposer(ProposerConfig(width=128, tokens=64)), tmp_path / "net.safetensors"
+    with torch.no_grad():
+        net.straight.bias[-3:] = torch.tensor((-9.0, -9.0, 9.0))  # two moves of the fingers
+        net.straight.bias[32:41] = torch.tensor((9.0, *[-9.0] * 8))  # at their begin
+    save_proposer(beside, net, identity, {})
+    state = ["0.45", "0", "0.3", "3.14", "0", "0", "0"]
+    asked = ["explain", saved("goal.png", scenes[2]), "--image", saved("now.png", scenes[0])]
+    asked += ["--state", *state, "--subgoals", beside, "--out", tmp_path / "way.png"]
+    monkeypatch.setattr(explain, "_NEARER", 9.0)
+    assert command(*asked) == 0
+    said = capfd.readouterr().out
+    assert "8 key frames, confidence 1.00" in said
+    assert "8 " in said
+    assert decode_picture((tmp_path / "way.png").read_bytes()).shape[1] > 10 * 160
+    monkeypatch.setattr(explain, "_NEARER", 0.0)
+    assert command(*asked) == 1
+    assert "refused: no way that is known comes nearer" in capfd.readouterr().out
+
+
+def test_without_sub_goals_there_is_no_way_to_explain(scenes, saved, tmp_path):
+    goal = saved("goal.png", scenes[0])
+    with pytest.raises(UserError, match="no sub-goals are proposed for"):
+        command("explain", goal, "--image", goal, "--subgoals", "none")
 
 
 # --- with a camera ------------------------------------------------------------------------

@@ -200,6 +200,22 @@ def test_far_hands_leave_the_object_where_it_stands(scene):
     assert len(episode) == 10
 
 
+def test_in_glimpses_everything_is_elsewhere_each_time_and_nothing_touches(scene):
+    for index in range(2):
+        config = replace(SMALL, task="glimpses", steps=12)
+        episode = collection.make_episode(config, index, scene)
+        thing = episode.truth[f"{episode.provenance['object']}/position"]
+        moves = np.linalg.norm(np.diff(thing[:, :2], axis=0), axis=1)
+        hands = np.linalg.norm(np.diff(episode.states[1:, :3], axis=0), axis=1)
+        assert np.median(moves) > 0.05
+        assert np.median(hands) > 0.05
+        np.testing.assert_allclose(np.diff(episode.stamps), 0.25)
+        assert np.isfinite(episode.states).all()
+        scene.bullet.performCollisionDetection()
+        deepest = min((contact[8] for contact in scene.bullet.getContactPoints()), default=0.0)
+        assert deepest > -0.005
+
+
 def test_what_is_carried_goes_with_the_hand(scene):
     episode = collection.make_episode(replace(SMALL, task="carry", steps=30), 1, scene)
     thing = episode.provenance["object"]

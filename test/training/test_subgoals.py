@@ -1,10 +1,13 @@
 """A proposer learns the way from recordings alone."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from vjepa_ros.planning.subgoals.bank import Bank
+from vjepa_ros.planning.subgoals.proposer import ProposerSource
 from vjepa_ros.training.subgoals import Learning, SubGoalConfig, draw_pairs, usable_episodes
 from vjepa_ros.training.trainer import CHECKPOINT
 
@@ -32,6 +35,7 @@ def bank() -> Bank:
         latents.append(np.concatenate(numbers, 1))
     return Bank(
         latents=np.concatenate(latents).astype(np.float16)[:, None],
+        pictures=np.full((sum(lengths), 64, 64, 3), 100, np.uint8),
         states=np.concatenate(states),
         lengths=np.array(lengths),
         weights="known",
@@ -60,9 +64,23 @@ def test_the_way_is_learnt(bank: Bank):
     assert after["moves"] > 0.9
 
 
+def test_latents_are_painted_as_they_looked(bank: Bank):
+    seen = replace(bank, pictures=bank.pictures.copy())
+    bright = (20 * seen.latents[:, 0, 0]).astype(np.uint8)  # as the tool's x has it
+    seen.pictures[:] = bright[:, None, None, None]
+    source = ProposerSource(net=Learning(seen, SubGoalConfig()).net.eval())
+    painted = source.picture(torch.from_numpy(seen.latents[0]).float())
+    assert painted.shape == (64, 64, 3)
+    assert painted.mean() == pytest.approx(bright[0], abs=2)
+
+
 def test_too_few_demonstrations_are_refused(bank: Bank):
     one = Bank(
-        latents=bank.latents[:18], states=bank.states[:18], lengths=bank.lengths[:1], weights=""
+        latents=bank.latents[:18],
+        pictures=bank.pictures[:18],
+        states=bank.states[:18],
+        lengths=bank.lengths[:1],
+        weights="",
     )
     with pytest.raises(ValueError, match="found 1 episodes whose fingers move once or twice"):
         Learning(one, SubGoalConfig())

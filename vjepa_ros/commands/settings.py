@@ -141,6 +141,18 @@ class GoalCheck(Weighted, OfRobot):
 
 
 @dataclass(frozen=True, kw_only=True)
+class GoalExplain(GoalCheck):
+    """Show the way that would be gone to a goal picture; exit 1 where it would be refused."""
+
+    state: tuple[float, ...] = setting(
+        (),
+        "with --image: of the hand, x y z roll pitch yaw closedness; else it is asked of the robot",
+    )
+    subgoals: str = setting("auto", SUBGOALS)
+    out: Path = setting(Path("way.png"), "picture of the way to write, .png")
+
+
+@dataclass(frozen=True, kw_only=True)
 class InspectWeights(Command):
     """Say what a checkpoint file holds; reads its table of contents alone."""
 
@@ -473,7 +485,7 @@ COMMANDS: dict[str, type[Command] | dict[str, type[Command]]] = {
     "evaluate": Evaluate,
     "replay": Replay,
     "landscape": Landscape,
-    "goal": {"capture": GoalCapture, "check": GoalCheck},
+    "goal": {"capture": GoalCapture, "check": GoalCheck, "explain": GoalExplain},
     "weights": {"inspect": InspectWeights, "convert": ConvertWeights},
     "episodes": {
         "collect": Collect,

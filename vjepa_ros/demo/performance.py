@@ -9,14 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from rclpy.node import Node
+from sensor_msgs.msg import CompressedImage
 from vjepa_msgs.msg import Plan, SceneTruth
 
 from vjepa_gate.ros.spinning import spinning_node
 from vjepa_gate.signals import signals_noted
 from vjepa_ros.demo.settings import DemoSettings
 from vjepa_ros.goals import Goals, read_subgoals
-from vjepa_ros.images import encode_png
+from vjepa_ros.images import compressed_to_rgb, encode_png
+from vjepa_ros.nodes.plan_messages import WAYS
+from vjepa_ros.nodes.qos import GOALS
 from vjepa_ros.nodes.reach_client import reach
 from vjepa_ros.options import Options
 from vjepa_ros.stack import processes, with_parameters
@@ -47,6 +52,7 @@ class Performance:
     plans: list[Plan]
     truth: SceneTruth
     pictures: tuple[Path, ...]  # of the sub-goals
+    way: NDArray[np.uint8] | None = None  # to one picture, as it was proposed before the arm moved
 
 
 def draw_goals(settings: DemoSettings, folder: Path) -> Goals:
@@ -93,7 +99,13 @@ def perform(settings: DemoSettings, goals: Goals, folder: Path) -> Performance |
         truth = witness.newest_truth(stopped)
     if truth is None:
         return None
-    return Performance(result=result, plans=witness.plans, truth=truth, pictures=goals.pictures)
+    return Performance(
+        result=result,
+        plans=witness.plans,
+        truth=truth,
+        pictures=goals.pictures,
+        way=witness.way,
+    )
 
 
 class Witness:
@@ -101,10 +113,15 @@ class Witness:
 
     def __init__(self, node: Node) -> None:
         self.plans: list[Plan] = []
+        self.way: NDArray[np.uint8] | None = None
         self._truth: SceneTruth | None = None
         self._told = threading.Event()
         node.create_subscription(Plan, "plan", self.plans.append, 100)
+        node.create_subscription(CompressedImage, WAYS, self._on_way, GOALS)
         node.create_subscription(SceneTruth, "sim/truth", self._on_truth, 1)
+
+    def _on_way(self, picture: CompressedImage) -> None:
+        self.way = compressed_to_rgb(picture)
 
     def _on_truth(self, truth: SceneTruth) -> None:
         self._truth = truth

@@ -49,6 +49,7 @@ def report(settings: DemoSettings, performance: Performance, recording: Recordin
         facts=facts,
         film=_film(recording),
         goals=_goals(performance),
+        way=None if performance.way is None else html.photo(performance.way, "the way"),
         energy=_plot_energy(recording),
         tool=_plot_tool(recording),
         closedness=_plot_closedness(recording),

@@ -29,7 +29,7 @@ from vjepa_ros.episodes.bag_file import BagFile
 from vjepa_ros.episodes.bag_schema import ABOUT, LATCHED, BagTopics, about_json, typestore
 from vjepa_ros.nodes.health import Meter, memory
 from vjepa_ros.nodes.model_node import ModelNode
-from vjepa_ros.nodes.plan_messages import GOAL_PICTURES
+from vjepa_ros.nodes.plan_messages import GOAL_PICTURES, WAYS
 from vjepa_ros.nodes.qos import TRANSFORMS, recorded
 from vjepa_ros.nodes.settings import RecorderSettings
 
@@ -146,6 +146,7 @@ def _topics(robot: Robot) -> list[tuple[Any, Topic]]:
         (EndEffectorDelta, Topic(name="ee_delta")),
         (Plan, Topic(name="plan")),
         (CompressedImage, Topic(name=GOAL_PICTURES)),
+        (CompressedImage, Topic(name=WAYS)),
         (Float32, Topic(name="surprise")),
         (DiagnosticArray, Topic(name="/diagnostics")),
     ]

@@ -8,8 +8,18 @@ import torch
 from table_world import HIGH, LOW, demonstration, write_demonstrations
 
 from vjepa_ros.episodes.files import EpisodeError
+from vjepa_ros.model.preprocessing import Preprocessor
 from vjepa_ros.planning.subgoals.bank import Bank, build_bank, demonstrations, load_bank
 from vjepa_ros.planning.subgoals.memory import Memory
+
+
+class MeanColour:
+    """A world model whose only latent is the mean colour."""
+
+    preprocessor = Preprocessor(8)
+
+    def encode(self, rgb: torch.Tensor) -> torch.Tensor:
+        return rgb.float().mean((1, 2))[:, None]
 
 
 @pytest.fixture
@@ -46,6 +56,12 @@ def test_what_is_proposed_is_what_was_done_then(bank: Bank):
     assert midway.positions[-1].tolist() == pytest.approx([0.5, 0.2, HIGH])
 
 
+def test_what_stands_for_latents_is_the_frame_most_like_them(bank: Bank):
+    bank.pictures[20] = 7
+    picture = Memory(bank=bank).picture(torch.from_numpy(bank.latents[20]))
+    assert (picture == 7).all()
+
+
 def test_a_goal_on_the_way_ends_the_way_there(bank: Bank):
     _, latents = demonstration(-0.1, 0.2)
     lifted = torch.from_numpy(latents[8])
@@ -58,15 +74,14 @@ def test_a_bank_is_built_from_demonstrations_that_succeeded(tmp_path: Path):
     episodes = demonstrations(tmp_path / "data", 0.25)
     assert [one.path.stem for one in episodes] == ["0", "2"]
 
-    def encode(rgb: torch.Tensor) -> torch.Tensor:
-        return rgb.float().mean((1, 2))[:, None]
-
-    bank = build_bank(episodes, tmp_path / "bank", encode, weights="mean")
+    bank = build_bank(episodes, tmp_path / "bank", MeanColour(), weights="mean")
     again = load_bank(tmp_path / "bank")
     assert again.weights == "mean"
     assert isinstance(again.latents, np.memmap)
     assert again.latents.shape == (2 * bank.lengths[0], 1, 3)
     assert again.latents[bank.lengths[0] :].min() == 2
+    assert again.pictures.shape == (2 * bank.lengths[0], 64, 64, 3)
+    assert again.pictures[bank.lengths[0] :].min() == 2
     states, _ = demonstration(-0.1, 0.2)
     assert again.states == pytest.approx(np.tile(states, (2, 1)))
     assert [len(steps) for steps in again.key_steps] == [8, 8]

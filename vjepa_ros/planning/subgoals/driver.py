@@ -16,7 +16,6 @@ from vjepa_ros.planning.solvers.base import unsought
 from vjepa_ros.planning.subgoals.pursuit import Aim
 from vjepa_ros.planning.world_model import Context, Goal
 
-
 _SERVO_STEPS = 4  # that a servo takes towards the goal picture itself
 
 

@@ -44,8 +44,8 @@ def source_of(subgoals: str, weights: Path, identity: Callable[[], str]) -> SubG
         bank = load_bank(path)
         if bank.weights != identity():
             raise UserError(
-                f"{path} holds latents of {bank.weights}, not of {identity()}: run `vjepa-ros memory "
-                "build` with the weights that you plan with"
+                f"{path} holds latents of {bank.weights}, not of {identity()}: run `vjepa-ros "
+                "memory build` with the weights that you plan with"
             )
         return Memory(bank=bank)
     return _proposer(path, identity())

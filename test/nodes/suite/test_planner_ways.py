@@ -1,0 +1,89 @@
+"""The planner's node goes to one picture by sub-goals: shown, approved, or refused."""
+
+import threading
+
+import pytest
+from sensor_msgs.msg import CompressedImage
+from std_srvs.srv import Trigger
+from table_world import write_demonstrations
+from test_planner_node import PATIENCE, SEARCH, Client, Result
+
+from vjepa_gate.ros.spinning import ask
+from vjepa_ros.images import compressed_to_rgb
+from vjepa_ros.nodes.qos import GOALS
+from vjepa_ros.planning.loading import load_world_model
+from vjepa_ros.planning.subgoals import explain
+from vjepa_ros.planning.subgoals.bank import build_bank, demonstrations
+
+
+@pytest.fixture(scope="session")
+def memory(weights, tmp_path_factory):
+    """Of the small weights, of two demonstrations."""
+    folder = tmp_path_factory.mktemp("memory")
+    write_demonstrations(folder / "data", [True, True], size=64)
+    loaded = load_world_model(weights)
+    episodes = demonstrations(folder / "data", loaded.config.step_period)
+    build_bank(episodes, folder / "bank", loaded.world_model, weights=loaded.identity)
+    return str(folder / "bank")
+
+
+@pytest.fixture
+def client(bench, camera, picture):
+    bench.gate = "planner"
+    client = Client(bench, camera, picture)
+    client.ways = []
+    bench.node.create_subscription(CompressedImage, "way/compressed", client.ways.append, GOALS)
+    yield client
+    client.action.destroy()
+
+
+@pytest.fixture
+def credulous(monkeypatch):
+    """Whatever is proposed is gone: nobody has trained these weights."""
+    monkeypatch.setattr(explain, "_SURE", -1.0)
+    monkeypatch.setattr(explain, "_NEARER", float("inf"))
+
+
+def start(start_nodes, composed: bool, memory: str, **parameters):
+    given = SEARCH | {"subgoals": memory} | parameters
+    if composed:
+        return start_nodes("encoder", "predictor", "planner", **given)
+    return [start_nodes(name, **given)[0] for name in ("encoder", "predictor", "planner")]
+
+
+def test_a_picture_that_is_not_understood_is_refused(client, start_nodes, memory, monkeypatch):
+    monkeypatch.setattr(explain, "_SURE", 2.0)
+    start(start_nodes, True, memory)
+    result = client.result(client.ask())[1]
+    assert result.outcome == Result.FAILED
+    assert "staying does" in result.message or "is not understood" in result.message
+    assert client.deltas == []
+
+
+@pytest.mark.parametrize("composed", [True, False])
+def test_the_way_is_shown_and_gone_once_somebody_says_yes(
+    client, start_nodes, memory, bench, wait_until, credulous, composed
+):
+    start(start_nodes, composed, memory, approve=True)
+    handle = client.ask(max_steps=2)
+    waiting = "waiting for a yes: call /planner/approve"
+    wait_until(lambda: any(waiting in said.message for said in client.feedback), waiting)
+    wait_until(lambda: client.ways, "the way")
+    assert compressed_to_rgb(client.ways[0]).shape[1] > 3 * 160
+    assert not threading.Event().wait(0.5)
+    assert client.deltas == []
+
+    yes = bench.node.create_client(Trigger, "planner/approve")
+    assert yes.wait_for_service(PATIENCE)
+    assert ask(bench.node, yes.call_async, Trigger.Request(), timeout=PATIENCE).success
+    result = client.result(handle)[1]
+    assert (result.outcome, result.steps) == (Result.OUT_OF_STEPS, 2), result.message
+    assert any("key frame" in said.message for said in client.feedback)
+    wait_until(lambda: len(client.plans) == len(client.deltas) == 2, "two plans")
+
+
+def test_several_pictures_ask_no_source(client, start_nodes, memory, monkeypatch):
+    monkeypatch.setattr(explain, "_SURE", 2.0)
+    start(start_nodes, True, memory)
+    result = client.result(client.ask(2, 3, max_steps=1))[1]
+    assert result.outcome == Result.OUT_OF_STEPS

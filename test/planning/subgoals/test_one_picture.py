@@ -1,0 +1,139 @@
+"""The planner that goes to one picture by sub-goals, from the first frame to the end."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from table_world import HIGH, PLACE, KnowsTheWay, TableWorld, goal_picture, latent, way
+from torch import Tensor
+
+from vjepa_ros.planning.config import PLANNERS
+from vjepa_ros.planning.objectives import Objective
+from vjepa_ros.planning.planner import Planner, TaskStatus
+from vjepa_ros.planning.solvers import Cost
+from vjepa_ros.planning.subgoals.explain import NotUnderstood
+from vjepa_ros.planning.subgoals.one_picture import OnePicturePlanner, WayTask
+from vjepa_ros.planning.subgoals.sheet import sheet, summary
+from vjepa_ros.planning.world_model import Context, Goal
+
+PLAIN = PLANNERS["plain"]
+
+
+class ImaginedTable(TableWorld):
+    """A table world whose imagination scores actions, too."""
+
+    def cost(self, context: Context, goal: Goal, objective: Objective) -> Cost:
+        def energies(actions: Tensor) -> Tensor:
+            ends = torch.stack([self.rollout(context, one[None])[0, -1] for one in actions])
+            return objective.distance(ends, goal.latents)
+
+        return energies
+
+
+def planner_of(source=None, **options) -> OnePicturePlanner:
+    world = ImaginedTable()
+    source = source or KnowsTheWay()
+    return OnePicturePlanner(PLAIN, world, source=source, imagination=world, **options)
+
+
+def test_one_picture_is_gone_to():
+    planner, world = planner_of(servo=True), TableWorld()
+    task = planner.start(world.context(), [Goal(latents=goal_picture())], seed=3)
+    for _ in range(80):
+        task, decision = planner.plan(task, world.context())
+        if decision.action is None:
+            break
+        world.act(decision.action)
+    assert decision.status is TaskStatus.REACHED
+    assert task.end is TaskStatus.REACHED
+    assert world.thing[:2].tolist() == pytest.approx(PLACE.tolist(), abs=0.025)
+
+
+def test_a_plan_that_is_thrown_away_is_as_if_it_had_never_been_made():
+    planner, world = planner_of(), TableWorld()
+    task = planner.start(world.context(), [Goal(latents=goal_picture())])
+    for _ in range(3):
+        planner.plan(task, world.context())  # thrown away
+        after, decision = planner.plan(task, world.context())
+        again, other = planner.plan(task, world.context())
+        assert torch.equal(decision.action, other.action)
+        assert after.steps == again.steps == task.steps + 1
+        task = after
+        world.act(decision.action)
+
+
+def test_several_pictures_are_planned_to_as_ever():
+    planner, world = planner_of(), TableWorld()
+    goals = [Goal(latents=goal_picture()), Goal(latents=goal_picture() + 0.1)]
+    task = planner.start(world.context(), goals, seed=5)
+    plain = Planner(PLAIN, ImaginedTable())
+    _, decision = planner.plan(task, world.context())
+    _, expected = plain.plan(plain.start(world.context(), goals, seed=5), world.context())
+    assert torch.equal(decision.action, expected.action)
+
+
+def test_a_picture_without_key_frames_is_planned_to_as_ever():
+    world = TableWorld()
+    reached = latent(torch.tensor((0.5, 0.1, HIGH)), 0.0, PLACE3, held=False)
+    world.thing = PLACE3.clone()
+    task = planner_of().start(world.context(), [Goal(latents=reached)])
+    assert not isinstance(task, WayTask)
+
+
+PLACE3 = torch.tensor((*PLACE.tolist(), 0.02))
+
+
+def test_more_steps_than_are_given_are_not_taken():
+    planner, world = planner_of(), TableWorld()
+    task = planner.start(world.context(), [Goal(latents=goal_picture())], max_steps=2)
+    for _ in range(2):
+        task, decision = planner.plan(task, world.context())
+        world.act(decision.action)
+    task, decision = planner.plan(task, world.context())
+    assert decision.status is TaskStatus.OUT_OF_STEPS
+    with pytest.raises(RuntimeError, match="has ended"):
+        planner.plan(task, world.context())
+
+
+class Unsure(KnowsTheWay):
+    def propose(self, now, goal, state):
+        return [replace(one, confidence=0.1) for one in super().propose(now, goal, state)]
+
+
+class Astray(KnowsTheWay):
+    """Proposes a way that leads away from the picture."""
+
+    def propose(self, now, goal, state):
+        return [way(0, state[:3] - torch.tensor([[0.3, 0.3, 0.0]] * 4), torch.zeros(4))]
+
+
+class Ignorant(KnowsTheWay):
+    def propose(self, now, goal, state):
+        return []
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        (Unsure(), "confidence 0.10, expected at least 0.4"),
+        (Astray(), "comes nearer to this picture than staying"),
+        (Ignorant(), "no way to this goal is known"),
+    ],
+)
+def test_a_goal_that_is_not_understood_is_refused(source: KnowsTheWay, says: str):
+    with pytest.raises(NotUnderstood, match=says):
+        planner_of(source).start(TableWorld().context(), [Goal(latents=goal_picture())])
+
+
+def test_the_way_is_shown_before_it_is_gone():
+    explained = planner_of().explain(TableWorld().context(), Goal(latents=goal_picture()))
+    names = ["above", "around", "shut", "lifted"]
+    names += ["above the place", "lowered", "opened", "away"]
+    assert [view.name for view in explained.views] == names
+    held = [bool(view.picture.max()) for view in explained.views]
+    assert held == [False, False, True, True, True, True, False, False]
+    assert explained.nearer < 0.1
+    picture = sheet(explained, np.zeros((20, 30, 3), np.uint8))
+    assert picture.shape[1] > 9 * 160
+    assert summary(explained).startswith("8 key frames, confidence 1.00")
