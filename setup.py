@@ -43,7 +43,10 @@ setup(
         "tqdm",
     ],
     # colcon runs `colcon test` with pytest only where a package says so.
-    extras_require={"test": ["hypothesis", "pytest", "pytest-timeout"]},
+    extras_require={
+        "test": ["hypothesis", "pytest", "pytest-timeout"],
+        "lerobot": ["pyarrow>=20", "av>=14"],  # vjepa_ros/extras.py names the others, too
+    },
     entry_points={
         "console_scripts": [
             "vjepa-ros = vjepa_ros.cli:main",
