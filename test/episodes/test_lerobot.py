@@ -196,7 +196,7 @@ def test_what_lerobot_wrote_is_what_went_in(version):
         told = episode.states[:-1, :3] + episode.commanded[:, :3]
         np.testing.assert_allclose(told, truth[f"apose{number}"][:-1, :3], atol=3e-7)
         error = np.abs(episode.frames[known["frames"]].astype(int) - known["rgb"])
-        assert error.mean() < 2.2
+        assert error.mean() < 2.5
 
 
 def test_reading_and_writing_a_long_set_hold_one_frame_at_a_time(tmp_path, make_episode):

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from vjepa_gate.robots import load_robot
+from vjepa_gate.settings import text_of
 from vjepa_ros.episodes.workers import good_ones, run_all
 from vjepa_ros.evaluation.conditions import CONDITIONS, with_camera_turned
 from vjepa_ros.evaluation.statistics import median_and_p95, wilson_interval
@@ -17,6 +18,8 @@ from vjepa_ros.planning.axes import AxesTurned, load_axes
 from vjepa_ros.planning.config import PlannerConfig
 from vjepa_ros.planning.loading import Loaded, load_world_model
 from vjepa_ros.planning.planner import CostModel, Planner
+from vjepa_ros.policy.opening import proposer_of
+from vjepa_ros.policy.settings import PolicySettings
 from vjepa_sim.scene import Scene
 from vjepa_sim.tasks import Task, make_task
 
@@ -38,6 +41,7 @@ class Evaluation:
     weights: Path
     planner: PlannerConfig = field(default_factory=PlannerConfig)
     planner_name: str | None = None  # of the one that `planner` started from
+    policy: PolicySettings = field(default_factory=PolicySettings)
 
     def make_task(self) -> Task:
         """Make the task with its object."""
@@ -83,6 +87,7 @@ class Report:
             "reasons": {str(one.seed): failure(one) for one in trials if not one.success},
             "weights": self.weights_identity,
             "planner": {"name": about.planner_name, **asdict(about.planner)},
+            "policy": {name: text_of(value) for name, value in vars(about.policy).items()},
             "trials": [asdict(trial) for trial in trials],
         }
 
@@ -120,6 +125,7 @@ def _run_one(job: tuple[Evaluation, int, Path | None]) -> Trial:
         robot=load_robot("sim"),
         period=loaded.config.step_period,
         tolerance=REACH_TOLERANCE if evaluation.task == "reach" else None,
+        proposer=proposer_of(evaluation.policy, loaded.config.step_period),
         watch=film.add if videos else None,
     )
     if videos:

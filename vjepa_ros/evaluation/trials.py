@@ -14,6 +14,7 @@ from vjepa_ros.episodes.sensing import state_of
 from vjepa_ros.evaluation.arm import GatedArm
 from vjepa_ros.planning.planner import Planner
 from vjepa_ros.planning.world_model import Context, Goal
+from vjepa_ros.policy.opening import Proposer, Seen
 from vjepa_sim.scene import Observation
 from vjepa_sim.tasks import Episode
 
@@ -47,6 +48,7 @@ class Trial:
     goals: list[int]  # index of the sub-goal aimed at in each step
     wanted: list[float | None]  # energy at which each sub-goal counts as reached
     refused: list[str]  # actions that the arm gate did not take, and why
+    alone: int = 0  # plans without a policy, where one was asked
 
 
 def run_trial(
@@ -57,6 +59,7 @@ def run_trial(
     robot: Robot,
     period: float,
     tolerance: float | None = None,
+    proposer: Proposer | None = None,
     watch: Callable[[Moment], None] | None = None,
 ) -> Trial:
     """Drive an episode that has begun; each action takes `period` seconds."""
@@ -66,10 +69,16 @@ def run_trial(
     task = planner.start(_context(look, arm.look()), goals, seed=scene.seed * _PLANS)
     seconds: list[float] = []
     moments: list[Moment] = []
+    alone = 0
     while True:
         observation = arm.look()
         began = time.perf_counter()
-        task, decision = planner.plan(task, _context(look, observation))
+        proposals = None
+        if proposer is not None:
+            aim = episode.goals[task.pursuit.number].observation.rgb
+            proposals = proposer(Seen(rgb=observation.rgb, state=state_of(observation), goal=aim))
+            alone += proposals is None
+        task, decision = planner.plan(task, _context(look, observation), proposals)
         seconds.append(time.perf_counter() - began)
         moments.append(Moment(rgb=observation.rgb, goal=decision.goal, energy=decision.energy))
         if watch is not None:
@@ -92,6 +101,7 @@ def run_trial(
         goals=[moment.goal for moment in moments],
         wanted=[goal.energy for goal in task.sub_goals],
         refused=arm.refused,
+        alone=alone,
     )
 
 
