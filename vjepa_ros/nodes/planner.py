@@ -41,6 +41,7 @@ from vjepa_ros.nodes.health import memory
 from vjepa_ros.nodes.latents import Frame
 from vjepa_ros.nodes.log_lines import log_line
 from vjepa_ros.nodes.model_node import ModelNode
+from vjepa_ros.nodes.policy import NodePolicy
 from vjepa_ros.nodes.predictor import PredictorNode
 from vjepa_ros.nodes.qos import GOALS, PICTURES
 from vjepa_ros.nodes.reach import Ended, InterruptibleWorld, Planned, Reach, Result, Timing
@@ -92,6 +93,10 @@ class PlannerNode(ModelNode):
         self._arm = ArmState(self, robot)
         self.resources.callback(self._arm.destroy)
         self._reports = Reports(self)
+        self._policy: NodePolicy | None = None
+        if settings.policy is not None:
+            self._policy = NodePolicy(self, robot, settings, settings.step_period)
+            self.resources.callback(self._policy.close)
         self._deltas = self.publisher(EndEffectorDelta, "ee_delta", DELTAS)
         self._plans = self.publisher(Plan, "plan", SIGNALS)
         self._paths = self.publisher(Path, "plan/path", PICTURES)
@@ -216,6 +221,7 @@ class PlannerNode(ModelNode):
             pictures=pictures,
             planner=planner,
             start=lambda *seen: self._start(planner, request, *seen),
+            propose=lambda *seen: self._policy and self._policy.propose(*seen, pictures),
             act=lambda planned: self._act(_name(handle), planned),
             tell=tell,
             check=check,
@@ -325,7 +331,12 @@ class PlannerNode(ModelNode):
             values["energy"] = f"{self._last.decision.energy:.4f}"
             values["actions"] = str(self._sequence)
         late = self._task is not None and self._task.late
-        return Status(level="warning" if late else "ok", message=self._doing, values=values)
+        message = self._doing
+        if self._policy is not None:
+            values |= self._policy.values()
+            if alone := self._policy.trouble:
+                late, message = True, f"{message}; planning without the policy: {alone}"
+        return Status(level="warning" if late else "ok", message=message, values=values)
 
 
 def _name(handle: Any) -> str:

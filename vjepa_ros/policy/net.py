@@ -5,6 +5,7 @@ did next on its way to a later frame.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -49,6 +50,8 @@ class CloningConfig:
 
 class PolicyNet(nn.Module):
     """Latents [B, L, D] of now and of the goal, states [B, 7] to actions [B, rows, 7]."""
+
+    units: Tensor
 
     def __init__(self, config: PolicyConfig) -> None:
         super().__init__()
@@ -132,7 +135,7 @@ def _latents(bank: Bank, frames: NDArray[np.int64]) -> Tensor:
 # --- files -------------------------------------------------------------------------------
 
 
-def save_policy(path: Path, net: PolicyNet, weights: str, about: dict[str, object]) -> None:
+def save_policy(path: Path, net: PolicyNet, weights: str, about: Mapping[str, object]) -> None:
     """As safetensors, with the identity of the weights whose latents it reads."""
     header = {"format": FORMAT, "weights": weights, "config": asdict(net.config), "about": about}
     save_file(net.state_dict(), path, metadata={HEADER: json.dumps(header)})
