@@ -1,9 +1,12 @@
 """A policy over its real protocol: what it proposes is converted, and what goes wrong is said."""
 
+import os
 import socket
+import subprocess
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import msgpack
 import numpy as np
@@ -16,6 +19,7 @@ from vjepa_ros.policy.opening import Seen, map_of, proposer_of
 from vjepa_ros.policy.server import serving
 from vjepa_ros.policy.settings import PolicyMap, PolicySettings
 
+OPENPI_PYTHON = os.environ.get("VJEPA_OPENPI_PYTHON")
 STATE = torch.tensor([0.5, 0.1, 0.3, 3.1, 0.0, 0.2, 0.25])
 SEEN = Seen(rgb=np.full((90, 160, 3), 200, np.uint8), state=STATE)
 CHUNK = np.tile(np.array([0.01, 0, -0.02, 0, 0, 0, 0.1], np.float32), (4, 1))
@@ -80,7 +84,7 @@ def array(data=b"\0" * 4, dtype="<f4", shape=(1,)):
     ],
 )
 def test_what_is_no_such_message_is_a_value_error(data):
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match="expected whole msgpack"):
         wire.unpack(data)
 
 
@@ -130,7 +134,7 @@ def test_a_picture_keeps_its_proportions():
         (PolicyMap(gripper_open=1.0, gripper_closed=0.0), CHUNK, CHUNK * [1, 1, 1, 1, 1, 1, -1]),
         (
             PolicyMap(actions="target", gripper_open=0.08, gripper_closed=0.0),
-            np.concatenate((STATE[:6].numpy() + [0.02, 0, 0, 0, 0, 0], [0.04]))[None],
+            [[0.52, 0.1, 0.3, 3.1, 0.0, 0.2, 0.04]],
             [[0.02, 0, 0, 0, 0, 0, 0.25]],
         ),
         (PolicyMap(rate=15.0), CHUNK[:2], [2 * CHUNK[0]]),  # shorter than one action
@@ -156,6 +160,26 @@ def test_a_map_is_read_strictly(tmp_path):
     file.write_text("acts: target\n")
     with pytest.raises(UserError, match=r"map\.yaml: acts is unknown, expected actions"):
         map_of(settings)
+
+
+@pytest.mark.skipif(
+    not OPENPI_PYTHON, reason="VJEPA_OPENPI_PYTHON names no Python that has openpi-client"
+)
+def test_openpis_own_client_is_answered(tmp_path):
+    asked = []
+
+    def infer(question):
+        asked.append(question)
+        return {"actions": CHUNK}
+
+    peer = Path(__file__).parents[1] / "openpi_peer.py"
+    with policy(infer) as proposer:
+        url = proposer.settings.policy
+        subprocess.run([OPENPI_PYTHON, peer, url, tmp_path / "seen.npz"], check=True, env={})
+    seen = np.load(tmp_path / "seen.npz")
+    np.testing.assert_array_equal(seen["actions"], np.stack([CHUNK, CHUNK]))
+    assert asked[0]["prompt"] == "lift"
+    assert (asked[0]["observation/exterior_image_1_left"] == 7).all()
 
 
 # --- what goes wrong -----------------------------------------------------------------------

@@ -25,10 +25,8 @@ def unpack(data: bytes) -> Any:
         raise ValueError(f"a message of {len(data)} bytes, expected at most {MAX_MESSAGE}")
     try:
         return msgpack.unpackb(data, object_hook=_unpacked, strict_map_key=False)
-    except ValueError:
-        raise
     except Exception as error:
-        raise ValueError(f"{type(error).__name__}: {error}, expected msgpack") from error
+        raise ValueError(f"{type(error).__name__}: {error}; expected whole msgpack") from error
 
 
 def _packed(value: Any) -> Any:
