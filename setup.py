@@ -43,7 +43,11 @@ setup(
         "tqdm",
     ],
     # colcon runs `colcon test` with pytest only where a package says so.
-    extras_require={"test": ["hypothesis", "pytest", "pytest-timeout"]},
+    extras_require={
+        "test": ["hypothesis", "pytest", "pytest-timeout"],
+        "lerobot": ["pyarrow>=20", "av>=14"],  # vjepa_ros/extras.py names them, too
+        "policy": ["msgpack>=1.1", "websockets>=14"],
+    },
     entry_points={
         "console_scripts": [
             "vjepa-ros = vjepa_ros.cli:main",

@@ -21,6 +21,7 @@ COMMANDS = {
     "calibrate": "find how motions look turned to the model from where the camera stands",
     "evaluate": "count how often the simulated arm reaches its goal, closed loop",
     "memory": "build a memory of recorded episodes, where sub-goals to a picture are looked up",
+    "policy": "train a small policy on recorded episodes, serve it in openpi's protocol",
     "replay": "score a model on recordings, hold it to a gate, compare two runs; no robot, no ROS",
     "landscape": "map the energies of actions around a recorded step, as a picture",
 }

@@ -18,23 +18,23 @@ from vjepa_sim.tasks import Outcome, make_task
 ROBOT = load_robot("sim")
 
 
-@pytest.mark.parametrize(("policy", "successes"), [("expert", 1), ("stay", 0), ("random", 0)])
-def test_the_floors_are_what_they_should_be(random_weights, policy: str, successes: int):
+@pytest.mark.parametrize(("driver", "successes"), [("expert", 1), ("stay", 0), ("random", 0)])
+def test_the_floors_are_what_they_should_be(random_weights, driver: str, successes: int):
     about = Evaluation(
-        task="pick_place", goals="single", policy=policy, episodes=1, seed=5000,
+        task="pick_place", goals="single", driver=driver, episodes=1, seed=5000,
         weights=random_weights,
     )  # fmt: skip
     report = evaluate(about, workers=1)
     assert report.successes == successes
-    assert report.as_json()["policy"] == policy
+    assert report.as_json()["driver"] == driver
     assert report.trials[0].steps > 10
 
 
 def test_servo_needs_sub_goals(random_weights):
     about = Evaluation(
-        task="grasp", goals="single", policy="servo", episodes=1, seed=5000, weights=random_weights
+        task="grasp", goals="single", driver="servo", episodes=1, seed=5000, weights=random_weights
     )
-    with pytest.raises((UserError, ValueError), match="policy servo needs sub-goals"):
+    with pytest.raises((UserError, ValueError), match="driver servo needs sub-goals"):
         evaluate(about, workers=1)
 
 
@@ -71,7 +71,7 @@ def test_a_start_that_is_the_goal_already_does_not_count(random_weights, monkeyp
     done = Outcome(success=True, distance=0.0, reason="done")
     monkeypatch.setattr(task, "judge", lambda *_: done)
     about = Evaluation(
-        task="grasp", goals="single", policy="stay", episodes=1, seed=5000, weights=random_weights
+        task="grasp", goals="single", driver="stay", episodes=1, seed=5000, weights=random_weights
     )
     with pytest.raises(ValueError, match="all 1 starts are the goal already"):
         evaluate(about, workers=1)

@@ -16,6 +16,7 @@ from vjepa_ros.evaluation.runs import Evaluation, Report, evaluate, failure
 from vjepa_ros.evaluation.statistics import median_and_p95, wilson_interval
 from vjepa_ros.planning.config import PlannerConfig
 from vjepa_ros.planning.loading import load_world_model
+from vjepa_ros.policy.settings import PolicySettings
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -24,7 +25,11 @@ def run(arguments: argparse.Namespace) -> int:
     check_folders(json=settings.json)
     given = read_options(PlannerConfig, arguments)
     name, planner = load_world_model(settings.weights).chosen_planner(settings.planner, given)
-    about = shared(Evaluation, settings) | {"planner": planner, "planner_name": name}
+    about = shared(Evaluation, settings) | {
+        "planner": planner,
+        "planner_name": name,
+        "policy": PolicySettings(**shared(PolicySettings, settings)),
+    }
     try:
         report = evaluate(Evaluation(**about), workers=settings.workers, videos=settings.video)
     except ValueError as error:
@@ -53,6 +58,11 @@ def _table(report: Report) -> str:
         "steps": f"{steps['median']:.0f} median, {steps['p95']:.0f} p95",
         "final distance": f"{distance['median']:.1f} cm median, {distance['p95']:.1f} cm p95",
     }
+    if about.policy.policy:
+        alone = sum(trial.alone for trial in trials)
+        rows["policy"] = (
+            f"{about.policy.policy}, {about.planner.policy_mode}; silent in {alone} plans"
+        )
     if about.turn or about.axes:
         rows["camera"] = f"turned by {about.turn:g}°, {about.axes or 'not calibrated'}"
     lines = [f"{name:15} {value}" for name, value in rows.items()]

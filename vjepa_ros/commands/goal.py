@@ -156,7 +156,9 @@ def _state(settings: GoalExplain, robot: Robot) -> Tensor:
         try:
             while (state := arm.at(stamps.now(node))) is None:
                 if time.monotonic() > end:
-                    raise UserError(f"{arm.complaint()} within {settings.timeout:g} s: is the robot there?")
+                    raise UserError(
+                        f"{arm.complaint()} within {settings.timeout:g} s: is the robot there?"
+                    )
                 time.sleep(_POLL)
         finally:
             arm.destroy()

@@ -17,6 +17,7 @@ from vjepa_gate.settings import REQUIRED, option, setting, settings_of
 from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
 from vjepa_ros.nodes.settings import SUBGOALS
 from vjepa_ros.planning.config import PLANNERS, PlannerConfig
+from vjepa_ros.policy.settings import PolicySettings
 
 T = TypeVar("T")
 
@@ -351,6 +352,27 @@ class TrainSubGoals(Command):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrainPolicy(Weighted):
+    """Clone recorded episodes: a small policy, which the latents of frozen weights are shown to."""
+
+    data: Path = setting(REQUIRED, "folder of episodes; those marked as failed are left out")
+    out: Path = setting(REQUIRED, "file to write; latents are kept beside it")
+    steps: int = setting(3000, "of the optimizer", low=1)
+    seed: int = setting(0, "of the training", low=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServePolicy(Weighted):
+    """Answer questions in openpi's protocol with such a policy."""
+
+    positional = ("file",)
+
+    file: Path = setting(REQUIRED, "what `policy train` wrote")
+    host: str = setting("127.0.0.1", "to listen at; whoever reaches it may ask")
+    port: int = setting(8000, "to listen at; 0 is any that is free", low=0, high=65535)
+
+
+@dataclass(frozen=True, kw_only=True)
 class BuildMemory(Weighted):
     """Encode the episodes under a path; what is marked as failed is left out."""
 
@@ -364,7 +386,7 @@ class BuildMemory(Weighted):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluate(Planning, Shared, Turned):
+class Evaluate(Planning, Shared, Turned, PolicySettings):
     """Count how often the simulated arm reaches its goal, closed loop."""
 
     task: Literal["reach", "grasp", "pick_place"] = setting(REQUIRED, "what the arm has to do")
@@ -379,7 +401,7 @@ class Evaluate(Planning, Shared, Turned):
     disturbance: Literal["none", "push", "drop"] = setting(
         "none", "in mid-task: the object is pushed during the approach, or lost while it is carried"
     )
-    policy: Literal["planner", "servo", "stay", "random", "expert"] = setting(
+    driver: Literal["planner", "servo", "stay", "random", "expert"] = setting(
         "planner",
         "what acts; servo goes straight to the sub-goals that are proposed from one picture, and "
         "the floors look at nothing",
@@ -503,6 +525,7 @@ COMMANDS: dict[str, type[Command] | dict[str, type[Command]]] = {
         "report": ReportTraining,
     },
     "memory": {"build": BuildMemory},
+    "policy": {"train": TrainPolicy, "serve": ServePolicy},
 }
 
 

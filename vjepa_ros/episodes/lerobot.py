@@ -120,7 +120,7 @@ class LeRobotSet:
             )
         stored = self.episodes[index]
         rows = self._rows(stored, index)
-        with _about_features(stored.table), reading(stored.table, f"episode {index}", "an episode"):
+        with reading(stored.table, f"episode {index}", "an episode"), _about_features(stored.table):
             states = self.meaning.states(rows)
             stamps = self._stamps(rows)
             trajectory = Trajectory(
@@ -214,6 +214,8 @@ class LeRobotSet:
                 "this file it reads as anybody's)",
             )
         with reading(file, f"episode {index}", ", ".join(ABOUT)):
+            if label["commanded"] and trajectory.commanded is None:
+                raise ValueError("that poses were commanded, which the set does not have")
             found = label["calibration"]
             own = {name: getattr(trajectory, name) for name in Trajectory.__dataclass_fields__}
             return Trajectory(

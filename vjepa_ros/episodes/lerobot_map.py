@@ -170,7 +170,7 @@ class Meaning:
             (
                 self._position(pose, poses),
                 self._angles(pose, poses),
-                self._closedness(gripper, rows),
+                self.closedness(rows, gripper),
             )
         )
 
@@ -201,27 +201,24 @@ class Meaning:
             return _euler(torch.from_numpy(Rotation.from_rotvec(rest).as_matrix()))
         return rest
 
-    def _closedness(self, gripper: Part, rows: Rows) -> NDArray[np.float64]:
-        """0 open, 1 closed; a real hand reads a little past its stops."""
-        values = self.raw_closedness(rows, gripper)
-        if values.min() < -0.02 or values.max() > 1.02:
-            found = gripper.take(rows)
+    def closedness(self, rows: Rows, gripper: Part | None = None) -> NDArray[np.float64]:
+        """0 open, 1 closed [T]; a real hand reads a little past its stops."""
+        part = gripper or self.gripper
+        found = part.take(rows)
+        if found.shape[1] != 1 or not np.isfinite(found).all():
             raise FeatureError(
-                gripper.feature,
+                part.feature, f"found {found.shape[1]} columns or NaN; expected a number a step"
+            )
+        open_, closed = self.map.fingers
+        values = (found[:, 0] - open_) / (closed - open_)
+        if values.min() < -0.02 or values.max() > 1.02:
+            raise FeatureError(
+                part.feature,
                 f"found {found.min():.4g} to {found.max():.4g}; expected numbers from that of an "
-                "open hand, {:g}, to that of a closed one, {:g} (say others as gripper_open and "
-                "gripper_closed)".format(*self.map.fingers),
+                f"open hand, {open_:g}, to that of a closed one, {closed:g} (say others as "
+                "gripper_open and gripper_closed)",
             )
         return values.clip(0, 1)
-
-    def raw_closedness(self, rows: Rows, gripper: Part | None = None) -> NDArray[np.float64]:
-        """Closedness [T] as the map has it, believed or not."""
-        part = gripper or self.gripper
-        values = part.take(rows)
-        if values.shape[1] != 1 or not np.isfinite(values).all():
-            raise FeatureError(part.feature, f"found {values.shape[1]} columns; expected a number")
-        open_, closed = self.map.fingers
-        return (values[:, 0] - open_) / (closed - open_)
 
 
 def check_gripper(meaning: Meaning, episodes: Sequence[Rows]) -> None:
@@ -231,7 +228,7 @@ def check_gripper(meaning: Meaning, episodes: Sequence[Rows]) -> None:
     """
     if meaning.map.gripper_is_said or not episodes:
         return
-    closedness = [meaning.raw_closedness(rows) for rows in episodes]
+    closedness = [meaning.closedness(rows) for rows in episodes]
     most, starts = max(one.max() for one in closedness), [one[0] for one in closedness]
     name, closed = meaning.gripper.feature, sum(start > 0.5 for start in starts)
     if 0.02 < most < 0.15:
@@ -253,7 +250,8 @@ def check_gripper(meaning: Meaning, episodes: Sequence[Rows]) -> None:
 def _targets(features: Mapping[str, Any], map_: FeatureMap) -> tuple[Part, Part] | None:
     if map_.action_pose is not None and map_.action_gripper is not None:
         return Part.of(map_.action_pose), Part.of(map_.action_gripper)
-    if DROID_TARGET in features and DROID_TARGET_GRIPPER in features:
+    droid = (map_.pose, map_.gripper) == (DROID_POSE, DROID_GRIPPER)
+    if droid and DROID_TARGET in features and DROID_TARGET_GRIPPER in features:
         return Part.of(DROID_TARGET), Part.of(DROID_TARGET_GRIPPER)
     return None
 

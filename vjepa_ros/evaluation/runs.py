@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from vjepa_gate.robots import load_robot
+from vjepa_gate.settings import text_of
 from vjepa_ros.episodes.workers import good_ones, run_all
 from vjepa_ros.evaluation.conditions import CONDITIONS, with_camera_turned
 from vjepa_ros.evaluation.disturbances import disturbing
@@ -22,6 +23,8 @@ from vjepa_ros.planning.planner import CostModel, Planner
 from vjepa_ros.planning.subgoals.loading import source_of
 from vjepa_ros.planning.subgoals.one_picture import OnePicturePlanner
 from vjepa_ros.planning.subgoals.source import SubGoalSource
+from vjepa_ros.policy.opening import proposer_of
+from vjepa_ros.policy.settings import PolicySettings
 from vjepa_sim.scene import Scene
 from vjepa_sim.tasks import Task, make_task
 
@@ -38,7 +41,7 @@ class Evaluation:
     goals: str = "dense"  # schedule of sub-goal pictures
     condition: str = "plain"
     disturbance: str = "none"  # of disturbances.disturbing
-    policy: str = "planner"  # or servo, or one of the floors: stay, random, expert
+    driver: str = "planner"  # or servo, or one of the floors: stay, random, expert
     subgoals: str = "auto"  # from one picture: as loading.source_of has it
     turn: float = 0.0  # degrees that the camera is led around the table
     axes: Path | None = None  # what `vjepa-ros calibrate` found
@@ -47,6 +50,7 @@ class Evaluation:
     weights: Path
     planner: PlannerConfig = field(default_factory=PlannerConfig)
     planner_name: str | None = None  # of the one that `planner` started from
+    policy: PolicySettings = field(default_factory=PolicySettings)
 
     def make_task(self) -> Task:
         """Make the task with its object."""
@@ -88,7 +92,7 @@ class Report:
             "goals": about.goals,
             "condition": about.condition,
             "disturbance": about.disturbance,
-            "policy": about.policy,
+            "driver": about.driver,
             "subgoals": about.subgoals,
             "turn": about.turn,
             "axes": None if about.axes is None else str(about.axes),
@@ -105,6 +109,7 @@ class Report:
             "reasons": {str(one.seed): failure(one) for one in trials if not one.success},
             "weights": self.weights_identity,
             "planner": {"name": about.planner_name, **asdict(about.planner)},
+            "policy": {name: text_of(value) for name, value in vars(about.policy).items()},
             "trials": [asdict(trial) for trial in trials],
         }
 
@@ -142,7 +147,7 @@ def _run_one(job: tuple[Evaluation, int, Path | None]) -> Trial:
     condition = with_camera_turned(CONDITIONS[evaluation.condition], evaluation.turn)
     episode = condition.begin(_scene(), evaluation.make_task(), seed, evaluation.goals)
     robot, tolerance = load_robot("sim"), REACH_TOLERANCE if evaluation.task == "reach" else None
-    if evaluation.policy == "expert":
+    if evaluation.driver == "expert":
         return run_expert(episode, robot=robot, tolerance=tolerance)
     film = Film([goal.observation.rgb for goal in episode.goals])
     trial = run_trial(
@@ -153,6 +158,7 @@ def _run_one(job: tuple[Evaluation, int, Path | None]) -> Trial:
         period=loaded.config.step_period,
         tolerance=tolerance,
         disturb=disturbing(evaluation.disturbance, episode.scene),
+        proposer=proposer_of(evaluation.policy, loaded.config.step_period),
         watch=film.add if videos else None,
     )
     if videos:
@@ -161,21 +167,21 @@ def _run_one(job: tuple[Evaluation, int, Path | None]) -> Trial:
 
 
 def _planner(evaluation: Evaluation, loaded: Loaded) -> Planner:
-    """What acts, as the policy has it."""
-    model, policy = _as_seen(loaded, evaluation.axes), evaluation.policy
-    if policy in ("stay", "random"):
-        return Floor(evaluation.planner, model, moves=policy == "random")
+    """What drives the arm."""
+    model, driver = _as_seen(loaded, evaluation.axes), evaluation.driver
+    if driver in ("stay", "random"):
+        return Floor(evaluation.planner, model, moves=driver == "random")
     source = None
     if evaluation.goals == "single":
         source = _source(evaluation.subgoals, evaluation.weights)
     if source is not None:
         return OnePicturePlanner(
             evaluation.planner, model, source=source, imagination=loaded.world_model,
-            servo=policy == "servo",
+            servo=driver == "servo",
         )  # fmt: skip
-    if policy == "servo":
+    if driver == "servo":
         raise ValueError(
-            "policy servo needs sub-goals: give --goals single, and --subgoals unless a proposer "
+            "driver servo needs sub-goals: give --goals single, and --subgoals unless a proposer "
             "lies beside the weights"
         )
     return Planner(evaluation.planner, model)

@@ -15,6 +15,7 @@ from vjepa_ros.evaluation.arm import GatedArm
 from vjepa_ros.planning.planner import Planner
 from vjepa_ros.planning.subgoals.explain import NotUnderstood
 from vjepa_ros.planning.world_model import Context, Goal
+from vjepa_ros.policy.opening import Proposer, Seen
 from vjepa_sim.expert import follow
 from vjepa_sim.scene import Observation
 from vjepa_sim.tasks import Episode, Outcome
@@ -51,6 +52,7 @@ class Trial:
     wanted: list[float | None]  # energy at which each sub-goal counts as reached
     refused: list[str]  # actions that the arm gate did not take, and why
     done_before: bool = False  # the start was the goal already: the trial does not count
+    alone: int = 0  # plans without a policy, where one was asked
 
 
 def run_trial(
@@ -62,6 +64,7 @@ def run_trial(
     period: float,
     tolerance: float | None = None,
     disturb: Callable[[int], None] = lambda step: None,
+    proposer: Proposer | None = None,
     watch: Callable[[Moment], None] | None = None,
 ) -> Trial:
     """Drive an episode that has begun; each action takes `period` seconds.
@@ -73,6 +76,7 @@ def run_trial(
     goals = [Goal(latents=look(goal.observation), name=goal.name) for goal in episode.goals]
     seconds: list[float] = []
     moments: list[Moment] = []
+    alone = 0
     try:
         task = planner.start(_context(look, arm.look()), goals, seed=scene.seed * _PLANS)
     except NotUnderstood as refusal:
@@ -81,7 +85,12 @@ def run_trial(
         disturb(len(moments))
         observation = arm.look()
         began = time.perf_counter()
-        task, decision = planner.plan(task, _context(look, observation))
+        proposals = None
+        if proposer is not None:
+            aim = episode.goals[task.pursuit.number].observation.rgb
+            proposals = proposer(Seen(rgb=observation.rgb, state=state_of(observation), goal=aim))
+            alone += proposals is None
+        task, decision = planner.plan(task, _context(look, observation), proposals)
         seconds.append(time.perf_counter() - began)
         moments.append(Moment(rgb=observation.rgb, goal=decision.goal, energy=decision.energy))
         if watch is not None:
@@ -91,7 +100,8 @@ def run_trial(
         arm.carry_out(decision.action, period)
         judge.look()
     wanted = [goal.energy for goal in task.sub_goals]
-    return _trial(judge, arm, decision.reason, seconds[:-1], moments, wanted)
+    trial = _trial(judge, arm, decision.reason, seconds[:-1], moments, wanted)
+    return replace(trial, alone=alone)
 
 
 def run_expert(episode: Episode, *, robot: Robot, tolerance: float | None = None) -> Trial:

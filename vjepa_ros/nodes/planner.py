@@ -42,6 +42,7 @@ from vjepa_ros.nodes.health import memory
 from vjepa_ros.nodes.latents import Frame
 from vjepa_ros.nodes.log_lines import log_line
 from vjepa_ros.nodes.model_node import ModelNode
+from vjepa_ros.nodes.policy import NodePolicy
 from vjepa_ros.nodes.predictor import PredictorNode
 from vjepa_ros.nodes.qos import GOALS, PICTURES
 from vjepa_ros.nodes.reach import Ended, InterruptibleWorld, Planned, Reach, Result, Timing
@@ -99,6 +100,10 @@ class PlannerNode(ModelNode):
         self._arm = ArmState(self, robot)
         self.resources.callback(self._arm.destroy)
         self._reports = Reports(self)
+        self._policy: NodePolicy | None = None
+        if settings.policy is not None:
+            self._policy = NodePolicy(self, robot, settings, settings.step_period)
+            self.resources.callback(self._policy.close)
         self._deltas = self.publisher(EndEffectorDelta, "ee_delta", DELTAS)
         self._plans = self.publisher(Plan, "plan", SIGNALS)
         self._paths = self.publisher(Path, "plan/path", PICTURES)
@@ -249,6 +254,7 @@ class PlannerNode(ModelNode):
             start=lambda *seen: self._approve(
                 self._start(planner, request, *seen), pictures[-1], check, tell
             ),
+            propose=lambda *seen: self._policy and self._policy.propose(*seen, pictures),
             act=lambda planned: self._act(_name(handle), planned),
             tell=tell,
             check=check,
@@ -396,8 +402,12 @@ class PlannerNode(ModelNode):
         if lost := self._world.lost():
             values["predictors lost"] = ", ".join(lost)
         late = self._task is not None and self._task.late
-        level = "warning" if late or lost else "ok"
-        return Status(level=level, message=self._doing, values=values)
+        message = self._doing
+        if self._policy is not None:
+            values |= self._policy.values()
+            if alone := self._policy.trouble:
+                late, message = True, f"{message}; planning without the policy: {alone}"
+        return Status(level="warning" if late or lost else "ok", message=message, values=values)
 
 
 def _name(handle: Any) -> str:

@@ -97,6 +97,7 @@ class Reach:
         pictures: Sequence[NDArray[np.uint8]],
         planner: Planner,
         start: Callable[[Frame, Context, list[Goal]], Task],
+        propose: Callable[[Task, Frame, Tensor], Tensor | None],
         act: Callable[[Planned], float],
         tell: Callable[[Any], None],
         check: Callable[[], None],
@@ -107,6 +108,7 @@ class Reach:
         self._world, self._arm, self._timing = world, arm, timing
         self._reports = reports
         self._act, self._tell, self._check, self._now = act, tell, check, now
+        self._propose = propose
         self._pictures, self._planner, self._begin = pictures, planner, start
         self.late = False  # the last plan came too late to be carried out
         self._states: list[Tensor] = []
@@ -147,7 +149,8 @@ class Reach:
             try:
                 frame, state = self._look(due)
                 started = time.monotonic()
-                after, decision = self._planner.plan(task, _context(frame, state))
+                proposals = self._propose(task, frame, state)
+                after, decision = self._planner.plan(task, _context(frame, state), proposals)
             except Unavailable as error:
                 self._wait_for_help(str(error))
                 continue

@@ -7,6 +7,7 @@ from typing import Literal
 from vjepa_gate.settings import setting
 from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
 from vjepa_ros.planning.config import PLANNERS
+from vjepa_ros.policy.settings import PolicySettings
 
 PREDICTOR = "predictor"
 
@@ -77,7 +78,7 @@ class RecorderSettings(RobotSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PlannerNodeSettings(ModelSettings):
+class PlannerNodeSettings(ModelSettings, PolicySettings):
     """Of the planner's node; the numbers of the planner itself are in PlannerConfig.
 
     It looks into the weights only to see which planner belongs to them.

@@ -139,6 +139,13 @@ class PlannerConfig:
         0.2, "squeeze: fingers that close go so much further", low=0.0, high=1.0, unit="closedness"
     )
 
+    policy_mode: Literal["propose", "rank", "veto", "blend"] = setting(
+        "propose",
+        "what becomes of a policy's proposals: they join the search; the best of them is done; it "
+        "is done unless staying is better; it is blended with the plan",
+    )
+    policy_alpha: float = setting(0.5, "blend: share of the policy's", low=0.0, high=1.0)
+
     def __post_init__(self) -> None:
         if self.elites > self.samples:
             raise ValueError(f"elites is {self.elites}, expected at most samples, {self.samples}")

@@ -20,10 +20,17 @@ import torch
 from torch import Tensor
 
 from vjepa_ros.conventions import GRIPPER, POSITION
-from vjepa_ros.planning import rules
+from vjepa_ros.planning import rules, steering
 from vjepa_ros.planning.config import PlannerConfig
 from vjepa_ros.planning.objectives import Objective, make_objective
-from vjepa_ros.planning.solvers import Cost, PlanningError, Solution, make_solver, shifted
+from vjepa_ros.planning.solvers import (
+    Cost,
+    PlanningError,
+    Solution,
+    make_limits,
+    make_solver,
+    shifted,
+)
 from vjepa_ros.planning.world_model import Context, Goal
 
 _CARRIED_ELITES = 3  # that a warm start takes along: iCEM's choice, 0.3 of its 10
@@ -186,7 +193,8 @@ class Planner:
     ) -> tuple[Task, Decision]:
         """Decide what to do at a frame, the last one of the context.
 
-        proposals [P, H, 7] are candidates of your own, such as a policy's.
+        proposals [P, T, 7] are candidates of your own, such as a policy's, of any length; what
+        becomes of them `policy_mode` says. None: the planner is alone.
         """
         if task.end is not None:
             raise RuntimeError(f"this task has ended ({task.end.value}): start a new one")
@@ -198,6 +206,10 @@ class Planner:
 
         # Prepare: what candidates cost, and what the fingers shall do.
         score = cost = self.world_model.cost(context, task.goal, self.objective)
+        if proposals is not None:
+            proposals = self._allowed(proposals)
+            if self.config.policy_mode in ("rank", "veto"):
+                return self._driven(task, energy, score, proposals)
         task, fingers = self._choose_fingers(task, context, score)
         if fingers is not None:
             cost = rules.with_fingers(cost, fingers.change)
@@ -205,10 +217,10 @@ class Planner:
             cost = rules.with_effort(cost, self._effort(task))
 
         # Optimise; where nothing can be scored, the task ends and the arm stays.
-        warm_start, proposals = self._beginnings(task.pursuit, proposals)
+        warm_start, candidates = self._beginnings(task.pursuit, proposals)
         try:
             found = self._solver.solve(
-                cost, seed=task.seed, warm_start=warm_start, proposals=proposals
+                cost, seed=task.seed, warm_start=warm_start, proposals=candidates
             )
         except PlanningError as error:
             return ended(task, energy, TaskStatus.PLANNING_FAILED, str(error))
@@ -216,17 +228,24 @@ class Planner:
         # Constrain: what is decided is what is carried out, and scored as such.
         if self.config.rules:
             found = self._mended(found, task, context, fingers, score)
+        if proposals is not None and self.config.policy_mode == "blend":
+            found = steering.blended(self.config.policy_alpha, score, found, proposals)
+        return _sent(task, energy, found)
 
-        # Remember what is sent.
-        task = after(task, found)
-        number, count = task.pursuit.number, len(task.sub_goals)
-        return task, Decision(
-            status=TaskStatus.RUNNING,
-            reason=f"sub-goal {number + 1} of {count}, step {task.steps}",
-            goal=number,
-            energy=energy,
-            solution=found,
-        )
+    def _allowed(self, proposals: Tensor) -> Tensor:
+        """Proposals as long as plans are, within the limits of a step; the gripper's are kept."""
+        limits = make_limits(self.config)
+        return limits.project(steering.fitting(proposals, self.config.horizon))
+
+    def _driven(
+        self, task: Task, energy: float, score: Cost, proposals: Tensor
+    ) -> tuple[Task, Decision]:
+        """The policy drives: no search, and no hand rules."""
+        try:
+            found, word = steering.steered(self.config, score, proposals, task.seed)
+        except ValueError as error:
+            return ended(task, energy, TaskStatus.PLANNING_FAILED, str(error))
+        return _sent(task, energy, found, word)
 
     def _beginnings(
         self, pursuit: Pursuit, proposals: Tensor | None
@@ -380,6 +399,21 @@ def after(task: Task, sent: Solution) -> Task:
         last=sent,
     )
     return replace(task, pursuit=pursuit, steps=task.steps + 1, seed=task.seed + 1)
+
+
+def _sent(task: Task, energy: float, found: Solution, word: str = "") -> tuple[Task, Decision]:
+    """Remember what is sent."""
+    task = after(task, found)
+    number, count = task.pursuit.number, len(task.sub_goals)
+    return task, Decision(
+        status=TaskStatus.RUNNING,
+        reason=", ".join(
+            filter(None, (f"sub-goal {number + 1} of {count}, step {task.steps}", word))
+        ),
+        goal=number,
+        energy=energy,
+        solution=found,
+    )
 
 
 def ended(task: Task, energy: float, status: TaskStatus, reason: str) -> tuple[Task, Decision]:

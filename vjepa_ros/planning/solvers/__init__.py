@@ -1,6 +1,6 @@
 """Searches for the actions of the least energy, one solver per file."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 from vjepa_ros.conventions import GRIPPER
 from vjepa_ros.planning.config import PlannerConfig
@@ -29,6 +29,7 @@ __all__ = [
     "Solution",
     "Solver",
     "Statistics",
+    "make_limits",
     "make_solver",
     "shifted",
 ]
@@ -41,14 +42,18 @@ def make_solver(config: PlannerConfig, *, keep_samples: bool = False) -> Solver:
     kind = SOLVERS[config.solver]
     known = {field.name for field in fields(kind)}
     settings = {name: value for name, value in vars(config).items() if name in known}
-    held = config.held()
+    limits = make_limits(config)
     if "fingers_first" in config.rules:  # which chooses for the gripper itself
-        held[GRIPPER] = 0.0
-    limits = ActionLimits(
+        limits = replace(limits, held={**limits.held, GRIPPER: 0.0})
+    return kind(**settings, limits=limits, keep_samples=keep_samples)
+
+
+def make_limits(config: PlannerConfig) -> ActionLimits:
+    """Give the limits of one step that a planner's settings describe."""
+    return ActionLimits(
         translation=Box(config.max_step),
         rotation=Box(config.max_turn) if config.max_turn else None,
         gripper=Box(config.max_grip),
-        held=held,
+        held=config.held(),
         closing=config.close_gripper,
     )
-    return kind(**settings, limits=limits, keep_samples=keep_samples)
