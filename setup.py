@@ -43,7 +43,10 @@ setup(
         "tqdm",
     ],
     # colcon runs `colcon test` with pytest only where a package says so.
-    extras_require={"test": ["hypothesis", "pytest", "pytest-timeout"]},
+    extras_require={
+        "ray": ["ray>=2.40"],
+        "test": ["hypothesis", "pytest", "pytest-timeout"],
+    },
     entry_points={
         "console_scripts": [
             "vjepa-ros = vjepa_ros.cli:main",

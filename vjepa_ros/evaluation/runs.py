@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from vjepa_gate.robots import load_robot
-from vjepa_ros.episodes.workers import good_ones, run_all
+from vjepa_ros.episodes.workers import Workers, good_ones, run_all
 from vjepa_ros.evaluation.conditions import CONDITIONS, with_camera_turned
 from vjepa_ros.evaluation.statistics import median_and_p95, wilson_interval
 from vjepa_ros.evaluation.trials import Trial, look_with, run_trial
@@ -93,7 +93,7 @@ def failure(trial: Trial) -> str:
 
 
 def evaluate(
-    evaluation: Evaluation, *, workers: int | None = None, videos: Path | None = None
+    evaluation: Evaluation, *, workers: Workers = None, videos: Path | None = None
 ) -> Report:
     """Run all trials; `videos` is a folder for one film each."""
     loaded = load_world_model(evaluation.weights)

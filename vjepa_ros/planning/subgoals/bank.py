@@ -6,18 +6,18 @@ A folder with `latents.npy` (float16, mapped and never read as a whole) and `ind
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm import tqdm
 
 from vjepa_ros.episodes.episode import EpisodeReader
 from vjepa_ros.episodes.files import EpisodeError, reading, written_whole
 from vjepa_ros.episodes.library import find_episodes, open_episode
+from vjepa_ros.episodes.workers import Workers, good_ones, run_all
 from vjepa_ros.planning.subgoals.keyframes import key_steps
 
 _AT_ONCE = 32  # frames that are encoded together
@@ -71,6 +71,7 @@ def build_bank(
     encode: Callable[[Tensor], Tensor],
     *,
     weights: str,
+    workers: Workers = 1,
 ) -> Bank:
     """Encode episodes into a folder; `encode` makes latents [B, L, D] of uint8 [B, H, W, 3]."""
     episodes = list(episodes)
@@ -79,14 +80,14 @@ def build_bank(
     with written_whole(out) as scratch:
         scratch.mkdir()
         latents = None
-        for first, one in tqdm(list(zip(firsts, episodes, strict=True)), "encode", unit="episode"):
-            pictures = torch.from_numpy(np.stack(list(one.frames())))
-            encoded = torch.cat([encode(some).cpu() for some in pictures.split(_AT_ONCE)])
+        jobs = list(zip(firsts.tolist(), episodes, strict=True))
+        found = run_all(partial(_encoded, encode), jobs, workers=workers, title="encode")
+        for (first, _), encoded in good_ones(found, [], skip_bad=False):
             if latents is None:
                 latents = np.lib.format.open_memmap(
                     scratch / _LATENTS, "w+", np.float16, (sum(lengths), *encoded.shape[1:])
                 )
-            latents[first : first + len(encoded)] = encoded.numpy()
+            latents[first : first + len(encoded)] = encoded
         del latents  # flushed
         np.savez(
             scratch / _INDEX,
@@ -95,6 +96,14 @@ def build_bank(
             about=np.array(json.dumps({"weights": weights})),
         )
     return load_bank(out)
+
+
+def _encoded(
+    encode: Callable[[Tensor], Tensor], job: tuple[int, EpisodeReader]
+) -> NDArray[np.float16]:
+    pictures = torch.from_numpy(np.stack(list(job[1].frames())))
+    encoded = torch.cat([encode(some).cpu() for some in pictures.split(_AT_ONCE)])
+    return encoded.to(torch.float16).numpy()
 
 
 def load_bank(folder: Path) -> Bank:
