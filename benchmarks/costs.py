@@ -255,8 +255,8 @@ def page(curves: Sequence[Curve], starts: dict[str, float], picture: str) -> str
         f"This page is what that command wrote. The model is of the tiny preset's size "
         f"({MODEL.depth} blocks × {MODEL.width}, {MODEL.patches} patches), with random weights; "
         "64 candidates, horizon 1 and one frame of context where nothing else is said; episodes of "
-        f"a bank have {FRAMES} frames. CPU seconds of one thread; *expected* is the first row times "
-        "what the law says.",
+        f"a bank have {FRAMES} frames. CPU seconds of one thread; *expected* is the first row "
+        "times what the law says.",
         "",
         f"![Measured and expected]({picture})",
     ]

@@ -4,7 +4,7 @@ A folder with `latents.npy` (float16, mapped and never read as a whole) and `ind
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -76,22 +76,36 @@ def build_bank(
     """Encode episodes into a folder; `encode` makes latents [B, L, D] of uint8 [B, H, W, 3]."""
     episodes = list(episodes)
     lengths = [len(one) for one in episodes]
-    firsts = np.cumsum(lengths) - lengths
+    firsts = (np.cumsum(lengths) - lengths).tolist()
+    jobs = list(zip(firsts, episodes, strict=True))
+    found = run_all(partial(_encoded, encode), jobs, workers=workers, title="encode")
+    parts = ((first, latents) for (first, _), latents in good_ones(found, [], skip_bad=False))
+    states = np.concatenate([one.trajectory.states for one in episodes])
+    return write_bank(out, parts, states=states, lengths=lengths, weights=weights)
+
+
+def write_bank(
+    out: Path,
+    parts: Iterable[tuple[int, NDArray[np.float16]]],
+    *,
+    states: NDArray[np.float64],
+    lengths: Sequence[int] | NDArray[np.int64],
+    weights: str,
+) -> Bank:
+    """Latents [n, L, D] from their first frames on, in any order, into a folder."""
     with written_whole(out) as scratch:
         scratch.mkdir()
         latents = None
-        jobs = list(zip(firsts.tolist(), episodes, strict=True))
-        found = run_all(partial(_encoded, encode), jobs, workers=workers, title="encode")
-        for (first, _), encoded in good_ones(found, [], skip_bad=False):
+        for first, encoded in parts:
             if latents is None:
                 latents = np.lib.format.open_memmap(
-                    scratch / _LATENTS, "w+", np.float16, (sum(lengths), *encoded.shape[1:])
+                    scratch / _LATENTS, "w+", np.float16, (len(states), *encoded.shape[1:])
                 )
             latents[first : first + len(encoded)] = encoded
         del latents  # flushed
         np.savez(
             scratch / _INDEX,
-            states=np.concatenate([one.trajectory.states for one in episodes]),
+            states=states,
             lengths=np.array(lengths, np.int64),
             about=np.array(json.dumps({"weights": weights})),
         )
