@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import SIZE
 from torch import nn
 
 from vjepa_gate.errors import UserError
@@ -135,10 +134,13 @@ def test_the_encoder_stays_as_it_is(posttraining, episodes: EpisodeSet):
     assert all(torch.equal(*pair) for pair in zip(before, after, strict=True))
 
 
-def test_latents_on_disk_are_trained_on_as_pictures_are(posttraining, folder: Path, tmp_path: Path):
+def test_latents_on_disk_are_trained_on_as_pictures_are(
+    posttraining, episodes: EpisodeSet, folder: Path, tmp_path: Path
+):
     nn.init.normal_(posttraining.predictor.predictor_proj.weight, std=0.3)
     encoder = posttraining.encoder
-    seen = unpack(sorted(folder.glob("*.npz")), View(size=SIZE), tmp_path)
+    paths, view = sorted(folder.glob("*.npz")), View(size=episodes.frame_shape[0])
+    seen = unpack(paths, view, tmp_path)
     pictures = posttraining(seen.load([0, 14], 4), generator(), Share())
     attach_latents(seen, encoder, "some-weights")
     batch = seen.load([0, 14], 4)
@@ -146,7 +148,7 @@ def test_latents_on_disk_are_trained_on_as_pictures_are(posttraining, folder: Pa
     for name, term in posttraining(batch, generator(), Share()).items():
         assert term.item() == pytest.approx(pictures[name].item(), rel=1e-3)
 
-    again = unpack(sorted(folder.glob("*.npz")), View(size=SIZE), tmp_path)
+    again = unpack(paths, view, tmp_path)
     attach_latents(again, None, "some-weights")  # they are there: nothing is encoded
     assert np.array_equal(again.latents, seen.latents)
     place = again.folder / "latents-some-weights"
