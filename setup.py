@@ -44,9 +44,10 @@ setup(
     ],
     # colcon runs `colcon test` with pytest only where a package says so.
     extras_require={
-        "test": ["hypothesis", "pytest", "pytest-timeout"],
         "lerobot": ["pyarrow>=20", "av>=14"],  # vjepa_ros/extras.py names them, too
         "policy": ["msgpack>=1.1", "websockets>=14"],
+        "ray": ["ray>=2.40"],
+        "test": ["hypothesis", "pytest", "pytest-timeout"],
     },
     entry_points={
         "console_scripts": [

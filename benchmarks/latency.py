@@ -195,6 +195,7 @@ def through_the_service(plans: int, count: int) -> None:
                 crop=weights.config.crop,
                 source="benchmark",
             )
+            remote.frames.put(None, frame)
             state = torch.tensor([[0.5, 0.0, 0.3, torch.pi, 0.0, 0.0, 0.0]])
             context = Context(latents=now[None], states=state, name=frame.name)
 

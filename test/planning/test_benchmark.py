@@ -47,6 +47,22 @@ def test_the_three_ways_agree(tmp_path):
     assert figures["elite_overlap"] >= 0.9
 
 
+def test_the_script_for_a_gpu_runs_to_its_end(tmp_path):
+    out = tmp_path / "gpu.json"
+    command = ["benchmarks/gpu.sh", "--preset", "tiny", "--device", "cpu", "--json", str(out)]
+    subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHON": sys.executable}, check=True)
+    figures = json.loads(out.read_text())
+    for horizon in ("horizon_1", "horizon_2"):
+        ways = figures[horizon]
+        assert set(ways) == {"plain", "plain_bf16", "exact", "bf16", "compiled", "fp8"}
+        assert not [ways[way] for way in ways if "error" in ways[way]]
+        assert ways["exact"]["energy_error"] < 1e-5
+        assert ways["exact"]["elite_overlap"] == 1
+        assert ways["fp8"]["elite_overlap"] > 0.5
+    assert figures["paper_preset"]["seconds"] > 0
+    assert figures["real_time"]["plans_a_second"] > 0
+
+
 CONFIG = PredictorConfig(latent_width=96, grid=4, width=64, depth=3, heads=2)
 
 

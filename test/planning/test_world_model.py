@@ -210,7 +210,7 @@ class PeakMemory(TorchDispatchMode):
         self.held -= size
 
 
-BUDGET = 2 << 20
+BUDGET = 8 << 20
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

@@ -8,12 +8,15 @@ import pytest
 import torch
 from torch import nn
 
+from vjepa_gate.errors import UserError
 from vjepa_ros.model.checkpoints import save_weights
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.predictor import Predictor
 from vjepa_ros.model.presets import ModelConfig
 from vjepa_ros.training import stages
-from vjepa_ros.training.data import EpisodeSet, Share
+from vjepa_ros.training.augment import AugmentConfig
+from vjepa_ros.training.data import EpisodeSet, Share, View, unpack
+from vjepa_ros.training.latents import attach_latents
 from vjepa_ros.training.losses import prediction_error, rolled_out
 from vjepa_ros.training.masks import LARGE_BLOCKS, draw_mask
 from vjepa_ros.training.posttrain import PosttrainConfig, Posttraining
@@ -129,6 +132,35 @@ def test_the_encoder_stays_as_it_is(posttraining, episodes: EpisodeSet):
     fall(posttraining, episodes, 4, steps=3)
     after = list(posttraining.encoder.parameters())
     assert all(torch.equal(*pair) for pair in zip(before, after, strict=True))
+
+
+def test_latents_on_disk_are_trained_on_as_pictures_are(
+    posttraining, episodes: EpisodeSet, folder: Path, tmp_path: Path
+):
+    nn.init.normal_(posttraining.predictor.predictor_proj.weight, std=0.3)
+    encoder = posttraining.encoder
+    paths, view = sorted(folder.glob("*.npz")), View(size=episodes.frame_shape[0])
+    seen = unpack(paths, view, tmp_path)
+    pictures = posttraining(seen.load([0, 14], 4), generator(), Share())
+    attach_latents(seen, encoder, "some-weights")
+    batch = seen.load([0, 14], 4)
+    assert batch.frames.numel() == 0  # nobody reads them any more
+    for name, term in posttraining(batch, generator(), Share()).items():
+        assert term.item() == pytest.approx(pictures[name].item(), rel=1e-3)
+
+    again = unpack(paths, view, tmp_path)
+    attach_latents(again, None, "some-weights")  # they are there: nothing is encoded
+    assert np.array_equal(again.latents, seen.latents)
+    place = again.folder / "latents-some-weights"
+    place.rename(place.with_name("latents-other-weights"))
+    with pytest.raises(UserError, match="of some-weights, expected 72 of other-weights"):
+        attach_latents(again, encoder, "other-weights")
+
+
+def test_pictures_that_vary_have_no_latents_on_disk():
+    AugmentConfig(commanded=0.5).check_pictures_stay("latents")
+    with pytest.raises(ValueError, match=r"augment\.turn is 3: set it to 0, or latents to false"):
+        AugmentConfig(turn=3.0).check_pictures_stay("latents")
 
 
 def test_a_stage_goes_on_from_weights_and_from_a_stage_of_which_the_later_counts(

@@ -3,9 +3,11 @@
 import csv
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -90,6 +92,52 @@ def test_two_processes_train_as_one_does(whole: Path, tmp_path: Path, folder: Pa
     subprocess.run(command, check=True, timeout=120, env=environment)
     for mine, theirs in zip(losses(tmp_path / "two"), losses(whole), strict=True):
         assert mine == pytest.approx(theirs, rel=5e-3)
+
+
+def test_a_node_that_is_killed_comes_back_and_training_goes_on(
+    whole: Path, tmp_path: Path, folder: Path
+):
+    """Two nodes of two processes on one file system, as torchrun starts them on two machines."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        endpoint = f"127.0.0.1:{free.getsockname()[1]}"
+    patience = "last_call_timeout=2,keep_alive_interval=1,keep_alive_max_attempt=3,join_timeout=90"
+    command = pretrain(
+        folder, tmp_path / "nodes", "-m", "torch.distributed.run", "--nnodes=1:2",
+        "--nproc-per-node=2", "--max-restarts=5", "--rdzv-backend=c10d", "--rdzv-id=test",
+        f"--rdzv-endpoint={endpoint}", f"--rdzv-conf={patience}", "--local-addr=127.0.0.1",
+    )  # fmt: skip
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    metrics = tmp_path / "nodes" / "run" / "metrics.csv"
+    first = subprocess.Popen(command, env=environment)
+    second = subprocess.Popen(command, env=environment)
+    try:
+        until(lambda: len(read_metrics(metrics)) >= 6, first)
+        for pid in (*children(second.pid), second.pid):
+            os.kill(pid, signal.SIGKILL)
+        second.wait()
+        assert len(read_metrics(metrics)) < STEPS
+        second = subprocess.Popen(command, env=environment)
+        assert first.wait(timeout=150) == 0
+    finally:
+        for node in (first, second):
+            node.terminate()
+            node.wait(timeout=30)
+    for mine, theirs in zip(losses(tmp_path / "nodes"), losses(whole), strict=True):
+        assert mine == pytest.approx(theirs, rel=5e-3)
+
+
+def until(condition: Callable[[], bool], process: subprocess.Popen) -> None:
+    end = time.monotonic() + 120
+    while not condition():
+        assert process.poll() is None
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def children(parent: int) -> list[int]:
+    listed = Path(f"/proc/{parent}/task/{parent}/children").read_text()
+    return [int(pid) for pid in listed.split()]
 
 
 def test_the_rate_warms_up_and_falls_as_a_cosine():

@@ -21,7 +21,7 @@ from vjepa_ros.episodes import conversion, inspection
 from vjepa_ros.episodes.files import EpisodeError
 from vjepa_ros.episodes.inspection import Summary
 from vjepa_ros.episodes.library import find_episodes, open_episode
-from vjepa_ros.episodes.workers import good_ones, run_all
+from vjepa_ros.episodes.workers import fleet, good_ones, run_all
 
 
 def run(args: argparse.Namespace) -> int:
@@ -38,7 +38,7 @@ def _collect(settings: Collect) -> int:
             f"collecting needs vjepa_sim, in this repository's sim/: {error}"
         ) from error
     config = CollectionConfig(**shared(CollectionConfig, settings))
-    paths = collect(config, settings.episodes, settings.out, settings.workers)
+    paths = collect(config, settings.episodes, settings.out, fleet(settings.workers, settings.ray))
     print(f"{settings.out}: {len(paths)} episodes")
     return 0
 
@@ -66,7 +66,9 @@ def _convert(settings: ConvertEpisodes) -> int:
         opening=_opening(settings),
         writing=_writing(settings),
     )
-    done = conversion.convert(job, workers=settings.workers, skip_bad=settings.skip_bad)
+    done = conversion.convert(
+        job, workers=fleet(settings.workers, settings.ray), skip_bad=settings.skip_bad
+    )
     already = f", {len(done.there_already)} were there" if done.there_already else ""
     print(f"{settings.out}: {len(done.written)} episodes written{already}")
     _list_bad(done.bad)
@@ -113,7 +115,10 @@ def _summaries(
     paths = [path for root in settings.paths for path in (list(find_episodes(root)) or [root])]
     bad: list[EpisodeError] = []
     results = run_all(
-        partial(_summarise, _opening(settings)), paths, workers=settings.workers, title=title
+        partial(_summarise, _opening(settings)),
+        paths,
+        workers=fleet(settings.workers, settings.ray),
+        title=title,
     )
     good = dict(good_ones(results, bad, skip_bad))
     return [good[path] for path in paths if path in good], bad

@@ -11,6 +11,7 @@ import json
 from vjepa_gate.errors import UserError
 from vjepa_gate.settings import read_options
 from vjepa_ros.commands.settings import Evaluate, check_folders, read, shared
+from vjepa_ros.episodes.workers import fleet
 from vjepa_ros.evaluation.conditions import CONDITIONS
 from vjepa_ros.evaluation.runs import Evaluation, Report, evaluate, failure
 from vjepa_ros.evaluation.statistics import median_and_p95, wilson_interval
@@ -31,7 +32,11 @@ def run(arguments: argparse.Namespace) -> int:
         "policy": PolicySettings(**shared(PolicySettings, settings)),
     }
     try:
-        report = evaluate(Evaluation(**about), workers=settings.workers, videos=settings.video)
+        report = evaluate(
+            Evaluation(**about),
+            workers=fleet(settings.workers, settings.ray),
+            videos=settings.video,
+        )
     except ValueError as error:
         raise UserError(str(error)) from error
     print(_table(report))

@@ -34,7 +34,8 @@ def _bank(settings: TrainPolicy, loaded: Loaded) -> Bank:
     if folder.exists() and (bank := load_bank(folder)).weights == loaded.identity:
         return bank
     episodes = demonstrations(settings.data, loaded.config.step_period)
-    return build_bank(episodes, folder, loaded.world_model.encode, weights=loaded.identity)
+    encode, crop = loaded.world_model.encode, loaded.config.crop
+    return build_bank(episodes, folder, encode, crop=crop, weights=loaded.identity)
 
 
 def _serve(settings: ServePolicy) -> int:

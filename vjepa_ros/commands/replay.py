@@ -13,6 +13,7 @@ from vjepa_gate.settings import read_options, settings_of
 from vjepa_ros.commands import settings as commands
 from vjepa_ros.commands.opening import opening
 from vjepa_ros.commands.settings import check_folders, refuse_unused, shared
+from vjepa_ros.episodes.workers import fleet
 from vjepa_ros.planning.config import PlannerConfig
 from vjepa_ros.planning.loading import chosen_device, load_world_model
 from vjepa_ros.replay.compare import Comparison, compare
@@ -37,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     if settings.sources[0] == DIFF:
         return _diff(settings.sources[1:], gate)
     config = _config(settings, args)
-    workers = settings.workers if config.device == "cpu" else 1
+    workers = fleet(settings.workers, settings.ray) if config.device == "cpu" or settings.ray else 1
     try:
         found = replay(config, settings.sources, workers=workers)
     except ValueError as error:

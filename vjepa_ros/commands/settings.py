@@ -76,6 +76,9 @@ class Shared(Command):
     """One that has work for several processes."""
 
     workers: int | None = setting(None, "processes [one a core]", low=1, high=1024)
+    ray: str | None = setting(
+        None, "instead: a Ray cluster, by its address, or auto for this machine's"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -373,7 +376,7 @@ class ServePolicy(Weighted):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BuildMemory(Weighted):
+class BuildMemory(Weighted, Shared):
     """Encode the episodes under a path; what is marked as failed is left out."""
 
     positional = ("episodes",)

@@ -139,7 +139,8 @@ def _subgoals(args: commands.TrainSubGoals) -> int:
             )
     else:
         episodes = demonstrations(args.data, loaded.config.step_period)
-        bank = build_bank(episodes, folder, loaded.world_model, weights=loaded.identity)
+        encode, crop = loaded.world_model.encode, loaded.config.crop
+        bank = build_bank(episodes, folder, encode, crop=crop, weights=loaded.identity)
     try:
         learning = Learning(bank, SubGoalConfig(**shared(SubGoalConfig, args)), args.readings)
     except ValueError as error:

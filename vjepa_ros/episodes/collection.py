@@ -25,7 +25,7 @@ from vjepa_ros.episodes.episode import Episode
 from vjepa_ros.episodes.files import EpisodeError
 from vjepa_ros.episodes.npz import write_npz
 from vjepa_ros.episodes.sensing import state_of
-from vjepa_ros.episodes.workers import run_all
+from vjepa_ros.episodes.workers import Workers, run_all
 from vjepa_sim.cameras import Displacement
 from vjepa_sim.motion import waypoint_motion
 from vjepa_sim.scene import Scene, SceneConfig
@@ -61,7 +61,7 @@ class CollectionConfig:
 
 
 def collect(
-    config: CollectionConfig, episodes: int, out: Path, workers: int | None = None
+    config: CollectionConfig, episodes: int, out: Path, workers: Workers = None
 ) -> list[Path]:
     """Make the missing ones of `episodes` episodes in a folder; returns all of them."""
     with _only_run_in(out):

@@ -14,7 +14,7 @@ from vjepa_ros.episodes.library import (
     open_episode,
     write_episode,
 )
-from vjepa_ros.episodes.workers import good_ones, run_all
+from vjepa_ros.episodes.workers import Workers, good_ones, run_all
 from vjepa_ros.extras import extra
 
 
@@ -40,7 +40,7 @@ class Converted:
 
 
 def convert(
-    conversion: Conversion, *, workers: int | None = None, skip_bad: bool = False
+    conversion: Conversion, *, workers: Workers = None, skip_bad: bool = False
 ) -> Converted:
     """Convert what is not there yet; a run that was killed goes on where it stopped.
 

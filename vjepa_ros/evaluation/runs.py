@@ -9,7 +9,7 @@ import torch
 
 from vjepa_gate.robots import load_robot
 from vjepa_gate.settings import text_of
-from vjepa_ros.episodes.workers import good_ones, run_all
+from vjepa_ros.episodes.workers import Workers, good_ones, run_all
 from vjepa_ros.evaluation.conditions import CONDITIONS, with_camera_turned
 from vjepa_ros.evaluation.disturbances import disturbing
 from vjepa_ros.evaluation.floors import Floor
@@ -120,7 +120,7 @@ def failure(trial: Trial) -> str:
 
 
 def evaluate(
-    evaluation: Evaluation, *, workers: int | None = None, videos: Path | None = None
+    evaluation: Evaluation, *, workers: Workers = None, videos: Path | None = None
 ) -> Report:
     """Run all trials; `videos` is a folder for one film each."""
     loaded = load_world_model(evaluation.weights)

@@ -40,7 +40,7 @@ def rotary_tables(positions: Tensor, head_dim: int) -> Rotary:
     # is a slip of the original, which the published weights were trained with.
     angles = angles.repeat(1, 1, 2).flatten(1)
     angles = F.pad(angles, (0, head_dim - 3 * section))
-    sign = torch.tensor([-1.0, 1.0], device=positions.device).repeat(head_dim // 2)
+    sign = 2.0 * (torch.arange(head_dim, device=positions.device) % 2) - 1  # made on the device
     return angles.cos(), angles.sin() * sign
 
 

@@ -41,21 +41,23 @@ class _Replica:
         """Whether it has answered all that it was asked."""
         return self.answer.done()
 
-    def ask(self, cost: Cost, actions: Tensor) -> Future[Tensor]:
+    def ask(self, cost: Cost, actions: Tensor, timed: bool) -> Future[Tensor]:
         """Begin to score."""
-        self.answer = self._thread.submit(self._score, cost, actions, torch.is_grad_enabled())
+        gradient = torch.is_grad_enabled()
+        self.answer = self._thread.submit(self._score, cost, actions, gradient, timed)
         return self.answer
 
-    def _score(self, cost: Cost, actions: Tensor, with_gradient: bool) -> Tensor:
+    def _score(self, cost: Cost, actions: Tensor, gradient: bool, timed: bool) -> Tensor:
         started = time.perf_counter()
-        with torch.set_grad_enabled(with_gradient):  # each thread has its own mode
+        with torch.set_grad_enabled(gradient):  # each thread has its own mode
             try:
                 energies = cost(actions)
             except Exception:
                 self.lost = True
                 raise
-        rate = len(actions) / (time.perf_counter() - started)
-        self.rate = rate if self.rate is None else (self.rate + rate) / 2
+        if timed:
+            rate = len(actions) / (time.perf_counter() - started)
+            self.rate = rate if self.rate is None else (self.rate + rate) / 2
         self.lost = False
         return energies
 
@@ -98,15 +100,14 @@ class Replicas:
         while wanted:
             shares = zip(ready, _deal(wanted, [one.rate for one in ready]), strict=True)
             dealt = [(replica, share) for replica, share in shares if share]
-            if len(wanted) >= len(self._replicas):
+            for_all = len(wanted) >= len(self._replicas)  # not a single plan, or a few
+            if for_all:
                 self._ask_others({replica for replica, _ in dealt}, costs, actions[wanted[0]])
-            asked = {
-                replica.ask(costs[replica.number], torch.cat([actions[one] for one in share])): (
-                    replica,
-                    share,
-                )
-                for replica, share in dealt
-            }
+            asked = {}
+            for replica, share in dealt:
+                candidates = torch.cat([actions[one] for one in share])
+                future = replica.ask(costs[replica.number], candidates, timed=for_all)
+                asked[future] = replica, share
             failure = self._collect(asked, scored)
             wanted = [grain for grain in wanted if grain.start not in scored]
             ready = [replica for replica in ready if not replica.lost]
@@ -128,7 +129,7 @@ class Replicas:
         """Those without a share: whether they are back, and how fast they are now."""
         for replica in self._replicas:
             if replica.free and replica not in dealt:
-                replica.ask(costs[replica.number], actions)
+                replica.ask(costs[replica.number], actions, timed=True)
 
     def _collect(
         self, asked: dict[Future[Tensor], tuple[_Replica, list[slice]]], scored: dict[int, Tensor]

@@ -164,14 +164,15 @@ class WorldModel:
                 f"the predictor was trained for {self.reach + 1 - context}"
             )
         at_once = self.candidates_at_once(context, horizon)
-        size = -(-len(actions) // -(-len(actions) // at_once))  # both rounded up: equal parts
+        size = _divided_up(len(actions), _divided_up(len(actions), at_once))
         if at_once >= GRAIN:
-            size = min(-(-size // GRAIN) * GRAIN, at_once // GRAIN * GRAIN)
+            size = _divided_up(size, GRAIN) * GRAIN
         return actions.to(self.device, torch.float32).split(size)
 
     def candidates_at_once(self, context: int, horizon: int) -> int:
-        """How many candidates fit the memory budget, at least one."""
-        return max(1, self.memory_budget // self._candidate_bytes(context, horizon))
+        """How many candidates fit the memory budget: whole grains, or less than one."""
+        fitting = max(1, self.memory_budget // self._candidate_bytes(context, horizon))
+        return fitting if fitting < GRAIN else fitting // GRAIN * GRAIN
 
     def _candidate_bytes(self, context: int, horizon: int) -> int:
         """What one candidate takes at the peak of the last step, which sees the most frames."""
@@ -225,6 +226,10 @@ class WorldModel:
         if not values.isfinite().all():
             raise ValueError(f"{name} holds NaN or infinite numbers")
         return values.to(self.device, torch.float32)
+
+
+def _divided_up(count: int, size: int) -> int:
+    return -(-count // size)
 
 
 def fast_dtype(device: torch.device) -> torch.dtype:

@@ -15,7 +15,7 @@ from vjepa_ros.conventions import POSITION
 from vjepa_ros.episodes.episode import EpisodeReader
 from vjepa_ros.episodes.files import EpisodeError
 from vjepa_ros.episodes.library import find_episodes, open_episode
-from vjepa_ros.episodes.workers import run_all
+from vjepa_ros.episodes.workers import Workers, run_all
 from vjepa_ros.planning.axes import Axes, load_axes
 from vjepa_ros.planning.config import PlannerConfig
 from vjepa_ros.planning.loading import load_world_model
@@ -92,7 +92,7 @@ class ReplayConfig:
         )
 
 
-def replay(config: ReplayConfig, sources: Sequence[Path], *, workers: int | None = None) -> Replay:
+def replay(config: ReplayConfig, sources: Sequence[Path], *, workers: Workers = None) -> Replay:
     """Every episode at or under the sources; those that cannot be scored are told apart."""
     _check(config)
     paths = named_episodes(sources)

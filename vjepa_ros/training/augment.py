@@ -32,6 +32,17 @@ class AugmentConfig:
     zoom: float = setting(0.0, "of the picture; a share", low=0.0, high=0.9)
     commanded: float = setting(0.0, "share of the windows", low=0.0, high=1.0)
 
+    def check_pictures_stay(self, why: str) -> None:
+        """Raise ValueError where pictures are varied, which `why` cannot have."""
+        varied = {
+            name: value for name, value in vars(self).items() if name != "commanded" and value
+        }
+        for name, value in varied.items():
+            raise ValueError(
+                f"{why} are of pictures as recorded, but augment.{name} is {value:g}: set it to 0, "
+                f"or {why} to false"
+            )
+
 
 def vary(
     batch: Batch, config: AugmentConfig, generator: torch.Generator, share: Share

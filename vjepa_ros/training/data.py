@@ -44,16 +44,18 @@ class Batch:
     actions: Tensor  # [B, T - 1, 7] what the arm did: the difference of the states
     commanded: Tensor  # [B, T - 1, 7] what it was told to do; NaN where that is not recorded
     objects: Tensor  # [B, T, 4] where the object of a task is, metres, and 1 where it is held
+    latents: Tensor | None = None  # [B, T, L, D] where they were encoded before; no frames then
 
     def to(self, device: torch.device) -> Self:
         """Move to a device."""
-        moved = (getattr(self, field.name).to(device, non_blocking=True) for field in fields(self))
+        values = (getattr(self, field.name) for field in fields(self))
+        moved = (None if one is None else one.to(device, non_blocking=True) for one in values)
         return type(self)(*moved)
 
     @property
     def windows(self) -> int:
         """How many there are."""
-        return len(self.frames)
+        return len(self.states)
 
     def pixels(self) -> Tensor:
         """Normalised, [B, T, 3, size, size]."""
@@ -159,7 +161,10 @@ def _columns(trajectory: Trajectory) -> dict[str, NDArray[np.float32]]:
 class EpisodeSet:
     """Unpacked episodes as one long pool of windows."""
 
+    latents: NDArray[np.float16] | None = None  # [N, L, D] of all frames, on disk
+
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         with np.load(folder / "steps.npz") as arrays:
             self.lengths: NDArray[np.int64] = arrays["lengths"]
             self.columns = {name: torch.from_numpy(arrays[name]) for name in _COLUMNS}
@@ -198,8 +203,11 @@ class EpisodeSet:
         """The windows that begin at these steps."""
         steps = torch.as_tensor(np.asarray(starts))[:, None] + torch.arange(frames)
         columns = {name: values[steps] for name, values in self.columns.items()}
+        latents = None if self.latents is None else torch.from_numpy(self.latents[steps.numpy()])
+        count = 0 if latents is not None else frames
         return Batch(
-            frames=torch.from_numpy(np.stack([self._frames(int(at), frames) for at in starts])),
+            frames=torch.from_numpy(np.stack([self._frames(int(at), count) for at in starts])),
+            latents=latents,
             states=columns["states"],
             actions=columns["actions"][:, :-1],
             commanded=columns["commanded"][:, :-1],

@@ -12,6 +12,7 @@ from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.predictor import Predictor
 from vjepa_ros.training.augment import AugmentConfig, vary
 from vjepa_ros.training.data import Batch, Share
+from vjepa_ros.training.latents import latents_of
 from vjepa_ros.training.losses import prediction_error, rolled_out, teacher_forced
 
 
@@ -56,8 +57,7 @@ class Posttraining(nn.Module):
         """The weighted terms of the loss. The generator draws for the batches of all processes."""
         config = self.config
         pixels, actions = vary(batch, config.augment, generator, share)
-        with torch.no_grad():
-            latents = self.encoder.encode(pixels.flatten(0, 1)).unflatten(0, pixels.shape[:2])
+        latents = latents_of(self.encoder, batch, pixels)
 
         predicted = teacher_forced(self.predictor, latents, actions, batch.states)
         terms = {"teacher": prediction_error(predicted, latents[:, 1:])}

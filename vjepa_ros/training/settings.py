@@ -42,6 +42,9 @@ class Posttrain:
 
     losses: PosttrainConfig
     trainer: TrainerConfig
+    latents: bool = setting(
+        False, "encode each frame once, to disk, and not in each step; pictures are not varied then"
+    )
     low_rank: int = setting(
         0, "of the updates that are trained in place of the blocks; 0: all is trained", low=0
     )

@@ -17,6 +17,7 @@ from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.predictor import Predictor
 from vjepa_ros.model.presets import ModelConfig
 from vjepa_ros.training.data import EpisodeSet, View, split_episodes, unpack
+from vjepa_ros.training.latents import attach_latents
 from vjepa_ros.training.lean import add_low_rank, merge_low_rank, recompute_blocks
 from vjepa_ros.training.posttrain import Posttraining
 from vjepa_ros.training.pretrain import Pretraining
@@ -45,6 +46,16 @@ class Run:
     def held_out_episodes(self, model: ModelConfig) -> EpisodeSet:
         """Episodes that training never sees."""
         return self._unpack(model, 1)
+
+    def encode(self, episodes: EpisodeSet, weights: Weights) -> None:
+        """Let episodes have their latents, encoded by one process for all."""
+        assert weights.encoder is not None
+        encoder = weights.encoder.to(self.device).eval()
+        if this_share().rank == 0:
+            attach_latents(episodes, encoder, weights.identity)
+        if dist.is_initialized():
+            dist.barrier()
+        attach_latents(episodes, encoder, weights.identity)
 
     def _unpack(self, model: ModelConfig, part: int) -> EpisodeSet:
         paths = split_episodes(self.data, self.held_out)[part]
@@ -112,7 +123,11 @@ def posttrain(settings: Posttrain, model: ModelConfig, weights: Weights, run: Ru
     stage = Posttraining(weights.encoder, predictor, settings.losses)
     if settings.recompute:
         recompute_blocks(predictor)
-    held_out = run.held_out_episodes(model)
+    episodes, held_out = run.episodes(model), run.held_out_episodes(model)
+    if settings.latents:
+        settings.losses.augment.check_pictures_stay("latents")
+        for one in (episodes, held_out):
+            run.encode(one, weights)
 
     def validate(done: int) -> None:
         due = done % settings.validate_every == 0 or done == settings.trainer.steps
@@ -122,7 +137,7 @@ def posttrain(settings: Posttrain, model: ModelConfig, weights: Weights, run: Ru
             )
             print(f"after {done} steps, on held-out episodes:\n{errors.table()}", flush=True)
 
-    train(stage, run.episodes(model), settings.trainer, run.out, run.device, validate)
+    train(stage, episodes, settings.trainer, run.out, run.device, validate)
     config = replace(model, trained_horizon=settings.losses.horizon)
     trained = merge_low_rank(stage.averaged)
     return _save(run, config, stage.encoder, trained, settings, weights.metadata)

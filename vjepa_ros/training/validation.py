@@ -9,6 +9,7 @@ from torch import Tensor
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.predictor import Predictor
 from vjepa_ros.training.data import EpisodeSet
+from vjepa_ros.training.latents import latents_of
 from vjepa_ros.training.losses import rolled_out
 
 BASELINES = ("copy last", "zero action", "shuffled actions")
@@ -60,7 +61,7 @@ def prediction_errors(
     sums = {name: torch.zeros(horizon) for name in ("model", *BASELINES)}
     for chosen in np.array_split(starts, max(1, windows // batch)):
         data = episodes.load(chosen, horizon + 1).to(device)
-        latents = encode_windows(encoder, data.pixels())
+        latents = latents_of(encoder, data, data.pixels())
         first, truth = latents[:, 0], latents[:, 1:]
         guesses = {
             name: rolled_out(predictor, first, actions, data.states[:, 0])
@@ -78,8 +79,3 @@ def _actions_of(actions: Tensor) -> dict[str, Tensor]:
         "zero action": torch.zeros_like(actions),
         "shuffled actions": actions.roll(1, 0),
     }
-
-
-def encode_windows(encoder: Encoder, pixels: Tensor) -> Tensor:
-    """Frames [B, T, 3, H, W], each alone, to latents [B, T, patches, width]."""
-    return encoder.encode(pixels.flatten(0, 1)).unflatten(0, pixels.shape[:2])

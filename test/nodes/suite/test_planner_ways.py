@@ -23,7 +23,8 @@ def memory(weights, tmp_path_factory):
     write_demonstrations(folder / "data", [True, True], size=64)
     loaded = load_world_model(weights)
     episodes = demonstrations(folder / "data", loaded.config.step_period)
-    build_bank(episodes, folder / "bank", loaded.world_model, weights=loaded.identity)
+    encode, crop = loaded.world_model.encode, loaded.config.crop
+    build_bank(episodes, folder / "bank", encode, crop=crop, weights=loaded.identity)
     return str(folder / "bank")
 
 

@@ -98,6 +98,7 @@ def test_one_killed_in_mid_plan_costs_only_its_candidates(
     context = Context(latents=now[None], states=state, name=frame.name)
     goal = Goal(latents=goal, name="the goal")
     world = RemoteWorld(asker, PATIENCE, COUNT)
+    world.frames.put(None, frame)
     latents = asker.publisher(Latent, "latent", LATENTS)
     config = choose_planner("plain", {"iterations": 6, "horizon": 2})
 

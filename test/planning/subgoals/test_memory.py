@@ -8,18 +8,13 @@ import torch
 from table_world import HIGH, LOW, demonstration, write_demonstrations
 
 from vjepa_ros.episodes.files import EpisodeError
-from vjepa_ros.model.preprocessing import Preprocessor
 from vjepa_ros.planning.subgoals.bank import Bank, build_bank, demonstrations, load_bank
 from vjepa_ros.planning.subgoals.memory import Memory
 
 
-class MeanColour:
-    """A world model whose only latent is the mean colour."""
-
-    preprocessor = Preprocessor(8)
-
-    def encode(self, rgb: torch.Tensor) -> torch.Tensor:
-        return rgb.float().mean((1, 2))[:, None]
+def mean_colour(rgb: torch.Tensor) -> torch.Tensor:
+    """Latents that are the mean colour alone."""
+    return rgb.float().mean((1, 2))[:, None]
 
 
 @pytest.fixture
@@ -74,7 +69,7 @@ def test_a_bank_is_built_from_demonstrations_that_succeeded(tmp_path: Path):
     episodes = demonstrations(tmp_path / "data", 0.25)
     assert [one.path.stem for one in episodes] == ["0", "2"]
 
-    bank = build_bank(episodes, tmp_path / "bank", MeanColour(), weights="mean")
+    bank = build_bank(episodes, tmp_path / "bank", mean_colour, crop="square", weights="mean")
     again = load_bank(tmp_path / "bank")
     assert again.weights == "mean"
     assert isinstance(again.latents, np.memmap)

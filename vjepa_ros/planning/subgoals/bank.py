@@ -1,26 +1,27 @@
 """Recorded episodes as latents on disk: what proposers are trained on and a memory looks up.
 
-A folder with `latents.npy` (float16) and `pictures.npy` (small ones, to be looked at), both mapped
-and never read as a whole, and `index.npz`.
+A folder with `latents.npy` (float16) and, where somebody will look at them, `pictures.npy` (small
+ones), both mapped and never read as a whole, and `index.npz`.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from tqdm import tqdm
+from torch import Tensor
 
 from vjepa_ros.episodes.episode import EpisodeReader
 from vjepa_ros.episodes.files import EpisodeError, reading, written_whole
 from vjepa_ros.episodes.library import find_episodes, open_episode
+from vjepa_ros.episodes.workers import Workers, good_ones, run_all
 from vjepa_ros.model.preprocessing import Preprocessor
 from vjepa_ros.planning.subgoals.keyframes import key_steps
-from vjepa_ros.planning.world_model import WorldModel
 
 _AT_ONCE = 32  # frames that are encoded together
 _LATENTS, _PICTURES, _INDEX = "latents.npy", "pictures.npy", "index.npz"
@@ -32,7 +33,7 @@ class Bank:
     """N frames of E episodes, one after another."""
 
     latents: NDArray[np.float16]  # [N, L, D], on disk
-    pictures: NDArray[np.uint8]  # [N, S, S, 3] as the encoder saw them, on disk
+    pictures: NDArray[np.uint8]  # [N, S, S, 3] as the encoder saw them, on disk; or [0, S, S, 3]
     states: NDArray[np.float64]  # [N, 7]
     lengths: NDArray[np.int64]  # [E]
     weights: str  # identity of those that encoded it
@@ -72,41 +73,65 @@ def demonstrations(root: Path, step_period: float) -> list[EpisodeReader]:
 def build_bank(
     episodes: Iterable[EpisodeReader],
     out: Path,
-    model: WorldModel,
+    encode: Callable[[Tensor], Tensor],
     *,
+    crop: str,
     weights: str,
+    workers: Workers = 1,
 ) -> Bank:
-    """Encode episodes into a folder."""
+    """Encode episodes into a folder; `encode` makes latents [B, L, D] of uint8 [B, H, W, 3]."""
     episodes = list(episodes)
     lengths = [len(one) for one in episodes]
-    firsts = np.cumsum(lengths) - lengths
-    assert model.preprocessor is not None
-    small = Preprocessor(PICTURE_SIZE, model.preprocessor.crop)
+    firsts = (np.cumsum(lengths) - lengths).tolist()
+    jobs = list(zip(firsts, episodes, strict=True))
+    found = run_all(partial(_encoded, encode, crop), jobs, workers=workers, title="encode")
+    parts = ((first, *encoded) for (first, _), encoded in good_ones(found, [], skip_bad=False))
+    states = np.concatenate([one.trajectory.states for one in episodes])
+    return write_bank(out, parts, states=states, lengths=lengths, weights=weights)
+
+
+def write_bank(
+    out: Path,
+    parts: Iterable[tuple[int, NDArray[np.float16], NDArray[np.uint8] | None]],
+    *,
+    states: NDArray[np.float64],
+    lengths: Sequence[int] | NDArray[np.int64],
+    weights: str,
+) -> Bank:
+    """Latents [n, L, D], and small pictures where there are some, from their first frames on, in
+    any order, into a folder.
+    """
     with written_whole(out) as scratch:
         scratch.mkdir()
-        latents = None
-        seen = np.lib.format.open_memmap(
-            scratch / _PICTURES, "w+", np.uint8, (sum(lengths), PICTURE_SIZE, PICTURE_SIZE, 3)
-        )
-        for first, one in tqdm(list(zip(firsts, episodes, strict=True)), "encode", unit="episode"):
-            pictures = torch.from_numpy(np.stack(list(one.frames())))
-            encoded = torch.cat([model.encode(some).cpu() for some in pictures.split(_AT_ONCE)])
+        latents = pictures = None
+        for first, encoded, seen in parts:
             if latents is None:
-                latents = np.lib.format.open_memmap(
-                    scratch / _LATENTS, "w+", np.float16, (sum(lengths), *encoded.shape[1:])
-                )
-            latents[first : first + len(encoded)] = encoded.numpy()
-            seen[first : first + len(encoded)] = (
-                small.view(pictures).permute(0, 2, 3, 1).round().numpy()
-            )
-        del latents, seen  # flushed
+                latents = _file(scratch / _LATENTS, len(states), encoded)
+                pictures = None if seen is None else _file(scratch / _PICTURES, len(states), seen)
+            latents[first : first + len(encoded)] = encoded
+            if pictures is not None:
+                pictures[first : first + len(encoded)] = seen
+        del latents, pictures  # flushed
         np.savez(
             scratch / _INDEX,
-            states=np.concatenate([one.trajectory.states for one in episodes]),
+            states=states,
             lengths=np.array(lengths, np.int64),
             about=np.array(json.dumps({"weights": weights})),
         )
     return load_bank(out)
+
+
+def _file(path: Path, rows: int, like: NDArray[Any]) -> NDArray[Any]:
+    return np.lib.format.open_memmap(path, "w+", like.dtype, (rows, *like.shape[1:]))
+
+
+def _encoded(
+    encode: Callable[[Tensor], Tensor], crop: str, job: tuple[int, EpisodeReader]
+) -> tuple[NDArray[np.float16], NDArray[np.uint8]]:
+    frames = torch.from_numpy(np.stack(list(job[1].frames())))
+    latents = torch.cat([encode(some).cpu() for some in frames.split(_AT_ONCE)])
+    pictures = Preprocessor(PICTURE_SIZE, crop).view(frames).permute(0, 2, 3, 1).round()
+    return latents.to(torch.float16).numpy(), pictures.to(torch.uint8).numpy()
 
 
 def is_bank(folder: Path) -> bool:
@@ -122,8 +147,14 @@ def load_bank(folder: Path) -> Bank:
             about = json.loads(str(index["about"]))
         return Bank(
             latents=np.load(folder / _LATENTS, mmap_mode="r"),
-            pictures=np.load(folder / _PICTURES, mmap_mode="r"),
+            pictures=_pictures(folder / _PICTURES),
             states=states,
             lengths=lengths,
             weights=about["weights"],
         )
+
+
+def _pictures(file: Path) -> NDArray[np.uint8]:
+    if not file.exists():
+        return np.empty((0, PICTURE_SIZE, PICTURE_SIZE, 3), np.uint8)
+    return np.load(file, mmap_mode="r")

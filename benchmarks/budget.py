@@ -1,0 +1,248 @@
+"""Success, CPU seconds and energy gap of a plan against the budget of its search.
+
+    nice -n 19 python benchmarks/budget.py --out runs/budget --plot docs/images/budget.png
+
+Budgets are samples × iterations; CEM, iCEM and MPPI search at horizons 1, 2 and 3, from nothing
+and, where a plan is longer than its first step, from what is left of the plan before it.
+
+The gap: of the energy that CEM 800 × 10 gains over staying, the share that a plan leaves. It is
+measured on the second plan of a task, in a place where the model imagines that the first step of
+the large search has led. CPU seconds are of that search alone, on one thread. Success is of
+trials in closed loop on tuning seeds, with the hand rules of the preset `tiny`.
+
+A row is written to a file when it is done; started again, the run goes on with those that are
+missing, small budgets first. The table is printed at the end, or alone with --rows 0.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from solvers import at_budget
+from torch import Tensor
+
+from vjepa_ros.conventions import apply_action
+from vjepa_ros.episodes.sensing import state_of
+from vjepa_ros.evaluation.runs import Evaluation, evaluate
+from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
+from vjepa_ros.planning.config import PLANNERS, PlannerConfig
+from vjepa_ros.planning.loading import load_world_model
+from vjepa_ros.planning.objectives import L1
+from vjepa_ros.planning.solvers import Cost, make_solver, shifted
+from vjepa_ros.planning.world_model import Context, Goal, WorldModel
+from vjepa_sim.scene import Scene
+from vjepa_sim.tasks import make_task
+
+BUDGETS = ((16, 1), (16, 3), (32, 2), (64, 3), (128, 5), (300, 5), (800, 10))
+LARGE = BUDGETS[-1]
+ELITES = 8
+
+
+@dataclass(frozen=True)
+class Row:
+    samples: int
+    iterations: int
+    horizon: int
+    solver: str
+    previous: bool  # whether the search starts from the plan before it
+
+    @property
+    def file(self) -> str:
+        kind = "previous" if self.previous else "nothing"
+        return f"{self.samples}x{self.iterations}-h{self.horizon}-{self.solver}-{kind}.json"
+
+    @property
+    def config(self) -> PlannerConfig:
+        base = replace(PLANNERS["tiny"], horizon=self.horizon, elites=ELITES)
+        if not self.previous:
+            base = replace(base, rules=tuple(one for one in base.rules if one != "warm_start"))
+        return at_budget(base, self.solver, self.samples, self.iterations)
+
+
+ROWS = [
+    Row(samples, iterations, horizon, solver, previous)
+    for samples, iterations in BUDGETS
+    for horizon in (1, 2, 3)
+    for solver in ("cem", "icem", "mppi")
+    for previous in ((False, True) if horizon > 1 else (False,))
+]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """The first two plans of a task, and what the large search makes of the second."""
+
+    first: Cost
+    second: Cost
+    least: float
+    staying: float
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--weights", type=Path, default=SHIPPED_WEIGHTS)
+    parser.add_argument("--out", type=Path, required=True, help="folder of the rows' JSON files")
+    parser.add_argument("--plot", type=Path, help="PNG of all rows that there are")
+    parser.add_argument("--rows", type=int, help="do no more than so many of the missing rows")
+    parser.add_argument("--problems", type=int, default=4, help="for the gap")
+    parser.add_argument("--episodes", type=int, default=10, help="trials of each row")
+    parser.add_argument(
+        "--most", type=int, default=8000, help="candidates a plan; larger ones get no trials"
+    )
+    parser.add_argument("--seed", type=int, default=5000)
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)
+
+    missing = [row for row in ROWS if not (args.out / row.file).exists()]
+    problems: dict[int, list[Problem]] = {}
+    for row in missing[: args.rows]:
+        if row.horizon not in problems:
+            problems[row.horizon] = make_problems(row.horizon, args)
+        done = asdict(row) | measure(row, problems[row.horizon], args)
+        (args.out / row.file).write_text(json.dumps(done, indent=1) + "\n")
+    files = [args.out / row.file for row in ROWS]
+    done = [json.loads(file.read_text()) for file in files if file.exists()]
+    print("| search | budget | H | starts from | success | CPU s a plan | gap, median |")
+    print("|---|---|---|---|---|---|---|")
+    for found in done:
+        print(line(found))
+    if args.plot and done:
+        plot(done, args.plot)
+
+
+# --- problems ----------------------------------------------------------------------------
+
+
+def make_problems(horizon: int, args: argparse.Namespace) -> list[Problem]:
+    """From the beginning of a demonstrated grasp to its first sub-goal, scene by scene.
+
+    What the large search found is kept in a file: it takes longer than all else.
+    """
+    model, path = load_world_model(args.weights).world_model, args.out / f"large-h{horizon}.json"
+    kept = json.loads(path.read_text()) if path.exists() else []
+    problems = []
+    with Scene() as scene:
+        for number in range(args.problems):
+            context, goal = beginning(scene, args.seed + number, model)
+            if len(kept) <= number:
+                kept.append(large_search(model, context, goal, horizon, args.seed + number))
+                path.write_text(json.dumps(kept) + "\n")
+            action = torch.tensor(kept[number]["action"])
+            problems.append(
+                Problem(
+                    first=model.cost(context, goal, L1()),
+                    second=model.cost(after(model, context, action), goal, L1()),
+                    least=kept[number]["least"],
+                    staying=kept[number]["staying"],
+                )
+            )
+    return problems
+
+
+def beginning(scene: Scene, seed: int, model: WorldModel) -> tuple[Context, Goal]:
+    goals = make_task("grasp", "cube").reset(scene, seed, "dense").goals
+    seen = scene.observe()
+    rgb = torch.from_numpy(np.stack([seen.rgb, goals[0].observation.rgb]))
+    latents = model.encode(rgb)
+    context = Context(latents=latents[:1], states=state_of(seen)[None].float())
+    return context, Goal(latents=latents[1])
+
+
+def large_search(
+    model: WorldModel, context: Context, goal: Goal, horizon: int, seed: int
+) -> dict[str, Any]:
+    solver = make_solver(Row(*LARGE, horizon, "cem", previous=False).config)
+    action = solver.solve(model.cost(context, goal, L1()), seed=seed).actions[0]
+    second = model.cost(after(model, context, action), goal, L1())
+    with torch.no_grad():
+        staying = float(second(torch.zeros(1, horizon, 7))[0])
+    least = solver.solve(second, seed=seed + 1).energy
+    return {"action": action.tolist(), "least": least, "staying": staying}
+
+
+@torch.no_grad()
+def after(model: WorldModel, context: Context, action: Tensor) -> Context:
+    """Where the model imagines that an action leads."""
+    latents = model.rollout(context, action[None, None])[0]
+    return Context(latents=latents, states=apply_action(context.states, action[None]))
+
+
+# --- rows --------------------------------------------------------------------------------
+
+
+def measure(row: Row, problems: Sequence[Problem], args: argparse.Namespace) -> dict[str, Any]:
+    solver, gaps, seconds = make_solver(row.config), [], []
+    for number, problem in enumerate(problems):
+        start = None
+        if row.previous:
+            start = shifted(solver.solve(problem.first, seed=args.seed + number).actions)
+        began = time.process_time()
+        found = solver.solve(problem.second, seed=args.seed + number, warm_start=start)
+        seconds.append(time.process_time() - began)
+        gaps.append((found.energy - problem.least) / (problem.staying - problem.least))
+    trials = {}
+    if args.episodes and row.samples * row.iterations <= args.most:
+        evaluation = Evaluation(
+            task="grasp",
+            episodes=args.episodes,
+            seed=args.seed,
+            weights=args.weights,
+            planner=row.config,
+        )
+        report = evaluate(evaluation, workers=1)
+        trials = {"successes": report.successes, "episodes": args.episodes}
+    return {"cpu_seconds": float(np.median(seconds)), "gaps": gaps, **trials}
+
+
+def line(found: dict[str, Any]) -> str:
+    success = f"{found['successes']} of {found['episodes']}" if "successes" in found else "–"
+    cells = (
+        found["solver"],
+        f"{found['samples']}×{found['iterations']}",
+        str(found["horizon"]),
+        "the plan before" if found["previous"] else "nothing",
+        success,
+        f"{found['cpu_seconds']:.3f}",
+        f"{np.median(found['gaps']):+.1%}",
+    )
+    return "| " + " | ".join(cells) + " |"
+
+
+def plot(rows: Sequence[dict[str, Any]], path: Path) -> None:
+    """Gap and success against CPU seconds, a column for each horizon."""
+    figure = Figure(figsize=(12, 6), layout="constrained")
+    axes = figure.subplots(2, 3, sharex=True, sharey="row")
+    kinds = dict.fromkeys((row["solver"], row["previous"]) for row in rows)
+    for column, horizon in enumerate((1, 2, 3)):
+        above, below = axes[:, column]
+        for solver, previous in kinds:
+            about = {"solver": solver, "previous": previous, "horizon": horizon}
+            curve = [row for row in rows if about.items() <= row.items()]
+            style: dict[str, Any] = {
+                "marker": "o",
+                "linestyle": "--" if previous else "-",
+                "color": {"cem": "tab:blue", "icem": "tab:orange", "mppi": "tab:green"}[solver],
+                "label": f"{solver}{', from the plan before' if previous else ''}",
+            }
+            seconds = [row["cpu_seconds"] for row in curve]
+            above.plot(seconds, [np.median(row["gaps"]) for row in curve], **style)
+            tried = [row for row in curve if "successes" in row]
+            rates = [row["successes"] / row["episodes"] for row in tried]
+            below.plot([row["cpu_seconds"] for row in tried], rates, **style)
+        above.set(title=f"horizon {horizon}", xscale="log", ylabel="energy gap")
+        below.set(xlabel="CPU seconds a plan", ylabel="success", ylim=(-0.05, 1.05))
+    axes[0, 1].legend(fontsize="small")
+    FigureCanvasAgg(figure).print_png(str(path))
+
+
+if __name__ == "__main__":
+    main()
