@@ -41,7 +41,8 @@ def files(tmp_path):
         "target_encoder": wrapped(Encoder(ENCODER)),
         "epoch": 90,
     }
-    content["encoder"]["module.pos_embed"] = torch.zeros(1, 1024, 48)
+    for part in ("encoder", "target_encoder"):
+        content[part]["module.pos_embed"] = torch.zeros(1, 1024, 48)
     torch.save(content, tmp_path / "vitg.pt")
     state = {"exp_avg": torch.zeros(1000)}
     content = {"predictor": wrapped(predictor), "opt": {"state": {0: state}}, "epoch": 315}
@@ -61,8 +62,9 @@ def test_inspect_describes_a_published_encoder(files, capsys):
     assert f"0.1 M parameters, float32, {4 * count / 1e3:.2f} kB" in page
     assert "predictor   none for planning" in page
     assert "training    epoch 90" in page
-    assert "moving average of the encoder" in page
-    assert "sine-cosine positions, which rotary models never use (encoder.pos_embed)" in page
+    assert "taken from `target_encoder`: moving average of the encoder" in page
+    assert "the encoder as it was trained last (encoder.patch_embed.proj.weight and " in page
+    assert "sine-cosine positions, which rotary models never use (target_encoder.pos_embed)" in page
 
 
 def test_inspect_describes_a_predictor_alone(files, capsys):

@@ -64,7 +64,8 @@ def _encoder_rows(checkpoint: Checkpoint) -> list[tuple[str, str]]:
     blocks = f"{config.depth} blocks × {config.width}, {config.heads} heads"
     patches = f"patches of {config.patch} pixels × {config.tubelet} frames"
     stem = ", convolutional stem" if config.stem == "conv" else ""
-    return [("encoder", f"{blocks}, {patches}{stem}"), ("", _amount(checkpoint, "encoder."))]
+    rows = [("encoder", f"{blocks}, {patches}{stem}"), ("", _amount(checkpoint, "encoder."))]
+    return rows + ([("", checkpoint.about_encoder)] if checkpoint.about_encoder else [])
 
 
 def _predictor_rows(checkpoint: Checkpoint) -> list[tuple[str, str]]:
@@ -162,7 +163,7 @@ def _encoder_for(
 ) -> tuple[Encoder, str]:
     if weights.encoder:
         raise UserError(f"{source}: has an encoder of its own, leave --encoder out")
-    other = load_weights(encoder_file, dtype=dtype)
+    other = load_weights(encoder_file, dtype=dtype, averaged=False)  # as jepa-wms joins them
     if other.encoder is None or other.config.encoder != weights.config.encoder:
         raise UserError(
             f"{encoder_file}: --encoder holds {other.config.preset}, expected the encoder that "

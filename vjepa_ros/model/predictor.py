@@ -40,6 +40,7 @@ class PredictorConfig:
     state: bool = True  # a token per frame for the arm's state; jepa-wms trained without one
     extrinsics: bool = False  # one more, for the camera's pose
     residual: bool = False  # the output is added to the input latent and starts at zero
+    window: int | None = None  # latest frames that it sees, numbered from 0; none: all
 
     @property
     def patches(self) -> int:
