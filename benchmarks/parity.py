@@ -80,7 +80,7 @@ class _Hollow(types.ModuleType):
 
 @contextlib.contextmanager
 def checkout(folder: Path) -> Iterator[None]:
-    """Modules of the checkout by their names; forgotten afterwards, as two checkouts share names."""
+    """Modules of the checkout by their names; forgotten afterwards, as two of them share names."""
     before = set(sys.modules)
     for package, modules in _NEVER_CALLED.items():
         if not importlib.util.find_spec(package):

@@ -1,5 +1,7 @@
 """`vjepa-ros weights` on small files laid out as the published ones are."""
 
+import hashlib
+
 import pytest
 import torch
 
@@ -76,6 +78,18 @@ def test_inspect_describes_a_predictor_alone(files, capsys):
     assert "not loaded 4.00 kB, state of the optimizer (opt.state.0.exp_avg)" in page
 
 
+def test_inspect_says_licence_and_planner(files, capsys):
+    run("inspect", files / "vjepa2_ac_droid.pth.tar")
+    page = " ".join(capsys.readouterr().out.split())
+    assert "licence CC-BY-NC 4.0, as facebookresearch/jepa-wms states it" in page
+    assert "planner jepa_wms on a CPU, paper on a GPU" in page
+    run("inspect", files / "own.safetensors", "--hash")
+    page = capsys.readouterr().out
+    content = (files / "own.safetensors").read_bytes()
+    assert hashlib.sha256(content).hexdigest() in page
+    assert "licence" not in page
+
+
 def test_inspect_describes_our_own_file(files, capsys):
     assert run("inspect", files / "own.safetensors") == 0
     page = capsys.readouterr().out
@@ -93,7 +107,10 @@ def test_convert_leaves_what_planning_needs(files, capsys, dtype):
     assert after.identity in capsys.readouterr().out
     assert (after.identity == before.identity) == (dtype == "float32")
     assert after.config == before.config
-    assert after.metadata == {"converted from": f"vitg.pt, {before.identity}"}
+    assert after.metadata == {
+        "converted from": f"vitg.pt, {before.identity}",
+        "licence": "MIT, as facebookresearch/vjepa2 states it (known by the file's name)",
+    }
     for name, tensor in before.encoder.state_dict().items():
         rounded = tensor.to(command.DTYPES[dtype]).float()
         assert torch.equal(after.encoder.state_dict()[name], rounded)

@@ -88,7 +88,7 @@ def test_every_parameter_is_trained_by_the_clip_or_by_the_frame():
 
 def test_version_2_has_no_hierarchy():
     made = Encoder(dataclasses.replace(SMALL, version="2"))
-    with pytest.raises(ValueError, match="2.1 alone"):
+    with pytest.raises(ValueError, match=r"2\.1 alone"):
         made.hierarchy(CLIP)
 
 

@@ -126,7 +126,7 @@ def open_checkpoint(path: Path | str, averaged: bool = True) -> Checkpoint:
         )
     config, notes = infer_config(file, layout)
     release = RELEASES.get(file.path.name.partition(".")[0])
-    notes = [*notes, release] if release else notes
+    notes = [*notes, release.note] if release and release.note else notes
     return _sort_out(file, layout, config, notes=tuple(notes))
 
 

@@ -57,7 +57,7 @@ _MODELS = (
         step_period=1.06,
         trained_horizon=7,
     ),
-    # What `train posttrain --preset vitb` makes of V-JEPA 2.1's smallest encoder: none is published.
+    # What `train posttrain --preset vitb` makes of V-JEPA 2.1's smallest encoder.
     ModelConfig(
         preset="ac_vitb_2_1",
         encoder=_VITB_2_1,

@@ -11,9 +11,11 @@ import json
 import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from pathlib import Path
 
 from vjepa_ros.model.checkpoint_files import CheckpointFile, WeightsError
 from vjepa_ros.model.encoder import EncoderConfig
+from vjepa_ros.model.located import stated_licence
 from vjepa_ros.model.predictor import PredictorConfig
 from vjepa_ros.model.presets import PRESETS, ModelConfig
 
@@ -213,7 +215,7 @@ _FIRST = (
     "Meta's first release of V-JEPA 2-AC, whose rollout loss had a bug; "
     "jepa-wms publishes mended weights, vjepa2_ac_droid"
 )
-_MENDED = "V-JEPA 2-AC post-trained anew by jepa-wms with the rollout loss mended; CC-BY-NC"
+_MENDED = "V-JEPA 2-AC post-trained anew by jepa-wms with the rollout loss mended"
 
 
 def about_encoder(layout: Layout, names: Collection[str]) -> str | None:
@@ -224,10 +226,34 @@ def about_encoder(layout: Layout, names: Collection[str]) -> str | None:
     return f"taken from `{layout.encoder}`: {_ENCODERS[layout.encoder]}"
 
 
+@dataclass(frozen=True)
+class Release:
+    """A file that was published, and its licence as its publisher states it."""
+
+    licence: str
+    note: str | None = None
+
+
+_MIT = "MIT, as facebookresearch/vjepa2 states it"
+_NON_COMMERCIAL = "CC-BY-NC 4.0, as facebookresearch/jepa-wms states it: not for commercial use"
+
 RELEASES = {
-    "vjepa2-ac-vitg": _FIRST,
-    "vjepa2_ac_oss": _FIRST,
-    "droid_vj2ac_oss-prop": _FIRST,
-    "vjepa2_ac_droid": _MENDED,
-    "droid_vj2ac_noprop": _MENDED,
+    **dict.fromkeys(("vitl", "vith", "vitg", "vitg-384"), Release(_MIT)),
+    "vjepa2_1_vitb_dist_vitG_384": Release(_MIT),
+    "vjepa2_1_vitl_dist_vitG_384": Release(_MIT),
+    "vjepa2_1_vitg_384": Release(_MIT),
+    "vjepa2_1_vitG_384": Release(_MIT),
+    "vjepa2-ac-vitg": Release(_MIT, _FIRST),
+    "vjepa2_ac_oss": Release(_NON_COMMERCIAL, _FIRST),
+    "droid_vj2ac_oss-prop": Release(_NON_COMMERCIAL, _FIRST),
+    "vjepa2_ac_droid": Release(_NON_COMMERCIAL, _MENDED),
+    "droid_vj2ac_noprop": Release(_NON_COMMERCIAL, _MENDED),
 }
+
+
+def licence_of(path: Path) -> str | None:
+    """What is known of the licence of a published file, from its model card or its name."""
+    if stated := stated_licence(path):
+        return f"{stated}, as the model card beside it states"
+    release = RELEASES.get(path.name.partition(".")[0])
+    return f"{release.licence} (known by the file's name)" if release else None
