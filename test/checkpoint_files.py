@@ -14,6 +14,11 @@ PREDICTOR = PredictorConfig(latent_width=48, width=32, depth=2, heads=2)
 STATELESS = dataclasses.replace(PREDICTOR, state=False)
 
 SMALL = ModelConfig(preset="small", encoder=ENCODER)
+SMALL_2_1 = ModelConfig(
+    preset="small_2_1",
+    encoder=EncoderConfig(width=48, depth=4, heads=2, version="2.1"),
+    image_size=384,
+)
 SMALL_384 = ModelConfig(preset="small_384", encoder=ENCODER, image_size=384)
 SMALL_AC = ModelConfig(preset="small_ac", encoder=ENCODER, predictor=PREDICTOR)
 SMALL_STATELESS = ModelConfig(preset="small_stateless", encoder=ENCODER, predictor=STATELESS)
@@ -44,6 +49,19 @@ def encoder_shapes(depth, width, hidden, positions):
         **dict(block_shapes("blocks", depth, width, hidden)),
         "norm.weight": (width,),
         "norm.bias": (width,),
+    }
+
+
+def encoder_shapes_2_1(depth, width, hidden):
+    return {
+        "img_mod_embed": (1, 1, width),
+        "video_mod_embed": (1, 1, width),
+        "patch_embed.proj.weight": (width, 3, 2, 16, 16),
+        "patch_embed.proj.bias": (width,),
+        "patch_embed_img.proj.weight": (width, 3, 1, 16, 16),
+        "patch_embed_img.proj.bias": (width,),
+        **dict(block_shapes("blocks", depth, width, hidden)),
+        **{f"norms_block.{level}.{p}": (width,) for level in range(4) for p in PARAMETERS},
     }
 
 
@@ -113,6 +131,18 @@ def meta_pretrained(**changes):
         "predictor": drawn(predictor, "module.backbone."),
         "target_encoder": drawn(encoder_shapes(**SMALL_ENCODER), "module.backbone."),
         **training_state(encoder.values()),
+    }
+
+
+def meta_2_1(key):
+    """As vjepa2_1_vitb_dist_vitG_384.pt and vjepa2_1_vitg_384.pt, which differ in the key."""
+    shapes = encoder_shapes_2_1(depth=4, width=48, hidden=192)
+    predictor = pretraining_predictor_shapes(**SMALL_PREDICTOR, positions=2048)
+    return {
+        "encoder": drawn(shapes, "module.backbone."),
+        "predictor": drawn(predictor, "module.backbone."),
+        key: drawn(shapes, "module.backbone."),
+        **training_state([torch.zeros(3)]),
     }
 
 

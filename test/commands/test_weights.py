@@ -1,5 +1,7 @@
 """`vjepa-ros weights` on small files laid out as the published ones are."""
 
+import hashlib
+
 import pytest
 import torch
 
@@ -41,7 +43,8 @@ def files(tmp_path):
         "target_encoder": wrapped(Encoder(ENCODER)),
         "epoch": 90,
     }
-    content["encoder"]["module.pos_embed"] = torch.zeros(1, 1024, 48)
+    for part in ("encoder", "target_encoder"):
+        content[part]["module.pos_embed"] = torch.zeros(1, 1024, 48)
     torch.save(content, tmp_path / "vitg.pt")
     state = {"exp_avg": torch.zeros(1000)}
     content = {"predictor": wrapped(predictor), "opt": {"state": {0: state}}, "epoch": 315}
@@ -61,8 +64,9 @@ def test_inspect_describes_a_published_encoder(files, capsys):
     assert f"0.1 M parameters, float32, {4 * count / 1e3:.2f} kB" in page
     assert "predictor   none for planning" in page
     assert "training    epoch 90" in page
-    assert "moving average of the encoder" in page
-    assert "sine-cosine positions, which rotary models never use (encoder.pos_embed)" in page
+    assert "taken from `target_encoder`: moving average of the encoder" in page
+    assert "the encoder as it was trained last (encoder.patch_embed.proj.weight and " in page
+    assert "sine-cosine positions, which rotary models never use (target_encoder.pos_embed)" in page
 
 
 def test_inspect_describes_a_predictor_alone(files, capsys):
@@ -72,6 +76,18 @@ def test_inspect_describes_a_predictor_alone(files, capsys):
     assert "1 blocks × 32, 1 heads, a frame is [action, 256 patches]" in page
     assert "note V-JEPA 2-AC post-trained anew by jepa-wms with the rollout loss mended" in page
     assert "not loaded 4.00 kB, state of the optimizer (opt.state.0.exp_avg)" in page
+
+
+def test_inspect_says_licence_and_planner(files, capsys):
+    run("inspect", files / "vjepa2_ac_droid.pth.tar")
+    page = " ".join(capsys.readouterr().out.split())
+    assert "licence CC-BY-NC 4.0, as facebookresearch/jepa-wms states it" in page
+    assert "planner jepa_wms on a CPU, paper on a GPU" in page
+    run("inspect", files / "own.safetensors", "--hash")
+    page = capsys.readouterr().out
+    content = (files / "own.safetensors").read_bytes()
+    assert hashlib.sha256(content).hexdigest() in page
+    assert "licence" not in page
 
 
 def test_inspect_describes_our_own_file(files, capsys):
@@ -91,7 +107,10 @@ def test_convert_leaves_what_planning_needs(files, capsys, dtype):
     assert after.identity in capsys.readouterr().out
     assert (after.identity == before.identity) == (dtype == "float32")
     assert after.config == before.config
-    assert after.metadata == {"converted from": f"vitg.pt, {before.identity}"}
+    assert after.metadata == {
+        "converted from": f"vitg.pt, {before.identity}",
+        "licence": "MIT, as facebookresearch/vjepa2 states it (known by the file's name)",
+    }
     for name, tensor in before.encoder.state_dict().items():
         rounded = tensor.to(command.DTYPES[dtype]).float()
         assert torch.equal(after.encoder.state_dict()[name], rounded)

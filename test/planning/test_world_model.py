@@ -90,6 +90,32 @@ def test_cached_rollout_of_the_other_architectures(changes):
     torch.testing.assert_close(model.rollout(context, actions), expected, rtol=1e-3, atol=1e-4)
 
 
+def uncached_rollout_in_a_window(predictor, context, actions, window):
+    """Every step runs the latest frames alone, as if none had been before them."""
+    rollouts = []
+    for candidate in actions:
+        latents, states, taken = context.latents, context.states, context.actions
+        for action in candidate:
+            taken = torch.cat((taken, action[None]))
+            seen = (part[-window:][None] for part in (latents, taken, states))
+            latents = torch.cat((latents, predictor(*seen)[0, -1:]))
+            states = torch.cat((states, apply_action(states[-1], action)[None]))
+        rollouts.append(latents[-len(candidate) :])
+    return torch.stack(rollouts)
+
+
+@pytest.mark.parametrize("window", [1, 2, 3])
+@pytest.mark.parametrize(("frames", "horizon"), [(1, 1), (1, 4), (2, 3), (4, 3)])
+def test_a_predictor_with_a_window_sees_the_latest_frames_alone(window, frames, horizon):
+    config = dataclasses.replace(CONFIG, state=False, window=window)
+    model, context = make_model(config), make_context(frames)
+    actions = make_actions(3, horizon)
+    expected = uncached_rollout_in_a_window(model._predict, context, actions, window)
+    torch.testing.assert_close(model.rollout(context, actions), expected, rtol=1e-3, atol=1e-4)
+    whole = make_model(dataclasses.replace(config, window=None)).rollout(context, actions)
+    assert torch.allclose(whole, expected, atol=1e-4) == (frames + horizon - 1 <= window)
+
+
 # --- energies ----------------------------------------------------------------------------
 
 
@@ -215,7 +241,7 @@ BUDGET = 8 << 20
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize(("frames", "horizon"), [(1, 1), (1, 2), (3, 3)])
-@pytest.mark.parametrize("changes", [{"latent_width": 512}, {"depth": 12}])
+@pytest.mark.parametrize("changes", [{"latent_width": 512}, {"depth": 12}, {"window": 2}])
 def test_candidates_fit_the_memory_budget(frames, horizon, dtype, changes):
     config = dataclasses.replace(CONFIG, **changes)
     model = make_model(config, dtype=dtype, memory_budget=BUDGET)

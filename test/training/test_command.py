@@ -1,5 +1,6 @@
 """The command from episodes to a report, with a model that is small enough."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,13 @@ import torch
 from vjepa_gate.errors import UserError
 from vjepa_ros import cli
 from vjepa_ros.model.checkpoints import load_weights
+from vjepa_ros.model.encoder import Encoder, EncoderConfig
+from vjepa_ros.model.predictor import PredictorConfig
+from vjepa_ros.model.presets import PRESETS, ModelConfig
+from vjepa_ros.planning.config import PLANNERS
+from vjepa_ros.planning.loading import load_world_model
+from vjepa_ros.planning.planner import Planner
+from vjepa_ros.planning.world_model import Context, Goal
 from vjepa_ros.training.settings import load_settings
 
 PRESET = """
@@ -82,6 +90,37 @@ def test_from_episodes_to_weights_and_a_report(
     assert page.with_suffix(".json").exists()
 
 
+def test_v_jepa_2_1_is_trained_on_and_planned_with(
+    tmp_path: Path, folder: Path, preset: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """From Meta's file of an encoder to an action."""
+    encoder = EncoderConfig(width=32, depth=4, heads=2, patch=8, version="2.1")
+    published = ModelConfig(preset="small_2_1", encoder=encoder, image_size=64)
+    predictor = PredictorConfig(latent_width=32, grid=4, width=32, depth=2, heads=2)
+    trained = replace(published, preset="small", predictor=predictor, image_size=32)
+    for model in (published, trained):
+        monkeypatch.setitem(PRESETS, model.preset, model)
+    state = {f"module.{name}": value for name, value in Encoder(encoder).state_dict().items()}
+    file = tmp_path / "vjepa2_1_vits.pt"
+    torch.save({"ema_encoder": state, "encoder": state}, file)
+
+    run("posttrain", "--data", folder, "--preset", preset, "--out", tmp_path, "--weights", file)
+    loaded = load_world_model(first_path(tmp_path))
+    assert loaded.config == replace(trained, trained_horizon=3)
+    frames = torch.randint(256, (2, 48, 48, 3), dtype=torch.uint8)
+    now, goal = loaded.world_model.encode(frames)
+    planner = Planner(PLANNERS["plain"], loaded.world_model)
+    context = Context(latents=now[None], states=torch.tensor([[0.5, 0, 0.2, 3.1, 0, 0, 0.1]]))
+    _, decision = planner.plan(planner.start(context, [Goal(latents=goal)], seed=7), context)
+    assert decision.action is not None
+
+    monkeypatch.setitem(PRESETS, "small", replace(trained, encoder=replace(encoder, depth=8)))
+    with pytest.raises(
+        UserError, match=r"holds small_2_1, but --preset .* for the encoder of small"
+    ):
+        run("posttrain", "--data", folder, "--preset", preset, "--out", tmp_path, "--weights", file)
+
+
 def first_path(folder: Path) -> Path:
     return folder / "weights.safetensors"
 
@@ -141,11 +180,13 @@ def test_a_preset_that_is_wrong_names_file_and_key(
 
 
 def test_a_preset_that_does_not_exist_names_those_that_do():
-    with pytest.raises(UserError, match="expected one of cpu, finetune, gpu, objects, quick"):
+    with pytest.raises(
+        UserError, match="expected one of cpu, finetune, gpu, objects, quick, stand_in, vitb"
+    ):
         load_settings("big")
 
 
-@pytest.mark.parametrize("name", ["quick", "cpu", "gpu", "finetune"])
+@pytest.mark.parametrize("name", ["quick", "cpu", "gpu", "finetune", "stand_in", "vitb"])
 def test_the_presets_of_the_repository_are_whole(name: str):
     settings = load_settings(name)
     assert settings.posttrain.trainer.steps > 0

@@ -162,7 +162,14 @@ class InspectWeights(Command):
 
     positional = ("file",)
 
-    file: Path = setting(REQUIRED, "a published checkpoint, or our safetensors")
+    file: Path = setting(
+        REQUIRED,
+        "a published checkpoint, or our safetensors; a folder that holds one; or a Hugging Face "
+        "repository in the local cache, as facebook/vjepa2-vitl-fpc64-256",
+    )
+    hash: bool = setting(
+        False, "also the SHA-256 of a file outside that cache, which is read whole"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -504,6 +511,21 @@ class Landscape(Searching, OnDevice):
     seed: int = setting(0, "of the search", low=0)
 
 
+@dataclass(frozen=True, kw_only=True)
+class TrainProbe(Command):
+    """Train a probe that says of a frame's latents whether something is so."""
+
+    out: Path = setting(REQUIRED, "file to write")
+    data: Path = setting(REQUIRED, "folder of episodes")
+    weights: Path = setting(REQUIRED, "file of weights, with an encoder at least")
+    label: Literal["grasped", "closed"] = setting(
+        "grasped", "whether the object of the task is held, or the fingers are closed"
+    )
+    steps: int = setting(1000, "of the optimizer", low=1)
+    held_out: float = setting(0.1, "share of the episodes, to measure on", low=0.0, high=0.5)
+    seed: int = setting(0, "of the draws", low=0)
+
+
 COMMANDS: dict[str, type[Command] | dict[str, type[Command]]] = {
     "doctor": Doctor,
     "calibrate": Calibrate,
@@ -525,6 +547,7 @@ COMMANDS: dict[str, type[Command] | dict[str, type[Command]]] = {
         "posttrain": Posttrain,
         "finetune": Finetune,
         "subgoals": TrainSubGoals,
+        "probe": TrainProbe,
         "report": ReportTraining,
     },
     "memory": {"build": BuildMemory},

@@ -17,11 +17,13 @@ from vjepa_ros.commands import settings as commands
 from vjepa_ros.commands.settings import read, shared
 from vjepa_ros.model.checkpoints import load_weights, save_weights
 from vjepa_ros.model.presets import PRESETS
+from vjepa_ros.model.probe import save_probe
 from vjepa_ros.planning.config import PLANNERS
 from vjepa_ros.planning.loading import load_world_model
 from vjepa_ros.planning.subgoals.bank import build_bank, demonstrations, load_bank
 from vjepa_ros.planning.subgoals.proposer import save_proposer
 from vjepa_ros.training import stages
+from vjepa_ros.training.attentive import ProbeTraining, accuracy, train_probe
 from vjepa_ros.training.card import model_card
 from vjepa_ros.training.report import examine, page
 from vjepa_ros.training.settings import TrainingSettings, load_settings
@@ -33,6 +35,8 @@ def run(args: argparse.Namespace) -> int:
     """Do what the verb says."""
     if args.verb == "subgoals":
         return _subgoals(read(commands.TrainSubGoals, args))
+    if args.verb == "probe":
+        return _probe(read(commands.TrainProbe, args))
     kind, work = _VERBS[args.verb]
     told: Any = read(kind, args)
     preset = load_settings(told.preset, told.set)
@@ -89,7 +93,12 @@ def _joint(args: commands.Joint, settings: TrainingSettings, device: torch.devic
 
 def _posttrain(args: commands.Posttrain, settings: TrainingSettings, device: torch.device) -> Path:
     weights = load_weights(args.weights, device)
-    model = replace(weights.config, predictor=PRESETS[settings.model].predictor)
+    model = PRESETS[settings.model]
+    if model.encoder != weights.config.encoder:
+        raise UserError(
+            f"--weights {args.weights} holds {weights.config.preset}, but --preset {args.preset} "
+            f"trains a predictor for the encoder of {settings.model}: {model.encoder}"
+        )
     return stages.posttrain(
         settings.posttrain, model, weights, _run("posttrain", args, settings, device)
     )
@@ -151,6 +160,27 @@ def _subgoals(args: commands.TrainSubGoals) -> int:
         print(f"{name:18} {value:.3g}")
     about = {"episodes": len(learning.known), "errors": errors, **asdict(learning.config)}
     save_proposer(args.out, learning.net, loaded.identity, about)
+    print(args.out)
+    return 0
+
+
+def _probe(args: commands.TrainProbe) -> int:
+    weights = load_weights(args.weights)
+    if weights.encoder is None:
+        raise UserError(f"{args.weights} holds no encoder: there is nothing to ask")
+    run = stages.Run(
+        stage="probe", data=args.data, out=args.out.parent, held_out=args.held_out,
+        unpacked=args.out.parent / "unpacked", device=torch.device("cpu"),
+    )  # fmt: skip
+    config = ProbeTraining(**shared(ProbeTraining, args))
+    try:
+        probe = train_probe(weights.encoder, run.episodes(weights.config), args.label, config)
+        held_out = run.held_out_episodes(weights.config)
+        figures = accuracy(probe, weights.encoder, held_out, args.label)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    print(f"right on held-out frames: {figures['no']:.1%} of no, {figures['yes']:.1%} of yes")
+    save_probe(args.out, probe, weights.identity, {**asdict(config), "right": figures})
     print(args.out)
     return 0
 

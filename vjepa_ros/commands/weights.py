@@ -19,6 +19,9 @@ from vjepa_ros.model.checkpoints import (
     save_weights,
 )
 from vjepa_ros.model.encoder import Encoder
+from vjepa_ros.model.located import known_hash, read_hash
+from vjepa_ros.model.published import licence_of
+from vjepa_ros.planning.choice import planner_of
 
 DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -26,7 +29,8 @@ DTYPES = {"float32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float1
 def run(arguments: argparse.Namespace) -> int:
     """Do what the verb says."""
     if arguments.verb == "inspect":
-        print(describe(open_checkpoint(read(InspectWeights, arguments).file)))
+        told = read(InspectWeights, arguments)
+        print(describe(open_checkpoint(told.file), told.hash))
     else:
         it = read(ConvertWeights, arguments)
         print(convert(it.input, it.output, DTYPES[it.dtype], it.encoder))
@@ -36,8 +40,8 @@ def run(arguments: argparse.Namespace) -> int:
 # --- inspect -----------------------------------------------------------------------------
 
 
-def describe(checkpoint: Checkpoint) -> str:
-    """A page about a checkpoint file, for people."""
+def describe(checkpoint: Checkpoint, hashed: bool = False) -> str:
+    """A page about a checkpoint file, for people; `hashed` reads it whole."""
     config, path = checkpoint.config, checkpoint.file.path
     rows = [
         ("kind", f"{checkpoint.kind}, {_bytes(path.stat().st_size)}"),
@@ -46,8 +50,16 @@ def describe(checkpoint: Checkpoint) -> str:
         *_encoder_rows(checkpoint),
         *_predictor_rows(checkpoint),
     ]
+    if config.predictor:
+        on_cpu, on_gpu = planner_of(checkpoint, "cpu"), planner_of(checkpoint, "cuda")
+        both = f"{on_cpu} on a CPU, {on_gpu} on a GPU"
+        rows.append(("planner", on_cpu if on_cpu == on_gpu else both))
     if checkpoint.identity:
         rows.append(("identity", checkpoint.identity))
+    if sha256 := read_hash(path) if hashed else known_hash(path):
+        rows.append(("sha256", sha256))
+    if licence := licence_of(path):
+        rows.append(("licence", licence))
     rows += [("note", note) for note in checkpoint.notes]
     rows += [(key, str(value)) for key, value in checkpoint.metadata.items()]
     progress = [f"{key} {value}" for key, value in checkpoint.file.values.items() if "." not in key]
@@ -64,7 +76,8 @@ def _encoder_rows(checkpoint: Checkpoint) -> list[tuple[str, str]]:
     blocks = f"{config.depth} blocks × {config.width}, {config.heads} heads"
     patches = f"patches of {config.patch} pixels × {config.tubelet} frames"
     stem = ", convolutional stem" if config.stem == "conv" else ""
-    return [("encoder", f"{blocks}, {patches}{stem}"), ("", _amount(checkpoint, "encoder."))]
+    rows = [("encoder", f"{blocks}, {patches}{stem}"), ("", _amount(checkpoint, "encoder."))]
+    return rows + ([("", checkpoint.about_encoder)] if checkpoint.about_encoder else [])
 
 
 def _predictor_rows(checkpoint: Checkpoint) -> list[tuple[str, str]]:
@@ -135,10 +148,14 @@ def convert(source: Path, target: Path, dtype: torch.dtype, encoder_file: Path |
     """Write the model of one file, or the parts of two; returns what was done, for people."""
     if target.suffix != ".safetensors":
         raise UserError(f"{target}: the output is safetensors, expected a name that ends so")
+    checkpoint = open_checkpoint(source)
+    source = checkpoint.file.path
     weights = load_weights(source, dtype=dtype)
     metadata = weights.metadata | {"converted from": f"{source.name}, {weights.identity}"}
-    for note in open_checkpoint(source).notes:
+    for note in checkpoint.notes:
         metadata["note"] = note
+    if licence := licence_of(source):
+        metadata["licence"] = licence
     if encoder_file:
         encoder, origin = _encoder_for(weights, source, encoder_file, dtype)
         metadata["encoder from"] = origin
@@ -162,7 +179,7 @@ def _encoder_for(
 ) -> tuple[Encoder, str]:
     if weights.encoder:
         raise UserError(f"{source}: has an encoder of its own, leave --encoder out")
-    other = load_weights(encoder_file, dtype=dtype)
+    other = load_weights(encoder_file, dtype=dtype, averaged=False)  # as jepa-wms joins them
     if other.encoder is None or other.config.encoder != weights.config.encoder:
         raise UserError(
             f"{encoder_file}: --encoder holds {other.config.preset}, expected the encoder that "

@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from vjepa_gate.errors import UserError
+from vjepa_ros.model.located import located
 
 _LOOKS_LIKE = (
     (b"version https://git-lfs", "a git-lfs pointer: run `git lfs pull`"),
@@ -53,7 +54,11 @@ class CheckpointFile:
 
 
 def read_checkpoint(path: Path) -> CheckpointFile:
-    """The tensors of a checkpoint file, memory-mapped."""
+    """The tensors of a checkpoint file, memory-mapped; `path` as `located` takes it."""
+    try:
+        path = located(path)
+    except ValueError as error:
+        raise WeightsError(path, str(error)) from error
     try:
         size = path.stat().st_size
         with path.open("rb") as file:

@@ -31,6 +31,7 @@ from vjepa_ros.model.presets import ModelConfig
 from vjepa_ros.model.published import (
     RELEASES,
     Layout,
+    about_encoder,
     infer_config,
     layout_of,
     plain_names,
@@ -61,6 +62,7 @@ class Checkpoint:
     config: ModelConfig
     tensors: dict[str, tuple[Tensor, ...]]  # by the project's names; several are to be stacked
     unused: dict[str, str]  # name in the file, and why it is not loaded
+    about_encoder: str | None = None  # which it is, where the file holds several
     notes: tuple[str, ...] = ()
     metadata: dict[str, Any] = field(default_factory=dict)
     identity: str | None = None  # as the file states it
@@ -75,10 +77,13 @@ class Checkpoint:
 
 
 def load_weights(
-    path: Path | str, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+    path: Path | str,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    averaged: bool = True,
 ) -> Weights:
     """Build the model that a checkpoint file holds; memory peaks at its size, once."""
-    checkpoint = open_checkpoint(path)
+    checkpoint = open_checkpoint(path, averaged)
     verify(checkpoint.file.path)
 
     def read(name: str) -> tuple[str, Tensor]:
@@ -105,12 +110,16 @@ def load_weights(
     return Weights(config, model.encoder, model.predictor, identity, metadata)
 
 
-def open_checkpoint(path: Path | str) -> Checkpoint:
-    """Sort out what a checkpoint file holds, without reading its tensors."""
+def open_checkpoint(path: Path | str, averaged: bool = True) -> Checkpoint:
+    """Sort out what a checkpoint file holds, without reading its tensors.
+
+    Of an encoder by itself Meta's files hold two: its moving average counts, unless it is not
+    asked for.
+    """
     file = read_checkpoint(Path(path))
     if HEADER in file.metadata:
         return _open_own(file)
-    layout = layout_of(file.tensors)
+    layout = layout_of(file.tensors, averaged)
     if layout is None:
         found = ", ".join(sorted({name.partition(".")[0] for name in file.tensors})[:8])
         raise WeightsError(
@@ -118,7 +127,7 @@ def open_checkpoint(path: Path | str) -> Checkpoint:
         )
     config, notes = infer_config(file, layout)
     release = RELEASES.get(file.path.name.partition(".")[0])
-    notes = [*notes, release] if release else notes
+    notes = [*notes, release.note] if release and release.note else notes
     return _sort_out(file, layout, config, notes=tuple(notes))
 
 
@@ -157,7 +166,7 @@ def _sort_out(
     """Match the model's parameters with the file's tensors, each once, each of its shape."""
     # The project's own files always hold an encoder; a published predictor may come alone.
     own = HEADER in file.metadata
-    has_encoder = own or any(name.startswith("encoder.") for name in file.tensors)
+    has_encoder = own or any(name.startswith(f"{layout.encoder}.") for name in file.tensors)
     wanted: dict[str, tuple[str, ...]] = {}
     missing, wrong = [], []
     for name, parameter in _on_meta(config, has_encoder).state_dict().items():
@@ -171,7 +180,11 @@ def _sort_out(
                 wrong.append(f"{key} is {list(found.shape)} {found.dtype}, expected {shape}")
 
     used = {key for keys in wanted.values() for key in keys}
-    unused = {key: why_unused(key, file.tensors) for key in file.tensors if key not in used}
+    unused = {
+        key: why_unused(key, file.tensors, layout.encoder)
+        for key in file.tensors
+        if key not in used
+    }
     left_over = [key for key, reason in unused.items() if reason is None]
     if missing or left_over or wrong:
         raise WeightsError(
@@ -187,6 +200,7 @@ def _sort_out(
         config,
         {name: tuple(file.tensors[key] for key in keys) for name, keys in wanted.items()},
         {key: reason for key, reason in unused.items() if reason},
+        about_encoder=about_encoder(layout, file.tensors),
         **details,
     )
 
@@ -242,7 +256,7 @@ def save_weights(
     header = {
         "format": FORMAT,
         "identity": identity,
-        "config": dataclasses.asdict(config),
+        "config": _described(config),
         "metadata": dict(metadata or {}),
     }
     partial = path.with_name(f".{path.name}.partial")
@@ -276,8 +290,20 @@ def _config_from(fields: dict[str, Any]) -> ModelConfig:
     return config
 
 
+def _described(config: ModelConfig) -> dict[str, Any]:
+    """Its fields; those that came later only where they say something, so that identities stay."""
+    fields = dataclasses.asdict(config)
+    for part, name, nothing in _LATER_FIELDS:
+        if fields[part] and fields[part][name] == nothing:
+            del fields[part][name]
+    return fields
+
+
+_LATER_FIELDS = (("encoder", "version", "2"), ("predictor", "window", None))
+
+
 def _identity(config: ModelConfig, digests: Iterable[str]) -> str:
-    described = [json.dumps(dataclasses.asdict(config), sort_keys=True), *sorted(digests)]
+    described = [json.dumps(_described(config), sort_keys=True), *sorted(digests)]
     return f"{config.preset}-{hashlib.sha256(''.join(described).encode()).hexdigest()[:12]}"
 
 

@@ -1,13 +1,17 @@
-"""The V-JEPA 2 video encoder: camera frames to latents, one per patch.
+"""The video encoder of V-JEPA 2 and 2.1: camera frames to latents, one per patch.
 
-Submodules bear the names of the published checkpoints.
+Submodules bear the names of the published checkpoints. What 2.1 does otherwise: the two channels
+of a pair turn together; rows and columns are numbered as if there were 16 of each, whatever the
+resolution; single frames have a patch embedding of their own; a vector that is added to every
+patch tells pictures from clips; and four depths have a norm each, in place of one at the end.
 """
 
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -33,6 +37,17 @@ class EncoderConfig:
     patch: int = setting(16, "along each side of a patch", low=1, high=1000, unit="pixels")
     tubelet: int = setting(2, "that one token spans", low=1, high=100, unit="frames")
     stem: Literal["patch", "conv"] = setting("patch", "what makes tokens of pixels")
+    version: Literal["2", "2.1"] = setting("2", "of V-JEPA")
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        """The blocks whose outputs make up the hierarchical features of V-JEPA 2.1."""
+        if self.depth == 48:
+            return 11, 23, 37, 47  # not evenly spaced, as it was trained
+        return tuple(self.depth * quarter // 4 - 1 for quarter in range(1, 5))
+
+
+_GRID = 16  # rows and columns that V-JEPA 2.1 numbers its patches by
 
 
 class Encoder(nn.Module):
@@ -49,7 +64,15 @@ class Encoder(nn.Module):
         self.blocks = nn.ModuleList(
             Block(config.width, config.heads, config.mlp_ratio) for _ in range(config.depth)
         )
-        self.norm = nn.LayerNorm(config.width, eps=NORM_EPS)
+        if config.version == "2.1":
+            self.patch_embed_img = Stem(replace(config, tubelet=1))
+            self.img_mod_embed = nn.Parameter(torch.zeros(1, 1, config.width))
+            self.video_mod_embed = nn.Parameter(torch.zeros(1, 1, config.width))
+            self.norms_block = nn.ModuleList(
+                nn.LayerNorm(config.width, eps=NORM_EPS) for _ in config.levels
+            )
+        else:
+            self.norm = nn.LayerNorm(config.width, eps=NORM_EPS)
         init_weights(self)
         self.patch_embed.init_halvings()
 
@@ -57,16 +80,31 @@ class Encoder(nn.Module):
         """Latents [B, patches, width] of single frames [B, 3, H, W], for planning.
 
         They are layer-normalised without affine parameters, and float32 whatever the dtype
-        of the weights. A frame counts as a clip that repeats it for one tubelet.
+        of the weights. To V-JEPA 2 a frame is a clip that repeats it for one tubelet, to 2.1 a
+        picture.
         """
         self._check("pixels", pixels, "[B, 3, H, W]")
-        grid = self.patch_embed.still(pixels.to(self.norm.weight.dtype))
-        tokens = self.transform(*self._tokens(grid.unsqueeze(2)))
+        tokens = self.transform(*self._picture(pixels))
         return F.layer_norm(tokens.float(), (self.config.width,))
 
     def forward(self, clip: Tensor) -> Tensor:
         """Tokens [B, patches, width] of clips [B, 3, T, H, W], ordered by time, row, column."""
         return self.transform(*self.embed(clip))
+
+    def hierarchy(self, clip: Tensor) -> Tensor:
+        """The features [B, patches, 4 * width] of V-JEPA 2.1 at its four levels, for dense tasks.
+
+        A clip of a single frame is a picture.
+        """
+        if self.config.version != "2.1":
+            raise ValueError("hierarchical features: V-JEPA 2.1 alone was trained for them")
+        tokens, rotary = self._picture(clip[:, :, 0]) if clip.shape[2] == 1 else self.embed(clip)
+        features = []
+        for index, block in enumerate(self.blocks):
+            tokens = block(tokens, rotary)
+            if index in self.config.levels:
+                features.append(self.norms_block[len(features)](tokens))
+        return torch.cat(features, -1)
 
     def embed(self, clip: Tensor) -> tuple[Tensor, Rotary]:
         """The patches of clips [B, 3, T, H, W] before the first block, and their positions."""
@@ -75,19 +113,40 @@ class Encoder(nn.Module):
             raise ValueError(
                 f"clip has {clip.shape[2]} frames, expected a multiple of {self.config.tubelet}"
             )
-        return self._tokens(self.patch_embed(clip.to(self.norm.weight.dtype)))
+        tokens, rotary = self._tokens(self.patch_embed(clip.to(self._dtype)))
+        return tokens + self.video_mod_embed if self.config.version == "2.1" else tokens, rotary
 
     def transform(self, tokens: Tensor, rotary: Rotary) -> Tensor:
         """What the blocks make of embedded patches, be it all of them or some."""
         for block in self.blocks:
             tokens = block(tokens, rotary)
-        return self.norm(tokens)
+        return self.norms_block[-1](tokens) if self.config.version == "2.1" else self.norm(tokens)
+
+    def _picture(self, pixels: Tensor) -> tuple[Tensor, Rotary]:
+        pixels = pixels.to(self._dtype)
+        if self.config.version == "2.1":
+            tokens, rotary = self._tokens(self.patch_embed_img.still(pixels).unsqueeze(2))
+            return tokens + self.img_mod_embed, rotary
+        return self._tokens(self.patch_embed.still(pixels).unsqueeze(2))
 
     def _tokens(self, grid: Tensor) -> tuple[Tensor, Rotary]:
         """From [B, width, frames, rows, columns] to [B, patches, width]."""
         positions = grid_positions(*grid.shape[2:]).to(grid.device)
-        rotary = rotary_tables(positions, self.config.width // self.config.heads)
+        mended = self.config.version == "2.1"
+        if mended:
+            rows_and_columns = torch.tensor(grid.shape[3:], device=grid.device)
+            positions[:, 1:] *= (_GRID - 1) / (rows_and_columns - 1).clamp(min=1)
+        rotary = rotary_tables(positions, self.config.width // self.config.heads, mended)
         return grid.flatten(2).transpose(1, 2), rotary
+
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are."""
+        return self.patch_embed.proj.weight.device
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return self.patch_embed.proj.weight.dtype
 
     def _check(self, name: str, pixels: Tensor, expected: str) -> None:
         patch = self.config.patch

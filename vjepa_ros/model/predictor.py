@@ -43,6 +43,9 @@ class PredictorConfig:
     state: bool = setting(True, "a token per frame for the arm's state; jepa-wms has none")
     extrinsics: bool = setting(False, "one more, for the camera's pose")
     residual: bool = setting(False, "the output is added to the latent, and starts at zero")
+    window: int | None = setting(
+        None, "latest frames that it sees, numbered from 0 [all]", low=1, high=10_000
+    )
 
     @property
     def patches(self) -> int:

@@ -1,6 +1,6 @@
 """The models by name: the published ones, and the tiny one for the simulation."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vjepa_gate.settings import REQUIRED, setting
 from vjepa_ros.model.encoder import EncoderConfig
@@ -28,12 +28,25 @@ class ModelConfig:
 
 
 _VITG = EncoderConfig(width=1408, depth=40, heads=22, mlp_ratio=48 / 11)
+_VITB_2_1 = EncoderConfig(width=768, depth=12, heads=12, version="2.1")
 
 _MODELS = (
     ModelConfig(preset="vitl", encoder=EncoderConfig(width=1024, depth=24, heads=16)),
     ModelConfig(preset="vith", encoder=EncoderConfig(width=1280, depth=32, heads=16)),
     ModelConfig(preset="vitg", encoder=_VITG),
     ModelConfig(preset="vitg_384", encoder=_VITG, image_size=384),
+    ModelConfig(preset="vitb_2_1", encoder=_VITB_2_1, image_size=384),
+    ModelConfig(
+        preset="vitl_2_1",
+        encoder=EncoderConfig(width=1024, depth=24, heads=16, version="2.1"),
+        image_size=384,
+    ),
+    ModelConfig(preset="vitg_2_1", encoder=replace(_VITG, version="2.1"), image_size=384),
+    ModelConfig(
+        preset="vitG_2_1",
+        encoder=EncoderConfig(width=1664, depth=48, heads=26, mlp_ratio=64 / 13, version="2.1"),
+        image_size=384,
+    ),
     ModelConfig(
         preset="ac_vitg",
         encoder=_VITG,
@@ -43,13 +56,21 @@ _MODELS = (
         step_period=1.06,
         trained_horizon=7,
     ),
-    # Post-trained anew by jepa-wms, with a mended rollout loss and no token for the state.
+    # Post-trained anew by jepa-wms, with a mended rollout loss and no token for the state. Its
+    # evaluation lets it see two frames (`ctxt_window: 2`).
     ModelConfig(
         preset="ac_vitg_stateless",
         encoder=_VITG,
-        predictor=PredictorConfig(latent_width=1408, state=False),
+        predictor=PredictorConfig(latent_width=1408, state=False, window=2),
         step_period=1.06,
         trained_horizon=7,
+    ),
+    # What `train posttrain --preset vitb` makes of V-JEPA 2.1's smallest encoder.
+    ModelConfig(
+        preset="ac_vitb_2_1",
+        encoder=_VITB_2_1,
+        predictor=PredictorConfig(latent_width=768, width=384, depth=6, heads=6),
+        trained_horizon=4,
     ),
     ModelConfig(
         preset="tiny",
@@ -59,6 +80,14 @@ _MODELS = (
         ),
         image_size=128,
         trained_horizon=4,
+    ),
+    # V-JEPA 2-AC's architecture to the letter at a small size, for tests of how such a model plans.
+    ModelConfig(
+        preset="stand_in",
+        encoder=EncoderConfig(width=96, depth=4, heads=3),
+        predictor=PredictorConfig(latent_width=96, grid=4, width=64, depth=4, heads=2),
+        image_size=64,
+        trained_horizon=8,
     ),
 )
 

@@ -6,13 +6,16 @@ the module. Hugging Face and jepa-wms differ in what is listed here.
 """
 
 import dataclasses
+import functools
 import json
 import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from pathlib import Path
 
 from vjepa_ros.model.checkpoint_files import CheckpointFile, WeightsError
 from vjepa_ros.model.encoder import EncoderConfig
+from vjepa_ros.model.located import stated_licence
 from vjepa_ros.model.predictor import PredictorConfig
 from vjepa_ros.model.presets import PRESETS, ModelConfig
 
@@ -28,16 +31,36 @@ class Layout:
 
     kind: str
     names: Callable[[str], tuple[str, ...]]
+    encoder: str = "encoder"  # of those that Meta's files hold
 
 
-def layout_of(names: Collection[str]) -> Layout | None:
-    """The layout that a file's names follow, if any is known."""
+# What Meta's files call an encoder: as it was trained; its moving average, which is the target of
+# its training; and that of one which was distilled, where `target_encoder` is its teacher.
+_ENCODERS = {
+    "encoder": "the encoder as it was trained last",
+    "target_encoder": "moving average of the encoder, the target of its training",
+    "ema_encoder": "moving average of the encoder, which a larger one was distilled into",
+}
+
+
+def layout_of(names: Collection[str], averaged: bool = True) -> Layout | None:
+    """The layout that a file's names follow, if any is known.
+
+    Of Meta's encoders the moving average counts, unless it is not asked for or a predictor for
+    planning is beside them, which goes with `encoder`.
+    """
     if _holds(names, "encoder.layer."):
         return Layout("V-JEPA 2 as Hugging Face lays it out", _hugging_face)
-    if _holds(names, "encoder.blocks."):
-        kind = "V-JEPA 2-AC" if _holds_predictor(names) else "V-JEPA 2"
-        return Layout(f"{kind} as Meta lays it out", plain_names)
-    if _holds_predictor(names):
+    held = [name for name in _ENCODERS if _holds(names, f"{name}.blocks.")]
+    planning = _holds_predictor(names)
+    if held:
+        encoder = held[-1] if averaged and not planning else held[0]
+        version = "2.1" if _holds(names, f"{encoder}.norms_block.") else "2"
+        kind = f"V-JEPA {version}{'-AC' if planning else ''} as Meta lays it out"
+        return Layout(kind, functools.partial(_meta, encoder), encoder)
+    if _holds(names, "predictor.state_encoder.") and planning:
+        return Layout("V-JEPA 2-AC predictor without an encoder", plain_names)
+    if planning:
         return Layout("V-JEPA 2-AC predictor without an encoder, as of jepa-wms", _jepa_wms)
     return None
 
@@ -45,6 +68,10 @@ def layout_of(names: Collection[str]) -> Layout | None:
 def plain_names(name: str) -> tuple[str, ...]:
     """Look a tensor up by its own name."""
     return (name,)
+
+
+def _meta(encoder: str, name: str) -> tuple[str, ...]:
+    return (re.sub(r"^encoder\.", f"{encoder}.", name),)
 
 
 def _jepa_wms(name: str) -> tuple[str, ...]:
@@ -86,9 +113,11 @@ def infer_config(file: CheckpointFile, layout: Layout) -> tuple[ModelConfig, lis
     if _holds_predictor(file.tensors):
         predictor_blocks = _blocks(file, "predictor.predictor_blocks.")
     state = _holds(file.tensors, layout.names("predictor.state_encoder.")[0])
+    version = "2.1" if _holds(file.tensors, f"{layout.encoder}.norms_block.") else "2"
 
     def fits(model: ModelConfig) -> bool:
-        if blocks and (model.encoder.stem != "patch" or blocks != _size(model.encoder)):
+        found = model.encoder.stem, model.encoder.version, _size(model.encoder)
+        if blocks and found != ("patch", version, blocks):
             return False
         if model.predictor is None or predictor_blocks is None:
             return model.predictor is predictor_blocks
@@ -96,8 +125,8 @@ def infer_config(file: CheckpointFile, layout: Layout) -> tuple[ModelConfig, lis
 
     fitting = [model for model in PRESETS.values() if fits(model)]
     if not fitting:
-        raise WeightsError(file.path, _unknown(blocks, predictor_blocks))
-    size = _image_size(file, fitting)
+        raise WeightsError(file.path, _unknown(version, blocks, predictor_blocks))
+    size = _image_size(file, layout, fitting)
     if size is None:
         assumed = f"trained on pictures of {fitting[0].image_size} pixels, it is assumed"
         return fitting[0], [assumed] if len(fitting) > 1 else []
@@ -121,22 +150,23 @@ def _size(config: EncoderConfig | PredictorConfig) -> _Size:
     return config.width, int(config.width * config.mlp_ratio), config.depth
 
 
-def _unknown(blocks: _Size | None, predictor_blocks: _Size | None) -> str:
+def _unknown(version: str, blocks: _Size | None, predictor_blocks: _Size | None) -> str:
     def described(size: _Size | None) -> str:
         return "{2} blocks of width {0}, hidden {1}".format(*size) if size else "none"
 
     known = "\n".join(
-        f"    {name}: {described(_size(model.encoder))}; "
+        f"    {name}: V-JEPA {model.encoder.version}, {described(_size(model.encoder))}; "
         f"predictor: {described(_size(model.predictor) if model.predictor else None)}"
         for name, model in PRESETS.items()
     )
     return (
-        f"holds an encoder of {described(blocks)}; predictor: {described(predictor_blocks)}. "
+        f"holds an encoder of V-JEPA {version}, {described(blocks)}; predictor: "
+        f"{described(predictor_blocks)}. "
         f"Expected a known size:\n{known}"
     )
 
 
-def _image_size(file: CheckpointFile, fitting: list[ModelConfig]) -> int | None:
+def _image_size(file: CheckpointFile, layout: Layout, fitting: list[ModelConfig]) -> int | None:
     """The resolution that a file was trained at, which no shape of the model tells."""
     beside = file.path.with_name("config.json")
     if file.path.suffix == ".safetensors" and beside.exists():  # as Hugging Face publishes
@@ -144,7 +174,7 @@ def _image_size(file: CheckpointFile, fitting: list[ModelConfig]) -> int | None:
             return int(json.loads(beside.read_text())["crop_size"])
         except (ValueError, KeyError, TypeError) as error:
             raise WeightsError(beside, f"is no config of V-JEPA 2: {error!r}") from error
-    positions = file.tensors.get("encoder.pos_embed")
+    positions = file.tensors.get(f"{layout.encoder}.pos_embed")
     if positions is None or positions.dim() != 3:
         return None
     # A position per patch, of a number of frames that is a power of two; but 24² has a 9 in it.
@@ -155,10 +185,9 @@ def _image_size(file: CheckpointFile, fitting: list[ModelConfig]) -> int | None:
 # --- what is not loaded ------------------------------------------------------------------
 
 _UNUSED = (
-    (r"target_encoder\.", "moving average of the encoder, the target of its training"),
     (r"(opt|optimizer)\.", "state of the optimizer"),
     (r"scaler\.|(epoch|loss|batch_size|world_size|lr)$", "progress of the training run"),
-    (r"encoder\.pos_embed$", "sine-cosine positions, which rotary models never use"),
+    (r"(|target_|ema_)encoder\.pos_embed$", "sine-cosine positions, which rotary models never use"),
     (
         r"predictor\.extrinsics_encoder\.",
         "token of the camera's pose, which the published predictor was trained without",
@@ -168,8 +197,13 @@ _UNUSED = (
 _PRETRAINING = "pretraining predictor, which fills in masked patches: not used for planning"
 
 
-def why_unused(name: str, names: Collection[str]) -> str | None:
-    """Why what a file calls `name`, among all its `names`, is no part of the model."""
+def why_unused(name: str, names: Collection[str], encoder: str) -> str | None:
+    """Why what a file calls `name`, among all its `names`, is no part of the model, whose encoder
+    is the one that the file calls so.
+    """
+    part = name.partition(".")[0]
+    if part in _ENCODERS and part != encoder:
+        return _ENCODERS[part]
     if name.startswith("predictor.") and _holds_pretraining(names):
         return _PRETRAINING
     return next((reason for pattern, reason in _UNUSED if re.match(pattern, name)), None)
@@ -181,12 +215,45 @@ _FIRST = (
     "Meta's first release of V-JEPA 2-AC, whose rollout loss had a bug; "
     "jepa-wms publishes mended weights, vjepa2_ac_droid"
 )
-_MENDED = "V-JEPA 2-AC post-trained anew by jepa-wms with the rollout loss mended; CC-BY-NC"
+_MENDED = "V-JEPA 2-AC post-trained anew by jepa-wms with the rollout loss mended"
+
+
+def about_encoder(layout: Layout, names: Collection[str]) -> str | None:
+    """Say which of Meta's encoders is taken, where there are several."""
+    held = [name for name in _ENCODERS if _holds(names, f"{name}.blocks.")]
+    if len(held) < 2:
+        return None
+    return f"taken from `{layout.encoder}`: {_ENCODERS[layout.encoder]}"
+
+
+@dataclass(frozen=True)
+class Release:
+    """A file that was published, and its licence as its publisher states it."""
+
+    licence: str
+    note: str | None = None
+
+
+_MIT = "MIT, as facebookresearch/vjepa2 states it"
+_NON_COMMERCIAL = "CC-BY-NC 4.0, as facebookresearch/jepa-wms states it: not for commercial use"
 
 RELEASES = {
-    "vjepa2-ac-vitg": _FIRST,
-    "vjepa2_ac_oss": _FIRST,
-    "droid_vj2ac_oss-prop": _FIRST,
-    "vjepa2_ac_droid": _MENDED,
-    "droid_vj2ac_noprop": _MENDED,
+    **dict.fromkeys(("vitl", "vith", "vitg", "vitg-384"), Release(_MIT)),
+    "vjepa2_1_vitb_dist_vitG_384": Release(_MIT),
+    "vjepa2_1_vitl_dist_vitG_384": Release(_MIT),
+    "vjepa2_1_vitg_384": Release(_MIT),
+    "vjepa2_1_vitG_384": Release(_MIT),
+    "vjepa2-ac-vitg": Release(_MIT, _FIRST),
+    "vjepa2_ac_oss": Release(_NON_COMMERCIAL, _FIRST),
+    "droid_vj2ac_oss-prop": Release(_NON_COMMERCIAL, _FIRST),
+    "vjepa2_ac_droid": Release(_NON_COMMERCIAL, _MENDED),
+    "droid_vj2ac_noprop": Release(_NON_COMMERCIAL, _MENDED),
 }
+
+
+def licence_of(path: Path) -> str | None:
+    """What is known of the licence of a published file, from its model card or its name."""
+    if stated := stated_licence(path):
+        return f"{stated}, as the model card beside it states"
+    release = RELEASES.get(path.name.partition(".")[0])
+    return f"{release.licence} (known by the file's name)" if release else None

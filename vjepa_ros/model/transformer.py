@@ -27,7 +27,7 @@ def grid_positions(
     return torch.cartesian_prod(*axes).float()
 
 
-def rotary_tables(positions: Tensor, head_dim: int) -> Rotary:
+def rotary_tables(positions: Tensor, head_dim: int, interleaved: bool = False) -> Rotary:
     """The rotation of tokens at positions [L, 3], for `rotate`.
 
     A position of 0 leaves its channels unturned. Angles are float32 whatever the model's
@@ -36,9 +36,10 @@ def rotary_tables(positions: Tensor, head_dim: int) -> Rotary:
     section = 2 * (head_dim // 3 // 2)
     frequencies = 1e4 ** -(torch.arange(section // 2, device=positions.device) / (section / 2))
     angles = positions.float().unsqueeze(-1) * frequencies  # [L, 3, section / 2]
-    # Tiled, not interleaved: the two channels of a pair turn at different frequencies. That
-    # is a slip of the original, which the published weights were trained with.
-    angles = angles.repeat(1, 1, 2).flatten(1)
+    # Tiled, the two channels of a pair turn at different frequencies. That is a slip of the
+    # original, which the weights of V-JEPA 2 were trained with; 2.1 mended it.
+    angles = angles.repeat_interleave(2, -1) if interleaved else angles.repeat(1, 1, 2)
+    angles = angles.flatten(1)
     angles = F.pad(angles, (0, head_dim - 3 * section))
     sign = 2.0 * (torch.arange(head_dim, device=positions.device) % 2) - 1  # made on the device
     return angles.cos(), angles.sin() * sign

@@ -48,6 +48,10 @@ class _Now:
     states: Tensor  # [1, 1, 7]
     extrinsics: Tensor | None  # [1, 1, 6]
     past: Past
+    before: list["_Frame"]  # the past's frames, oldest first
+
+
+_Frame = tuple[Tensor, Tensor, Tensor]  # latents [n, 1, L, D], action [n, 1, 7], state [n, 1, 7]
 
 
 class WorldModel:
@@ -138,17 +142,33 @@ class WorldModel:
 
     def _imagine(self, now: _Now, actions: Tensor) -> Iterator[Tensor]:
         """The latents [n, L, D] after each of the actions [n, H, 7]."""
-        latents, past = now.latents, now.past.branch()
+        latents, past, window = now.latents, now.past.branch(), self.config.window
         states = now.states.expand(len(actions), -1, -1)
+        seen = list(now.before)
         extrinsics = None
         if now.extrinsics is not None:
             extrinsics = now.extrinsics.expand(len(actions), -1, -1)
         for step, action in enumerate(actions.split(1, dim=1), start=1):
-            if step == actions.shape[1]:
-                past = past.branch(frozen=True)  # nothing follows the last frame
-            latents = self._predict(latents, action, states, extrinsics, past)
+            seen.append((latents, action, states))
+            if window and len(seen) > window:
+                latents = self._predict_within(seen[-window:], extrinsics)
+            else:
+                if step == actions.shape[1]:
+                    past = past.branch(frozen=True)  # nothing follows the last frame
+                latents = self._predict(latents, action, states, extrinsics, past)
             yield latents[:, 0]
             states = apply_action(states, action)
+
+    def _predict_within(self, seen: list[_Frame], extrinsics: Tensor | None) -> Tensor:
+        """The latents [n, 1, L, D] after frames that are seen as if none had been before them."""
+        count = len(seen[-1][1])
+        latents, actions, states = (
+            torch.cat([part.expand(count, *part.shape[1:]) for part in parts], 1)
+            for parts in zip(*seen, strict=True)
+        )
+        if extrinsics is not None:
+            extrinsics = extrinsics.expand(-1, len(seen), -1)
+        return self._predict(latents, actions, states, extrinsics)[:, -1:]
 
     def _chunks(self, now: _Now, actions: Tensor) -> tuple[Tensor, ...]:
         """The candidates [N, H, 7], checked, in parts that fit the memory budget, about equal."""
@@ -178,7 +198,11 @@ class WorldModel:
         """What one candidate takes at the peak of the last step, which sees the most frames."""
         config, number = self.config, self.dtype.itemsize
         tokens, frames = config.patches + config.controls, context + horizon - 1
-        token, latent = tokens * config.width * number, config.patches * config.latent_width
+        at_once = 1
+        if config.window and frames > config.window:
+            frames = at_once = config.window
+        tokens, latents = tokens * at_once, config.patches * at_once
+        token, latent = tokens * config.width * number, latents * config.latent_width
         stream = tokens * config.width * 4  # float32 between blocks
         kept = 2 * config.depth * (frames - 1 if horizon > 1 else 0) * token
         attention = (8 + 2 * frames) * token
@@ -209,12 +233,20 @@ class WorldModel:
             found = "none" if extrinsics is None else "a camera's pose"
             raise ValueError(f"context.extrinsics is {found}: {wanted}")
 
+        if self.config.window and frames > self.config.window:
+            frames = self.config.window
+            latents, states = latents[-frames:], states[-frames:]
+            actions = actions[len(actions) - frames + 1 :]
         past = Past(self.config.depth)
         if frames > 1:
-            before = None if extrinsics is None else extrinsics.expand(1, frames - 1, -1)
+            poses = None if extrinsics is None else extrinsics.expand(1, frames - 1, -1)
             with torch.no_grad():
-                self._predict(latents[None, :-1], actions[None], states[None, :-1], before, past)
-        return _Now(latents[None, -1:], states[None, -1:], extrinsics, past)
+                self._predict(latents[None, :-1], actions[None], states[None, :-1], poses, past)
+        before = [
+            (latents[None, t : t + 1], actions[None, t : t + 1], states[None, t : t + 1])
+            for t in range(frames - 1)
+        ]
+        return _Now(latents[None, -1:], states[None, -1:], extrinsics, past, before)
 
     def _checked(self, name: str, values: Tensor, shape: tuple[int, ...]) -> Tensor:
         """In float32 on the device, or ValueError."""

@@ -16,7 +16,13 @@ from vjepa_gate.settings import setting
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.predictor import Predictor
 from vjepa_ros.model.presets import ModelConfig
-from vjepa_ros.model.transformer import Block, grid_positions, init_weights, rotary_tables
+from vjepa_ros.model.transformer import (
+    Block,
+    Rotary,
+    grid_positions,
+    init_weights,
+    rotary_tables,
+)
 from vjepa_ros.training.augment import AugmentConfig, vary
 from vjepa_ros.training.data import Batch, Share
 from vjepa_ros.training.losses import (
@@ -66,15 +72,16 @@ class MaskedPredictor(nn.Module):
         x = self.embed(tokens)
         masks = self.mask_token.to(x.dtype).expand(len(hidden), hidden.shape[1], -1)
         x = torch.cat((x, masks), 1)
-        rotary = batched_rotary(positions, torch.cat((seen, hidden), 1), x.shape[-1] // self.heads)
+        rotary = rotary_tables(positions, x.shape[-1] // self.heads)
+        rotary = chosen_rotary(rotary, torch.cat((seen, hidden), 1))
         for block in self.blocks:
             x = block(x, rotary)
         return self.proj(self.norm(x[:, seen.shape[1] :]))
 
 
-def batched_rotary(positions: Tensor, chosen: Tensor, head_dim: int) -> tuple[Tensor, Tensor]:
-    """Rotary tables [B, 1, N, head_dim] of patches chosen [B, N] among positions [L, 3]."""
-    cosines, sines = rotary_tables(positions, head_dim)
+def chosen_rotary(rotary: Rotary, chosen: Tensor) -> Rotary:
+    """Rotary tables [B, 1, N, head_dim] of patches chosen [B, N] among all [L, head_dim]."""
+    cosines, sines = rotary
     return cosines[chosen][:, None], sines[chosen][:, None]
 
 
@@ -154,11 +161,10 @@ class Pretraining(nn.Module):
     def _predict_hidden(self, clip: Tensor, seen: Tensor, hidden: Tensor) -> Tensor:
         encoder = self.encoder
         tubelets = clip.shape[2] // encoder.config.tubelet
-        tokens, _ = encoder.embed(clip * self._visible(seen, clip))
-        positions = grid_positions(tubelets, self.grid, self.grid, clip.device)
-        head_dim = encoder.config.width // encoder.config.heads
+        tokens, rotary = encoder.embed(clip * self._visible(seen, clip))
         kept = torch.take_along_dim(tokens, seen[..., None], 1)
-        kept = encoder.transform(kept, batched_rotary(positions, seen, head_dim))
+        kept = encoder.transform(kept, chosen_rotary(rotary, seen))
+        positions = grid_positions(tubelets, self.grid, self.grid, clip.device)
         return self.masked(kept, seen, hidden, positions)
 
     def _visible(self, seen: Tensor, clip: Tensor) -> Tensor:

@@ -119,7 +119,7 @@ def _features(
         if encoder is None:
             seen = F.interpolate(pixels, (_PIXELS, _PIXELS), mode="area")
         else:
-            device = encoder.norm.weight.device
+            device = encoder.device
             seen = encoder.encode(pixels.to(device)).cpu()
         features.append(seen.flatten(1))
         states, objects = batch.states[:, 0], batch.objects[:, 0]
@@ -160,7 +160,7 @@ def energy_pairs(
 ) -> EnergyPairs:
     """All pairs of every other frame of some episodes."""
     distances, grippers, energies = [], [], []
-    device = encoder.norm.weight.device
+    device = encoder.device
     for first, length in list(zip(episodes.first_steps, episodes.lengths, strict=True))[:most]:
         batch = episodes.load(np.arange(first, first + length, stride), 1)
         latents = encoder.encode(batch.pixels()[:, 0].to(device)).flatten(1).cpu()

@@ -57,7 +57,7 @@ def examine(
     if weights.encoder is None:
         raise ValueError(f"{weights.identity} has no encoder: there are no latents to look at")
     torch.manual_seed(0)
-    untrained = Encoder(weights.config.encoder).to(weights.encoder.norm.weight.device).eval()
+    untrained = Encoder(weights.config.encoder).to(weights.encoder.device).eval()
     readings = {
         name: probe(encoder, episodes, held_out, frames=frames)
         for name, encoder in (

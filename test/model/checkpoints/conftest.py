@@ -1,14 +1,14 @@
 import pytest
 import torch
 
-from checkpoint_files import SMALL, SMALL_384, SMALL_AC, SMALL_STATELESS
+from checkpoint_files import SMALL, SMALL_2_1, SMALL_384, SMALL_AC, SMALL_STATELESS
 from vjepa_ros.model.presets import PRESETS
 
 
 @pytest.fixture(autouse=True)
 def _small_presets(monkeypatch):
     torch.manual_seed(0)
-    for model in (SMALL, SMALL_384, SMALL_AC, SMALL_STATELESS):
+    for model in (SMALL, SMALL_2_1, SMALL_384, SMALL_AC, SMALL_STATELESS):
         monkeypatch.setitem(PRESETS, model.preset, model)
 
 

@@ -57,7 +57,7 @@ def test_a_zip_of_something_else_is_refused(tmp_path):
 
 
 def test_a_folder_or_nothing_is_refused(tmp_path):
-    with pytest.raises(UserError, match="cannot be read as weights: Is a directory"):
+    with pytest.raises(UserError, match="is a folder: expected one file of weights in it, found"):
         load_weights(tmp_path)
     with pytest.raises(UserError, match="cannot be read as weights: No such file"):
         load_weights(tmp_path / "none.pt")

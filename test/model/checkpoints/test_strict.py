@@ -50,8 +50,12 @@ def test_any_key_that_is_gone_is_missed(saved):
 
 
 def test_a_size_that_is_no_preset_is_refused(saved):
-    with pytest.raises(ValueError, match="2 blocks of width 40, hidden 192; predictor: none"):
-        open_checkpoint(saved(meta_pretrained(width=40)))
+    content = meta_pretrained(width=40)
+    content["target_encoder"] = content["encoder"]
+    with pytest.raises(
+        ValueError, match="of V-JEPA 2, 2 blocks of width 40, hidden 192; predictor: none"
+    ):
+        open_checkpoint(saved(content))
 
 
 def test_a_file_of_another_model_is_refused(saved):

@@ -1,0 +1,52 @@
+"""Probes trained on small episodes, whose pictures show whether the fingers are closed."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from vjepa_gate.errors import UserError
+from vjepa_ros import cli
+from vjepa_ros.model.checkpoints import save_weights
+from vjepa_ros.model.encoder import Encoder
+from vjepa_ros.model.predictor import Predictor
+from vjepa_ros.model.presets import ModelConfig
+from vjepa_ros.model.probe import load_probe
+from vjepa_ros.training.attentive import ProbeTraining, accuracy, train_probe
+from vjepa_ros.training.data import EpisodeSet
+
+
+def test_a_probe_learns_what_pictures_show(small: ModelConfig, episodes: EpisodeSet):
+    encoder = Encoder(small.encoder).eval().requires_grad_(False)
+    trained = train_probe(encoder, episodes, "closed", ProbeTraining(steps=200, batch=32))
+    right = accuracy(trained, encoder, episodes, "closed")
+    assert right["balanced"] > 0.9
+    untrained = train_probe(encoder, episodes, "closed", ProbeTraining(steps=1, batch=2))
+    assert accuracy(untrained, encoder, episodes, "closed")["balanced"] < 0.8
+
+
+def test_what_no_recording_tells_is_not_asked(small: ModelConfig, episodes: EpisodeSet):
+    """These episodes know where the object is, and not whether it is held."""
+    encoder = Encoder(small.encoder)
+    assert np.isnan(episodes.columns["objects"][:, 3]).all()
+    with pytest.raises(ValueError, match="--label grasped: of 72 frames 0 tell, expected both"):
+        train_probe(encoder, episodes, "grasped", ProbeTraining(steps=1))
+
+
+def test_the_command_writes_a_probe_of_these_weights(
+    tmp_path: Path, folder: Path, small: ModelConfig, capsys: pytest.CaptureFixture[str]
+):
+    weights = tmp_path / "small.safetensors"
+    identity = save_weights(weights, small, Encoder(small.encoder), Predictor(small.predictor))
+    command = ["train", "probe", "--data", folder, "--weights", weights, "--held-out", "0.34"]
+    out = tmp_path / "probe.safetensors"
+    told = [*command, "--label", "closed", "--steps", "5", "--out", out]
+    assert cli.run(list(map(str, told))) == 0
+    assert "right on held-out frames: " in capsys.readouterr().out
+    loaded = load_probe(out)
+    assert loaded.weights == identity
+    assert loaded.probe.config.labels == ("no", "closed")
+    assert loaded.probe(torch.randn(2, 16, 32)).shape == (2, 2)
+    with pytest.raises(UserError, match="--label grasped"):
+        cli.run(list(map(str, [*command, "--out", out])))
