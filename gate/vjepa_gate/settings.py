@@ -78,7 +78,7 @@ T = TypeVar("T")
 
 _ROS_TYPES = {bool: "BOOL", int: "INTEGER", float: "DOUBLE", str: "STRING", Path: "STRING"}
 _EVERY_NODES = {"use_sim_time": Setting(hint=bool, optional=False, default=False)}
-_NAMESPACE = re.compile(r"(/?[A-Za-z_]\w*)*", re.ASCII)
+_NAMESPACE = re.compile(r"(/?[A-Za-z_]\w*)*/?", re.ASCII)
 _QOS_OVERRIDE = re.compile(
     r"qos_overrides\..+\.(publisher|subscription)\.(history|depth|reliability|durability)"
 )
@@ -279,7 +279,7 @@ def read_parameter_file(
     with _said_to_user(path):
         for section, content in mapping(load_yaml_file(path), "").items():
             space, _, name = section.rpartition("/")
-            if space.strip("/") not in ("", "*", "**", namespace.strip("/")):
+            if namespace and space.strip("/") not in ("", "*", "**", namespace.strip("/")):
                 continue
             chosen = list(nodes) if "*" in name else [name]
             if name not in nodes and "*" not in name:

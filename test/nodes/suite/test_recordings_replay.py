@@ -125,7 +125,7 @@ def record(tmp_path, wait_until):
             bring_up(recorder)
             node.create_timer(0.03, arm.tell)
             node.create_timer(0.1, arm.show)
-            wait_until(lambda: arm.shown > 18, "recorded")
+            wait_until(lambda: arm.shown > 14, "recorded")
             recorder.trigger_shutdown()
             recorder.destroy_node()
         return bag
@@ -138,7 +138,7 @@ def test_a_recording_of_every_shipped_robot_is_replayed(name, record, weights, t
     bag = record(name)
     episode = open_episode(bag)
     trajectory = episode.trajectory
-    assert len(trajectory) > 8
+    assert len(trajectory) > 5
     np.testing.assert_allclose(trajectory.states[:, (0, 2)], [[0.5, 0.3]] * len(trajectory))
     assert (np.diff(trajectory.states[:, 1]) > 0.005).all()
     max_width = load_robot(name).gripper.max_width
@@ -148,10 +148,10 @@ def test_a_recording_of_every_shipped_robot_is_replayed(name, record, weights, t
     assert calibration.intrinsics[0, 0] == 50
     np.testing.assert_allclose(calibration.camera_to_base[:3, 3], EXTRINSIC)
     words = ["replay", str(bag), "--weights", str(weights), "--html", str(tmp_path / "page.html")]
-    quick = ["--samples=8", "--iterations=1", "--elites=2", "--workers=1"]
+    quick = ["--samples=8", "--iterations=1", "--elites=2", "--workers=1", "--plan-every=4"]
     assert cli.main([*words, *quick]) == 0
 
 
 def test_a_robot_in_a_namespace(record):
     """TF is that of all robots; what else it says is in its namespace."""
-    assert len(open_episode(record("franka_crisp", "/left")).trajectory) > 8
+    assert len(open_episode(record("franka_crisp", "/left")).trajectory) > 5
