@@ -83,6 +83,11 @@ def test_where_in_the_graph_processes_are(small_weights):
         assert process.respawn == (process.name != "sim")
 
 
+def test_the_gate_may_run_elsewhere(small_weights):
+    stack = processes(Options(weights=small_weights(), composed=True, gate=False))
+    assert [process.name for process in stack] == ["models"]
+
+
 def test_rviz_looks_into_the_namespace(small_weights):
     options = Options(weights=small_weights(), rviz=True, namespace="/left/")
     rviz = next(process for process in processes(options) if process.name == "rviz")

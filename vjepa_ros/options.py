@@ -76,6 +76,7 @@ class StackSettings(GraphSettings):
     """What else is started."""
 
     sim: bool = setting(False, "start the simulated Franka as the robot")
+    gate: bool = setting(True, "start the arm gate; no, where it runs on the robot's computer")
     task: str = setting("grasp cube", "of the simulated scene: `vjepa-sim tasks`; and recorded")
     scene: int = setting(0, "seed of the simulated scene", low=0)
     record: bool = setting(False, "write all that is needed for a replay to runs/<time>/bag")

@@ -23,6 +23,7 @@ INACTIVE = ("cartesian_impedance_controller", "gravity_compensation")
 
 
 def generate_launch_description() -> LaunchDescription:
+    """Arm, hand, controllers and camera."""
     robot_ip, namespace = LaunchConfiguration("robot_ip"), LaunchConfiguration("namespace")
     arm = including(
         "franka_bringup",
@@ -64,6 +65,7 @@ def generate_launch_description() -> LaunchDescription:
 
 
 def including(package: str, file: str, **arguments: object) -> IncludeLaunchDescription:
+    """Another package's launch file, with these arguments."""
     path = PathJoinSubstitution([FindPackageShare(package), file])
     return IncludeLaunchDescription(
         PythonLaunchDescriptionSource(path), launch_arguments=arguments.items()
