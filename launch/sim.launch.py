@@ -14,7 +14,8 @@ from launch.substitutions import PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
 
-from vjepa_gate.settings import check_namespace, make, read_launch, setting
+from vjepa_gate.graph_names import check_namespace
+from vjepa_gate.settings import make, read_launch, setting
 from vjepa_ros import launching
 
 

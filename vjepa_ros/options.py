@@ -14,9 +14,9 @@ from typing import Any, Literal, Self
 from vjepa_gate.errors import UserError
 from vjepa_gate.fields import Setting, unknown
 from vjepa_gate.gate_config import ArmGateSettings
+from vjepa_gate.graph_names import check_namespace
 from vjepa_gate.settings import (
     add_options,
-    check_namespace,
     make,
     read_options,
     read_parameter_file,
