@@ -6,7 +6,7 @@ from typing import Any
 from vjepa_gate.fields import mapping
 from vjepa_gate.strict_yaml import brief
 
-_NAMESPACE = re.compile(r"(/?[A-Za-z_]\w*)*/?", re.ASCII)
+_NAMESPACE = re.compile(r"/?([A-Za-z_]\w*(/[A-Za-z_]\w*)*/?)?", re.ASCII)
 QOS_OVERRIDE = re.compile(
     r"qos_overrides\..+\.(publisher|subscription)\.(history|depth|reliability|durability)"
 )
