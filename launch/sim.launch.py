@@ -14,6 +14,7 @@ from launch.substitutions import PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.substitutions import FindPackageShare
 
+from vjepa_gate.graph_names import check_namespace
 from vjepa_gate.settings import make, read_launch, setting
 from vjepa_ros import launching
 
@@ -31,6 +32,11 @@ class SimSettings:
         "info", "from which on it tells"
     )
     respawn: bool = setting(False, "start again what has died: with a scene that is new")
+
+    def __post_init__(self) -> None:
+        check_namespace(self.namespace)
+        if self.params_file and not self.params_file.is_file():
+            raise ValueError(f"params_file is {self.params_file}, expected a file")
 
 
 def generate_launch_description() -> LaunchDescription:

@@ -7,13 +7,14 @@ import pytest
 
 pytest.importorskip("launch.actions")  # the folder launch/ can be imported, too
 
-from launch import LaunchDescription, LaunchService
+from launch import LaunchContext, LaunchDescription, LaunchService
 from launch.actions import IncludeLaunchDescription, LogInfo
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 
 from vjepa_ros import launching
 from vjepa_ros.supervisor import command_line
 
+REQUIRED = {"replay": ("bag:=bag",), "sim": ()}
 FOLDER = Path(__file__).parents[1] / "launch"
 
 
@@ -26,7 +27,8 @@ def launch(monkeypatch, capfd, small_weights):
         return LogInfo(msg=f"{process.name}: {' '.join(words)}")
 
     def run(*arguments, file="pick_place"):
-        arguments = (f"weights:={weights}", *arguments)
+        if file != "sim":
+            arguments = (f"weights:={weights}", *arguments)
         path = str(FOLDER / f"{file}.launch.py")
         monkeypatch.setattr(sys, "argv", ["ros2", "launch", path, *arguments])
         service = LaunchService(argv=arguments, noninteractive=True)
@@ -91,6 +93,29 @@ def test_where_in_the_graph_the_nodes_are(launch):
             assert words in line
         assert " --autostart" not in line
     assert "--no-autostart" in line_of("planner", said)
+
+
+@pytest.mark.parametrize("file", ["replay", "sim"])
+def test_every_launch_file_says_where_in_the_graph_its_nodes_are(launch, file):
+    ended, said = launch(*REQUIRED[file], "namespace:=2nd", "respawn:=true", file=file)
+    assert ended == 1
+    assert "namespace is '2nd', expected names of letters" in said
+    for wrong in ("log_level:=loud", "params_file:=none.yaml", "respwn:=true"):
+        ended, said = launch(*REQUIRED[file], wrong, file=file)
+        assert ended == 1
+        assert wrong.partition(":=")[0] in said or "none.yaml" in said
+
+
+def test_the_example_of_a_bringup_can_be_read():
+    path = str(FOLDER.parent / "docs/examples/fr3_bringup.launch.py")
+    description = PythonLaunchDescriptionSource(path).get_launch_description(LaunchContext())
+    assert [argument.name for argument in description.get_launch_arguments()] == [
+        "robot_ip",
+        "namespace",
+    ]
+
+
+def test_a_namespace_that_ros_would_not_take(launch):
     ended, said = launch("namespace:=2nd")
     assert ended == 1
     assert "namespace is '2nd', expected names of letters" in said

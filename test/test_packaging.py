@@ -1,6 +1,7 @@
 """What colcon installs is what `ros2 run` and `ros2 launch` look for."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -40,6 +41,23 @@ def test_all_packages_have_one_version():
         assert version_of(package) == version_of(ROOT), package
         if (setup := package / "setup.py").exists():
             assert f'version="{version_of(ROOT)}"' in setup.read_text(), setup
+
+
+def test_manifests_and_changelogs_are_as_tools_of_ros_read_them():
+    from catkin_pkg.changelog import get_changelog_from_path
+    from catkin_pkg.package import parse_package
+
+    versions = re.findall(r"^## \[([\d.]+)\] - (\S+)", (ROOT / "CHANGELOG.md").read_text(), re.M)
+    assert versions
+    for folder in (ROOT, ROOT / "gate", ROOT / "sim", ROOT / "vjepa_msgs"):
+        warnings = []
+        package = parse_package(folder, warnings=warnings)
+        assert not warnings, package.name
+        depends = {one.name for one in package.exec_depends}
+        assert ("tf2_ros_py" in depends) == (package.name == "vjepa_gate")
+        changelog = get_changelog_from_path(folder / "CHANGELOG.rst", package.name)
+        told = [(version, f"{date:%Y-%m-%d}") for version, date, _ in changelog.foreach_version()]
+        assert told == versions, package.name
 
 
 def test_what_is_installed_has_the_version_of_its_package(workspace):

@@ -145,7 +145,7 @@ def test_rviz_shows_the_robot_that_is_there(weights):
     arguments = stack["rviz"].arguments
     robot = load_robot("franka_servo")
     assert arguments[arguments.index("-f") + 1] == robot.base_frame
-    assert f"camera/image_raw:={robot.topics.camera.name}" in arguments
+    assert f"/camera/image_raw:=/{robot.topics.camera.name}" in arguments
     assert stack["encoder"].parameters["picture"]
     assert "frame" not in stack  # a real robot's TF has it
     assert "frame" in named(processes(Options(weights=weights, rviz=True, sim=True)))
@@ -212,6 +212,28 @@ def test_a_parameter_file_goes_between_defaults_and_names(weights, tmp_path):
     assert planner["step_period"] == 1.0  # though the weights have another
     assert planner["max_image_age"] == stack["encoder"].parameters["max_image_age"] == 9.0
     assert planner["robot"] == stack["predictor"].parameters["robot"] == "franka_crisp"
+
+
+def test_one_file_may_be_of_two_robots(weights, tmp_path):
+    path = tmp_path / "lab.yaml"
+    path.write_text(
+        "/**: {ros__parameters: {robot: franka_crisp}}\n"
+        "/left/arm_gate: {ros__parameters: {rate: 80}}\n"
+        "/right/arm_gate: {ros__parameters: {rate: 60, qos_overrides: "
+        "{/right/target_pose: {publisher: {depth: 5}}}}}\n"
+    )
+    options = Options(weights=weights, params_file=path, namespace="right")
+    assert named(processes(options))["arm_gate"].parameters == {
+        "robot": "franka_crisp",
+        "rate": 60.0,
+        "max_image_age": 2.0,
+        "qos_overrides./right/target_pose.publisher.depth": 5,
+    }
+    path.write_text(
+        "arm_gate: {ros__parameters: {qos_overrides: {/a: {publisher: {liveliness: x}}}}}\n"
+    )
+    with pytest.raises(UserError, match=r"qos_overrides\./a\.publisher\.liveliness is unknown"):
+        Options(weights=weights, params_file=path)
 
 
 def test_nodes_in_one_process_share_what_a_file_says(weights, tmp_path):

@@ -14,9 +14,9 @@ from typing import Any, Literal, Self
 from vjepa_gate.errors import UserError
 from vjepa_gate.fields import Setting, unknown
 from vjepa_gate.gate_config import ArmGateSettings
+from vjepa_gate.graph_names import check_namespace
 from vjepa_gate.settings import (
     add_options,
-    check_namespace,
     make,
     read_options,
     read_parameter_file,
@@ -73,6 +73,7 @@ class StackSettings(GraphSettings):
     """What else is started."""
 
     sim: bool = setting(False, "start the simulated Franka as the robot")
+    gate: bool = setting(True, "start the arm gate; no, where it runs on the robot's computer")
     task: str = setting("grasp cube", "of the simulated scene: `vjepa-sim tasks`; and recorded")
     scene: int = setting(0, "seed of the simulated scene", low=0)
     predictors_here: int | None = setting(

@@ -66,16 +66,17 @@ def processes(options: Options, usual: Mapping[str, Any] | None = None) -> list[
     defaults, notice = _defaults(options, checkpoint, usual or {})
 
     found = [_simulation(stack)] if stack.sim else []
-    found.append(
-        Process(
-            name="arm_gate",
-            package="vjepa_gate",
-            executable="vjepa_arm_gate",
-            module="vjepa_gate.arm_gate",
-            arguments=("--autostart",) if stack.autostart else (),
-            parameters=_parameters(options, defaults, "arm_gate"),
+    if stack.gate:
+        found.append(
+            Process(
+                name="arm_gate",
+                package="vjepa_gate",
+                executable="vjepa_arm_gate",
+                module="vjepa_gate.arm_gate",
+                arguments=("--autostart",) if stack.autostart else (),
+                parameters=_parameters(options, defaults, "arm_gate"),
+            )
         )
-    )
     if stack.record:
         found.append(_nodes(options, defaults, "recorder"))
     replicas = _replicas(options)

@@ -103,7 +103,8 @@ class _Child:
 class Supervisor:
     """`with Supervisor(processes) as supervisor:` starts them and, at its end, ends them.
 
-    What they say goes to the file `output`, or to the terminal.
+    What they say goes to the file `output`, or to the terminal. They end with the thread that
+    started them, if it dies before.
     """
 
     def __init__(self, processes: Sequence["Process"], output: TextIO | None = None) -> None:

@@ -1,6 +1,7 @@
 """Settings: what one reader says of a value every other one says of it, and nothing hangs."""
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import math
@@ -22,6 +23,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from vjepa_gate.errors import UserError
+from vjepa_gate.graph_names import check_namespace
 from vjepa_gate.settings import (
     REQUIRED,
     Parser,
@@ -611,6 +613,19 @@ def test_what_is_wrong_in_a_parameter_file(tmp_path, text, told):
     with pytest.raises(UserError) as error:
         read_parameter_file(path, nodes)
     assert str(error.value).startswith(f"{path}: {told}")
+
+
+@pytest.mark.parametrize(
+    ("namespace", "good"),
+    [
+        *(("", True), ("/", True), ("left", True), ("/lab/left_2/", True)),
+        *(("2nd", False), ("a//b", False), ("a b", False), ("~/a", False), ("a" * 90 + "!", False)),
+    ],
+)
+@pytest.mark.timeout(10)
+def test_namespaces_are_those_that_ros_takes(namespace, good):
+    with contextlib.nullcontext() if good else pytest.raises(ValueError, match="namespace is"):
+        check_namespace(namespace)
 
 
 # --- launch ------------------------------------------------------------------------------

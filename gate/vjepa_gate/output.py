@@ -46,8 +46,11 @@ def _divert(descriptor: int, name: str, undo: contextlib.ExitStack) -> None:
     def restore() -> None:
         getattr(sys, name).flush()
         setattr(sys, name, stream)
-        os.dup2(kept, descriptor)  # the pipe's last writer is gone: the thread ends
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, descriptor)  # the pipe's last writer is gone: the thread ends
         thread.join(_LAST_WORDS)
+        if not thread.is_alive():  # else what is said from now on would wait, too
+            os.dup2(kept, descriptor)
 
     undo.callback(restore)
 

@@ -26,7 +26,6 @@ All readers take the same values and refuse the others in the same words, by Use
 """
 
 import argparse
-import re
 import sys
 import typing
 from collections.abc import Container, Iterator, Mapping, Sequence
@@ -34,6 +33,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from vjepa_gate import graph_names
 from vjepa_gate.errors import UserError
 from vjepa_gate.fields import (
     LARGEST,
@@ -49,13 +49,12 @@ from vjepa_gate.fields import (
     text_of,
     unknown,
 )
-from vjepa_gate.strict_yaml import brief, load_yaml_file
+from vjepa_gate.strict_yaml import load_yaml_file
 
 __all__ = [
     "REQUIRED",
     "Parser",
     "add_options",
-    "check_namespace",
     "declare_parameters",
     "launch_arguments",
     "make",
@@ -78,10 +77,6 @@ T = TypeVar("T")
 
 _ROS_TYPES = {bool: "BOOL", int: "INTEGER", float: "DOUBLE", str: "STRING", Path: "STRING"}
 _EVERY_NODES = {"use_sim_time": Setting(hint=bool, optional=False, default=False)}
-_NAMESPACE = re.compile(r"(/?[A-Za-z_]\w*)*", re.ASCII)
-_QOS_OVERRIDE = re.compile(
-    r"qos_overrides\..+\.(publisher|subscription)\.(history|depth|reliability|durability)"
-)
 _ROS_LAUNCH = ("launch-prefix", "launch-prefix-filter")  # which it adds to the arguments itself
 
 
@@ -243,7 +238,7 @@ def refuse_unknown_parameters(nodes: Sequence[Any]) -> None:
     for node in nodes:
         with node.handle, _said_to_user(node.get_name()):
             for name in node.handle.get_parameters(Parameter):
-                if name not in known and not _QOS_OVERRIDE.fullmatch(name):
+                if name not in known and not graph_names.QOS_OVERRIDE.fullmatch(name):
                     raise ValueError(unknown(f"parameter {name}", name, known))
 
 
@@ -252,15 +247,6 @@ def parameter_value(value: Any) -> Any:
     if value in (None, "", ()) or isinstance(value, Path):
         return text_of(value)
     return list(value) if isinstance(value, tuple) else value
-
-
-def check_namespace(namespace: str) -> None:
-    """Raise ValueError for one that ROS would not take."""
-    if not _NAMESPACE.fullmatch(namespace):
-        raise ValueError(
-            f"namespace is '{brief(namespace)}', expected names of letters, digits and _ with / "
-            "between them, such as lab/left"
-        )
 
 
 def read_parameter_file(
@@ -279,7 +265,7 @@ def read_parameter_file(
     with _said_to_user(path):
         for section, content in mapping(load_yaml_file(path), "").items():
             space, _, name = section.rpartition("/")
-            if space.strip("/") not in ("", "*", "**", namespace.strip("/")):
+            if namespace and space.strip("/") not in ("", "*", "**", namespace.strip("/")):
                 continue
             chosen = list(nodes) if "*" in name else [name]
             if name not in nodes and "*" not in name:
@@ -291,7 +277,7 @@ def read_parameter_file(
                 key = f"{section}.{parameter}"
                 if parameter == "qos_overrides":
                     for node in chosen:
-                        given[node] |= _qos_overrides(value, key)
+                        given[node] |= graph_names.qos_overrides(value, key)
                     continue
                 takers = [node for node in chosen if parameter in known[node]]
                 if not takers:
@@ -299,22 +285,6 @@ def read_parameter_file(
                     raise ValueError(unknown(key, parameter, names))
                 for node in takers:
                     given[node][parameter] = known[node][parameter].check(value, key)
-    return given
-
-
-def _qos_overrides(content: Any, key: str) -> dict[str, Any]:
-    """As a node is given them: names of parameters with dots in them."""
-    given = {}
-    for topic, ends in mapping(content, key).items():
-        for end, policies in mapping(ends, f"{key}.{topic}").items():
-            for policy, value in mapping(policies, f"{key}.{topic}.{end}").items():
-                name = f"qos_overrides.{topic}.{end}.{policy}"
-                if not _QOS_OVERRIDE.fullmatch(name):
-                    raise ValueError(
-                        f"{key}.{topic}.{end}.{policy} is unknown, expected history, depth, "
-                        "reliability or durability of publisher or subscription"
-                    )
-                given[name] = value
     return given
 
 

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 
 from vjepa_gate import settings
 from vjepa_gate.errors import UserError
+from vjepa_gate.graph_names import check_namespace
 from vjepa_gate.settings import REQUIRED, option, setting, settings_of
 from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
 from vjepa_ros.nodes.settings import SUBGOALS
@@ -98,7 +99,7 @@ class OfRobot(Command):
     namespace: str = setting("", "of its nodes and topics, such as left")
 
     def __post_init__(self) -> None:
-        settings.check_namespace(self.namespace)
+        check_namespace(self.namespace)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -53,6 +53,7 @@ class RecorderNode(ModelNode):
         self._written = Meter()
         self._counts: Counter[str] = Counter()  # of messages, by topic
         self._ended = ""  # why
+        self._newest = 0  # nanoseconds at which a message came
         self._bag: BagFile | None = BagFile(self._path)
         self._bag.open()
         self.resources.callback(self._close)
@@ -102,8 +103,10 @@ class RecorderNode(ModelNode):
     def _write(self, connection: Connection, serialized: bytes) -> None:
         if not self.active or self._bag is None:
             return
+        # A clock that is set back must not mix up the order of messages.
+        self._newest = max(self._newest, self.get_clock().now().nanoseconds)
         try:
-            self._bag.write(connection, self.get_clock().now().nanoseconds, serialized)
+            self._bag.write(connection, self._newest, serialized)
         except OSError as error:
             self._ended = (
                 f"recording has ended: {error.strerror}; {self._path} has what came before"

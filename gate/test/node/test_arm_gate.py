@@ -303,7 +303,7 @@ def start_process(*arguments):
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_in_mid_motion_brings_the_arm_to_rest_and_ends_with_0(bench, number):
     bench.gate = "gate_process"  # a lifecycle node of an earlier test may still be seen
     process = start_process("-r", f"__node:={bench.gate}")

@@ -1,7 +1,11 @@
 """What was recorded reads back as an episode."""
 
+import resource
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+from rclpy.time import Time
 from rosbags.highlevel import AnyReader
 from sensor_msgs.msg import CompressedImage
 from vjepa_msgs.msg import Plan
@@ -65,3 +69,38 @@ def test_plans_and_goals_are_recorded_with_their_types(bench, start_nodes, tmp_p
     assert (read["/plan"].solver, read["/plan"].seed) == ("cem", 7)
     assert read["/plan"].energy_best.tolist() == pytest.approx([1.5, 0.5])
     assert read["/goal_picture/compressed"].data.tolist() == list(range(9))
+
+
+def test_a_full_disk_ends_it_with_what_came_before(bench, camera, start_nodes, picture, tmp_path):
+    """A limit to the size of a file stands for the disk."""
+    bench.gate = "recorder"
+    (node,) = start_nodes("recorder", folder=str(tmp_path / "bag"))
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (6 * 2**20, before[1]))
+    try:
+        camera.stream(picture(1, (300, 400)))
+        bench.wait_for_status("recording ended: File too large")
+        written = node._written.total
+        assert node._bag is None
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert len(read_bag(tmp_path / "bag").trajectory) > 5
+    assert node._written.total == written
+    assert bench.change_state("deactivate")
+    assert bench.change_state("cleanup")
+
+
+def test_a_clock_that_is_set_back_leaves_a_bag_that_can_be_read(
+    bench, camera, start_nodes, picture, tmp_path, wait_until, monkeypatch
+):
+    bench.gate = "recorder"
+    (node,) = start_nodes("recorder", folder=str(tmp_path / "bag"))
+    camera.stream(picture(1, (64, 64)))
+    wait_until(lambda: node._written.total > 50, "recorded", bench.status)
+    behind = SimpleNamespace(now=lambda: Time(seconds=1.7e9))
+    monkeypatch.setattr(node, "get_clock", lambda: behind)
+    wait_until(lambda: node._written.total > 150, "recorded", bench.status)
+    monkeypatch.undo()
+    assert bench.change_state("deactivate")
+    assert bench.change_state("cleanup")
+    assert len(read_bag(tmp_path / "bag").trajectory) > 5
