@@ -105,7 +105,7 @@ def test_a_hand_that_was_not_homed_is_told(rig):
     rig.gripper.homed = False
     rig.plan(0.6)
     assert rig.plan(-0.6).outcome == "aborted"
-    assert "not homed; was it homed since" in rig.hand.trouble(rig.now)
+    assert "not homed; the hand is not homed: with nothing" in rig.hand.trouble(rig.now)
 
 
 def test_without_a_server_it_is_refused(wait_until):
