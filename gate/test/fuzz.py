@@ -114,7 +114,7 @@ class World:
         if chance.random() < 0.02:
             self.gate.observe_intruders(["/teleop"] if chance.random() < 0.05 else [])
             self.gate.observe_planners(chance.choice((1,) * 20 + (2,)))
-        if chance.random() < 0.05:
+        if chance.random() < (0.05 if self.gate._stopped else 0.002):
             try:
                 self.gate.resume()
             except Refused:
@@ -209,7 +209,7 @@ class World:
         chance = self.chance
         action = [chance.uniform(-0.2, 0.2) for _ in range(6)] + [chance.uniform(-1, 1)]
         if self._has("frozen"):  # it goes on towards what it does not see come nearer
-            action[:3] = (0.13 * self.drift).tolist()
+            action[:4] = [*(0.13 * self.drift), math.copysign(0.2, self.drift[0])]
         if chance.random() < 0.1:
             action[chance.randrange(7)] = chance.choice(_SPOILT)
         self.sequence += chance.choice((1,) * 12 + (0, -3, 50))
@@ -259,7 +259,7 @@ class Auditor:
         """Somebody saw that a twist arm is where it should be, or moved it there."""
         world = self._world
         if world.robot.command == "twist":
-            world.true, world.faults["frozen"] = Pose(world.shown.position, world.true.rotation), 0
+            world.true, world.faults["frozen"] = world.shown, 0
 
     def judge(self, target) -> None:
         self.targets += 1
@@ -305,7 +305,12 @@ class Auditor:
         """From where the gate takes the arm to be, it can stop inside: or else it brakes."""
         limits, arm = self._limits, self._world.gate._arm.pose
         for velocity, before, most, judge in (
-            (target.velocity, self._last and self._last.velocity, limits.acceleration, self._leaves),
+            (
+                target.velocity,
+                self._last and self._last.velocity,
+                limits.acceleration,
+                self._leaves,
+            ),
             (
                 target.turn_velocity,
                 self._last and self._last.turn_velocity,

@@ -25,8 +25,8 @@ def test_no_target_leaves_its_limits_or_the_arm(command):
         ("pose", Gate, "_too_far", lambda *_: "", "m from the arm"),
         ("pose", TargetStream, "_stays_inside", lambda *_: True, "outside the workspace"),
         ("pose", TargetStream, "_stays_upright", lambda *_: True, "tilted by"),
-        ("twist", TargetStream, "_stays_inside", lambda *_: True, "out of the workspace"),
-        ("twist", TargetStream, "_stays_upright", lambda *_: True, "to a tilt of"),
+        ("twist", TargetStream, "_stays_inside", lambda *_: True, "outside the workspace"),
+        ("twist", TargetStream, "_stays_upright", lambda *_: True, "tilt"),
         ("twist", Following, "missing", (0.0, 0.0), "from where it is measured"),
     ],
 )
