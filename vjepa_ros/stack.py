@@ -65,7 +65,7 @@ def processes(options: Options, usual: Mapping[str, Any] | None = None) -> list[
     stack = options.stack
     defaults, notice = _defaults(options, checkpoint, usual or {})
 
-    found = [_simulation(stack)] if stack.sim else []
+    found = [_simulation(stack, robot)] if stack.sim else []
     if stack.gate:
         found.append(
             Process(
@@ -269,13 +269,15 @@ def _views(robot: Robot, stack: StackSettings) -> list[Process]:
     return [frame, rviz]
 
 
-def _simulation(stack: StackSettings) -> Process:
+def _simulation(stack: StackSettings, robot: Robot) -> Process:
+    """With the names and ways of the robot that is asked for."""
+    kind = "fr3" if robot.tool_frame.startswith("fr3_") else "sim"
     return Process(
         name="sim",
         package="vjepa_sim",
         executable="vjepa_sim_robot",
         module="vjepa_sim.node",
-        parameters={"task": stack.task, "seed": stack.scene},
+        parameters={"task": stack.task, "seed": stack.scene, "robot": kind},
         params_file=stack.params_file,
         respawn=False,  # it would come back with another scene
     )

@@ -22,7 +22,7 @@ from vjepa_msgs.msg import EndEffectorDelta
 from vjepa_gate.arm_gate import ArmGate
 from vjepa_gate.ros.spinning import ask, spinning, spinning_node
 
-PATIENCE = 120  # seconds: discovery, and what starts anew, on a busy machine
+PATIENCE = 20  # seconds: discovery, and what starts anew, on a busy machine
 
 
 class Watcher:

@@ -10,6 +10,7 @@ import math
 import random
 import sys
 import time
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -26,7 +27,12 @@ from vjepa_gate.watchdog import CLOCK_TOLERANCE
 PERIOD = 0.01
 DOWN = (1.0, 0.0, 0.0, 0.0)
 CONTROLLER_TIMEOUT = 0.1  # seconds after which velocities end
+FAULTS = (
+    *("pose", "fingers", "camera", "mode", "frozen", "frozen", "glitch", "ahead", "led"),
+    *("blocked", "reach", "late"),
+)
 _SPOILT = (math.nan, math.inf, -math.inf, 1e308, 4.0, -0.5)
+_MIDDLE = np.array((0.5, 0.0, 0.3))  # of the workspace
 _OUTCOMES = ("succeeded", "aborted", "canceled", "refused")
 
 
@@ -44,8 +50,8 @@ def hostile_robot(command: str) -> Robot:
 class World:
     """The true arm, clocks, sources that lie, a planner and a hand that do what they like."""
 
-    def __init__(self, robot: Robot, seed: int) -> None:
-        self.chance = random.Random(seed)
+    def __init__(self, robot: Robot, seed: int, kinds: Sequence[str] = FAULTS) -> None:
+        self.chance, self.kinds = random.Random(seed), kinds
         self.robot = robot
         self.gate = Gate(robot, GateConfig(), watch_mode=True)
         self.time, self.offset = 0.0, 1000.0  # of the world, and of the gate's clock
@@ -72,7 +78,7 @@ class World:
         self._tell_state()
         if self.time > self.good_since + 3.0:
             self._set_right()
-        if self.chance.random() < 0.04:
+        if self.chance.random() < (0.2 if self._has("frozen") else 0.04):
             self._plan()
         target = self.gate.tick(self.now)
         if target is not None:
@@ -84,12 +90,13 @@ class World:
     def _begin_faults(self) -> None:
         chance = self.chance
         if chance.random() < 0.006:
-            names = ("pose", "fingers", "camera", "mode", "frozen", "glitch", "ahead", "led",
-                     "blocked", "reach", "late")  # fmt: skip
-            name = chance.choice(names)
-            longest = {"glitch": 0.1, "frozen": 4.0}.get(name, chance.choice((0.05, 0.3, 2.0)))
+            name = chance.choice(self.kinds)
+            longest = {"glitch": 0.1, "frozen": 8.0}.get(name, chance.choice((0.05, 0.3, 2.0)))
             self.faults[name] = self.time + chance.uniform(0, longest)
             self.drift = np.array([chance.uniform(-0.8, 0.8) for _ in range(3)])
+            if name == "frozen":  # towards the nearest side, or the farthest
+                heading = self.true.position - _MIDDLE
+                self.drift = chance.choice((1, -1)) * heading / (np.linalg.norm(heading) + 1e-3)
             self.glitch = np.array([chance.choice((-1, 1)) * chance.uniform(0.5, 2), 0.1, 0.0])
         if chance.random() < 0.002:
             step = chance.choice((-20.0, -0.3, -0.04, 0.04, 0.3, 20.0))
@@ -107,7 +114,7 @@ class World:
         if chance.random() < 0.02:
             self.gate.observe_intruders(["/teleop"] if chance.random() < 0.05 else [])
             self.gate.observe_planners(chance.choice((1,) * 20 + (2,)))
-        if chance.random() < 0.05:
+        if chance.random() < (0.05 if self.gate._stopped else 0.002):
             try:
                 self.gate.resume()
             except Refused:
@@ -201,6 +208,8 @@ class World:
     def _plan(self) -> None:
         chance = self.chance
         action = [chance.uniform(-0.2, 0.2) for _ in range(6)] + [chance.uniform(-1, 1)]
+        if self._has("frozen"):  # it goes on towards what it does not see come nearer
+            action[:4] = [*(0.13 * self.drift), math.copysign(0.2, self.drift[0])]
         if chance.random() < 0.1:
             action[chance.randrange(7)] = chance.choice(_SPOILT)
         self.sequence += chance.choice((1,) * 12 + (0, -3, 50))
@@ -250,7 +259,7 @@ class Auditor:
         """Somebody saw that a twist arm is where it should be, or moved it there."""
         world = self._world
         if world.robot.command == "twist":
-            world.true, world.faults["frozen"] = Pose(world.shown.position, world.true.rotation), 0
+            world.true, world.faults["frozen"] = world.shown, 0
 
     def judge(self, target) -> None:
         self.targets += 1
@@ -282,6 +291,7 @@ class Auditor:
             change = float(np.linalg.norm(target.velocity - self._last.velocity))
             if change > 2 * PERIOD * limits.acceleration * 1.01 and not _is_halt(target):
                 self._tell(f"{change:.3f} m/s from one velocity to the next")
+        self._check_stop(target)
         # Its own latency, and a stalled gate's last velocity, lie beyond the limits.
         slack = limits.speed * (CONTROLLER_TIMEOUT + 2 * PERIOD)
         self._check_place(self._world.true.position, self._world.true.rotation, slack)
@@ -290,6 +300,42 @@ class Auditor:
         braking = limits.speed**2 / (2 * limits.acceleration)
         if away > limits.speed * 0.25 + limits.lag + braking + slack:
             self._tell(f"arm {away:.3f} m from where it is measured")
+
+    def _check_stop(self, target) -> None:
+        """From where the gate takes the arm to be, it can stop inside: or else it brakes."""
+        limits, arm = self._limits, self._world.gate._arm.pose
+        for velocity, before, most, judge in (
+            (
+                target.velocity,
+                self._last and self._last.velocity,
+                limits.acceleration,
+                self._leaves,
+            ),
+            (
+                target.turn_velocity,
+                self._last and self._last.turn_velocity,
+                limits.turn_acceleration,
+                self._leans,
+            ),
+        ):
+            speed = float(np.linalg.norm(velocity))
+            last = 0.0 if before is None else float(np.linalg.norm(before))
+            if speed > max(0.0, last - 0.99 * most * PERIOD):
+                change = most * PERIOD
+                steps = int(speed / change)  # of braking
+                braking = steps - change * steps * (steps + 1) / (2 * speed) if steps else 0.0
+                judge(arm, velocity, PERIOD * (1 + braking))
+
+    def _leaves(self, arm, velocity, seconds: float) -> None:
+        end = arm.position + velocity * seconds
+        out = (velocity > 0) & (end > np.add(self._limits.workspace_high, 1e-6))
+        if (out | (velocity < 0) & (end < np.subtract(self._limits.workspace_low, 1e-6))).any():
+            self._tell(f"on its way out of the workspace, to {end}")
+
+    def _leans(self, arm, velocity, seconds: float) -> None:
+        end = tilt(z_axis(multiply(from_vector(velocity * seconds), arm.rotation)))
+        if end > max(self._limits.max_tilt, tilt(z_axis(arm.rotation))) + 1e-4:
+            self._tell(f"on its way to a tilt of {end:.3f} rad")
 
     def _check_place(self, position, rotation, slack: float) -> None:
         limits = self._limits
@@ -309,9 +355,11 @@ def _is_halt(target) -> bool:
     return not target.velocity.any()
 
 
-def attack(command: str, steps: int, seed: int, sought: str = "") -> World:
+def attack(
+    command: str, steps: int, seed: int, sought: str = "", kinds: Sequence[str] = FAULTS
+) -> World:
     """The world after so many steps, or when the auditor has found what is sought."""
-    world = World(hostile_robot(command), seed)
+    world = World(hostile_robot(command), seed, kinds)
     for _ in range(steps):
         world.step()
         if sought and any(sought in what for what in world.auditor.found):

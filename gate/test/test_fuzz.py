@@ -4,8 +4,9 @@
 """
 
 import pytest
-from fuzz import attack
+from fuzz import FAULTS, attack
 
+from vjepa_gate.following import Following
 from vjepa_gate.gate import Gate
 from vjepa_gate.stream import TargetStream
 
@@ -19,14 +20,18 @@ def test_no_target_leaves_its_limits_or_the_arm(command):
 
 
 @pytest.mark.parametrize(
-    ("of", "name", "broken", "found"),
+    ("command", "of", "name", "broken", "found"),
     [
-        (Gate, "_too_far", lambda *_: "", "m from the arm"),
-        (TargetStream, "_stays_inside", lambda *_: True, "outside the workspace"),
-        (TargetStream, "_stays_upright", lambda *_: True, "tilted by"),
+        ("pose", Gate, "_too_far", lambda *_: "", "m from the arm"),
+        ("pose", TargetStream, "_stays_inside", lambda *_: True, "outside the workspace"),
+        ("pose", TargetStream, "_stays_upright", lambda *_: True, "tilted by"),
+        ("twist", TargetStream, "_stays_inside", lambda *_: True, "outside the workspace"),
+        ("twist", TargetStream, "_stays_upright", lambda *_: True, "tilt"),
+        ("twist", Following, "missing", (0.0, 0.0), "from where it is measured"),
     ],
 )
-def test_each_guard_that_is_taken_away_is_missed(monkeypatch, of, name, broken, found):
+def test_each_guard_that_is_taken_away_is_missed(monkeypatch, command, of, name, broken, found):
     monkeypatch.setattr(of, name, broken)
-    world = attack("pose", 20_000, 0, sought=found)
+    kinds = ("frozen",) if command == "twist" else FAULTS
+    world = attack(command, 20_000, 0, found, kinds)
     assert any(found in what for what in world.auditor.found), world.auditor.found[:3]

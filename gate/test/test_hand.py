@@ -107,7 +107,7 @@ def test_a_hand_that_was_not_homed_aborts_every_opening_and_it_is_told(franka):
         assert franka.plan(-0.6).kind == "open"
         franka.end(ABORTED)
         assert "opening was aborted, the fingers are at 0 mm" in franka.hand.trouble(franka.now)
-        assert "was it homed" in franka.hand.trouble(franka.now)
+        assert "the hand is not homed: with nothing between" in franka.hand.trouble(franka.now)
 
 
 def test_a_hand_that_never_answers_is_told(franka):
@@ -152,6 +152,74 @@ def test_a_hand_that_starts_closed_is_stopped_before_anything_else(robot):
     rig.hand.observe(OBJECT)
     assert rig.plan(0.5).stop_first
     assert rig.plan(-0.5).stop_first
+
+
+# --- homing ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def homing(robot):
+    rig = Rig(dataclasses.replace(robot.gripper, kind="franka_hand"))
+    rig.hand = make_hand(dataclasses.replace(robot.gripper, kind="franka_hand"), home=True)
+    return rig
+
+
+def prepare(rig):
+    rig.now += 1.0
+    goal = rig.hand.due(rig.now)
+    if goal is not None:
+        rig.goals.append(goal)
+    return goal
+
+
+def test_nothing_is_done_before_the_fingers_were_seen_open(homing):
+    assert prepare(homing) is None
+    homing.hand.observe(OBJECT)  # it may hold something
+    assert prepare(homing) is None
+    assert homing.hand.busy() == ""
+
+
+def test_a_homed_hand_is_asked_once_and_not_homed(homing):
+    homing.hand.observe(0.08)
+    assert homing.hand.busy() == "the hand is homed first, if it was not"
+    assert (prepare(homing).kind, homing.goals[-1].width) == ("open", pytest.approx(0.079))
+    homing.end(width=0.079)
+    assert prepare(homing) is None
+    assert homing.hand.busy() == ""
+    assert homing.plan(0.6).kind == "grasp"
+
+
+def test_a_homing_that_failed_is_told_and_not_tried_again(homing):
+    homing.hand.observe(0.08)
+    prepare(homing)
+    homing.end(ABORTED)
+    assert prepare(homing).kind == "home"
+    assert homing.hand.busy() == "the hand is being homed"
+    homing.end(ABORTED)
+    assert prepare(homing) is None
+    assert homing.hand.busy() == ""
+    assert "homing was aborted, the fingers are at 80 mm" in homing.hand.trouble(homing.now)
+    assert "the hand is not homed" in homing.hand.trouble(homing.now)
+
+
+def test_a_hand_that_may_not_be_homed_is_told(franka):
+    franka.hand.observe(0.08)
+    assert prepare(franka).kind == "open"
+    assert franka.hand.busy() == ""
+    franka.end(ABORTED)
+    assert prepare(franka) is None
+    franka.plan(0.6)
+    franka.end(width=OBJECT)
+    assert "the hand is not homed" in franka.hand.trouble(franka.now)
+    assert "home_hand:=true" in franka.hand.trouble(franka.now)
+
+
+def test_a_hand_that_is_not_there_yet_is_asked_again(homing):
+    homing.hand.observe(0.08)
+    for _ in range(3):
+        assert prepare(homing).kind == "open"
+        homing.end(HandResult(outcome="refused", why="no action server"))
+    assert homing.hand.busy()
 
 
 # --- control_msgs/GripperCommand --------------------------------------------------------------

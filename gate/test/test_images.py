@@ -19,5 +19,5 @@ def test_stamp_and_content(order, flag):
 
 @pytest.mark.parametrize("size", [0, 1, 4, 12])
 def test_what_cannot_be_an_image(size):
-    with pytest.raises(ValueError, match=f"a message of {size} bytes is no image"):
+    with pytest.raises(ValueError, match=f"a message of {size} bytes has no header"):
         stamp_and_content(bytes(size))

@@ -33,6 +33,7 @@ from vjepa_gate.ros.managed_node import ManagedNode
 from vjepa_gate.ros.process import run_nodes
 from vjepa_gate.ros.qos import DELTAS, SIGNALS, of_topic
 from vjepa_gate.ros.robot_side import RobotSide
+from vjepa_gate.ros.thinned import Thinned
 from vjepa_gate.ros.timers import steady_timer
 from vjepa_gate.ros.tool_check import ToolCheck
 from vjepa_gate.settings import declare_parameters
@@ -40,6 +41,8 @@ from vjepa_gate.status import Status
 from vjepa_gate.stream import Target
 
 _GRAPH_PERIOD = 0.5  # seconds between two looks at who publishes what
+_MODE_SPACING = 0.05  # seconds: a state takes up to 1 ms to convert
+_WRENCH_SPACING = 0.01  # seconds
 _LONGEST_FAREWELL = 2.0  # seconds; the arm is at rest long before
 
 
@@ -76,7 +79,7 @@ class ArmGate(ManagedNode):
         if settings.deadman:
             self.subscribe(Bool, "deadman", self._on_deadman, SIGNALS)
         if mode_topic and mode_type:
-            self.subscribe(mode_type, mode_topic.name, self._on_franka_state, of_topic(mode_topic))
+            self._fast.subscribe(mode_type, mode_topic, self._on_franka_state, _MODE_SPACING)
         self.serve(Trigger, "~/hold", self._hold)
         self.serve(Trigger, "~/stop", self._stop)
         self.serve(Trigger, "~/resume", self._resume)
@@ -114,8 +117,10 @@ class ArmGate(ManagedNode):
             self._tool_check = ToolCheck(self, robot, gate.observe_tool)
             self.resources.callback(self._tool_check.destroy)
         topics = robot.topics
+        self._fast = Thinned(self)
+        self.resources.callback(self._fast.destroy)
         if wrench := topics.external_wrench:
-            self.subscribe(WrenchStamped, wrench.name, self._on_wrench, of_topic(wrench))
+            self._fast.subscribe(WrenchStamped, wrench, self._on_wrench, _WRENCH_SPACING)
         if collision := topics.collision:
             self.subscribe(
                 Bool,
@@ -229,7 +234,10 @@ class ArmGate(ManagedNode):
         message, self._pending = self._pending, None
         if message is not None:
             self._take(message)
-        self._send(stamps.now(self))
+        now = stamps.now(self)
+        if goal := self._gate.hand_due(now):
+            self._move_hand(goal)
+        self._send(now)
 
     def _send(self, now: float) -> None:
         target = self._gate.tick(now)

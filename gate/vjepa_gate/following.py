@@ -24,10 +24,18 @@ class Following:
 
     def __init__(self, measured: Pose, now: float) -> None:
         self._offset = self._turn_offset = np.zeros(3)  # commanded less measured
+        self._measured = measured
         self.rest(measured, now)
 
     def rest(self, measured: Pose, now: float) -> None:
-        """Go on from an arm that was moved by others, and is at rest there."""
+        """Go on from an arm that rests where others moved it, or where it was commanded to.
+
+        The second where that explains more: poses that were not believed for a while.
+        """
+        moved = measured.position - self._measured.position
+        turned = between(self._measured.rotation, measured.rotation)
+        self._offset = min(self._offset, self._offset - moved, key=np.linalg.norm)
+        self._turn_offset = min(self._turn_offset, self._turn_offset - turned, key=np.linalg.norm)
         self._measured = self._stride_start = self._turn_start = measured
         self._velocity = self._turn_velocity = np.zeros(3)
         self._time = now

@@ -15,7 +15,7 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
-from vjepa_gate.admission import Admission, Delta, Refused, too_many
+from vjepa_gate.admission import Admission, Delta, Refused
 from vjepa_gate.conventions import GRIPPER, apply_action
 from vjepa_gate.following import Following
 from vjepa_gate.gate_config import GateConfig
@@ -27,7 +27,8 @@ from vjepa_gate.robots import Robot
 from vjepa_gate.rotations import z_axis
 from vjepa_gate.status import Status
 from vjepa_gate.stream import MADE_GOOD, Target, TargetStream
-from vjepa_gate.watchdog import CLOCK_TOLERANCE, FrozenCamera, Watchdog
+from vjepa_gate.surroundings import Surroundings
+from vjepa_gate.watchdog import CLOCK_TOLERANCE
 
 HINDRANCE = "hindrance"  # of the status' values: why no action is taken, or nothing
 
@@ -46,17 +47,12 @@ class Gate:
         self._arm = MeasuredArm(
             config.max_state_age, config.max_image_age + 1, watch_mode=watch_mode
         )
-        self._hand = make_hand(robot.gripper)
+        self._hand = make_hand(robot.gripper, home=config.home_hand)
+        self._surroundings = Surroundings(config)
         self._admission = Admission(robot.base_frame, config.max_image_age, config.max_command_age)
         self._stream: TargetStream | None = None
         self._following: Following | None = None  # in twist mode, beside the stream
-        self._finger_watch = Watchdog("finger position", config.max_state_age)
-        self._camera_watch = Watchdog("camera image", config.max_camera_age)
-        self._frozen_camera = FrozenCamera()
-        self._deadman_watch = Watchdog("deadman signal", config.max_deadman_age)
-        self._deadman_pressed = False
         self._intruders: list[str] = []
-        self._planners = 0
         self._awake = False  # since the first accepted action
         self._left = self._touched = False
         self._farewells = 0
@@ -91,21 +87,17 @@ class Gate:
         """Raises ValueError for a width that the gripper cannot have."""
         self._look_at_clock(now)
         self._hand.observe(width)
-        self._finger_watch.feed(stamp, now)
+        self._surroundings.observe_fingers(stamp, now)
 
     def observe_image(self, stamp: float, fingerprint: Hashable, now: float) -> None:
         """fingerprint is the same for pictures that are the same, pixel by pixel."""
         self._look_at_clock(now)
-        self._camera_watch.feed(stamp, now)
-        pose = self._arm.pose_at(stamp)
-        if pose is not None:
-            self._frozen_camera.feed(fingerprint, pose.position)
+        self._surroundings.observe_image(stamp, fingerprint, self._arm.pose_at(stamp), now)
 
     def observe_deadman(self, pressed: bool, now: float) -> None:
         """Take news of the deadman's button."""
         self._look_at_clock(now)
-        self._deadman_pressed = pressed
-        self._deadman_watch.feed(now, now)
+        self._surroundings.observe_deadman(pressed, now)
 
     def observe_mode(self, mode: int, stamp: float, now: float) -> None:
         """Take news of the robot's mode; a reflex or a user stop latches."""
@@ -134,7 +126,7 @@ class Gate:
 
     def observe_planners(self, count: int) -> None:
         """How many nodes publish actions: of two, none is right."""
-        self._planners = count
+        self._surroundings.observe_planners(count)
 
     def command(self, delta: Delta, publishers: Sequence[Hashable], now: float) -> HandGoal | None:
         """Head for the action's goal; the hand's new goal, None to leave it as it is.
@@ -180,6 +172,11 @@ class Gate:
             raise Refused(f"the robot is in mode {MODES[self._arm.mode]}: release it first")
         self._stopped, self._touched = "", False
         self._following = None  # whoever resumes has looked at the arm
+
+    def hand_due(self, now: float) -> HandGoal | None:
+        """What the hand has to do before any action; None for nothing."""
+        idle = self._left or self._stopped or self._blind(now) or self._surroundings.holds(now)
+        return None if idle else self._hand.due(now)
 
     def hand_finished(self, goal: HandGoal, result: HandResult) -> None:
         """Take what became of the hand's goal."""
@@ -246,7 +243,7 @@ class Gate:
         return Status(level="ok", message=message, values=values)
 
     def _values(self, now: float) -> dict[str, str]:
-        watches = [*self._arm.watches, self._finger_watch, self._camera_watch]
+        watches = [*self._arm.watches, *self._surroundings.watches]
         ages = {f"age of {watch.what} (s)": _text(watch.age(now)) for watch in watches}
         counts = {
             "accepted": str(self._accepted),
@@ -274,18 +271,8 @@ class Gate:
 
     def _holds(self, now: float) -> list[str]:
         """Why the arm must stay where it is."""
-        reasons = [self._stopped] if self._stopped else []
-        watches = (self._finger_watch.complaint(now), self._camera_watch.complaint(now))
-        reasons += [complaint for complaint in watches if complaint]
-        if complaint := self._frozen_camera.complaint():
-            reasons.append(complaint)
-        if self._planners > 1:
-            reasons.append(too_many(self._planners))
-        if self._config.deadman:
-            complaint = self._deadman_watch.complaint(now)
-            if complaint or not self._deadman_pressed:
-                reasons.append(complaint or "the deadman is released")
-        return reasons
+        reasons = [self._stopped, *self._surroundings.holds(now), self._hand.busy()]
+        return [reason for reason in reasons if reason]
 
     def _idle(self, now: float) -> str:
         if self._accepted_at is None:
@@ -311,8 +298,7 @@ class Gate:
         """What was observed before the clock was set back says nothing about now."""
         if now < self._now - CLOCK_TOLERANCE:
             self._arm.forget()
-            for watch in (self._finger_watch, self._camera_watch, self._deadman_watch):
-                watch.forget()
+            self._surroundings.forget()
             self._admission.forget_time()
             self._accepted_at = None
             self.hold()

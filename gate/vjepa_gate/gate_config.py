@@ -28,6 +28,9 @@ class GateConfig:
     )
     deadman: bool = setting(False, "move only while `deadman` (std_msgs/Bool) says true")
     max_deadman_age: float = setting(0.3, "of a deadman message", low=0.05, high=5, unit="s")
+    home_hand: bool = setting(
+        False, "home a franka_hand that was not: its open fingers close once, and open"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

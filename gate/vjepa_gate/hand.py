@@ -3,6 +3,9 @@
 Two kinds. `gripper_command` takes positions. `franka_hand` opens or grasps: whatever stops the
 fingers is held, at a given force. It is told to grasp once, and not again while it holds: a
 second grasp hangs, or lets go. What failed is asked again by the next action that wants it.
+
+A franka_hand that was not homed since it was switched on aborts every opening. Its state does not
+tell; so one whose fingers are seen open is asked to move them by a millimetre, before any action.
 """
 
 from __future__ import annotations
@@ -16,15 +19,17 @@ from vjepa_gate.robots import Gripper
 _OPEN, _SHUT = 0.9, 0.02  # of full opening: wider is open, narrower holds nothing
 _SLIP = 0.005  # metres that what is held may give way
 _PATIENCE = 10.0  # seconds for an answer
+_TRIAL = 0.001  # metres that open fingers close, to see whether the hand was homed
+_AGAIN = 1.0  # seconds after which a hand that was not there is asked anew
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class HandGoal:
     """What the hand is to do; of two that are alike, each has its own result."""
 
-    kind: Literal["position", "grasp", "open"]
+    kind: Literal["position", "grasp", "open", "home"]
     width: float  # metres between the fingers
-    closing: bool
+    closing: bool = False
     stop_first: bool = False  # what the hand is doing
 
 
@@ -40,9 +45,11 @@ class HandResult:
     why: str = ""  # in the hand's own words
 
 
-def make_hand(gripper: Gripper) -> Hand:
-    """Make the hand that a robot's file describes."""
-    return {"gripper_command": PositionHand, "franka_hand": GraspingHand}[gripper.kind](gripper)
+def make_hand(gripper: Gripper, *, home: bool = False) -> Hand:
+    """Make the hand that a robot's file describes; `home`: it may be homed, where it has to be."""
+    if gripper.kind == "franka_hand":
+        return GraspingHand(gripper, home=home)
+    return PositionHand(gripper)
 
 
 class Hand:
@@ -85,13 +92,19 @@ class Hand:
             if goal.closing and self.width > _SHUT * self._gripper.max_width:
                 self._held = self.width if result.stalled or goal.kind == "grasp" else None
             return
-        what = "closing" if goal.closing else "opening"
+        what = "homing" if goal.kind == "home" else "closing" if goal.closing else "opening"
         ended = "stalled" if result.outcome == "succeeded" else result.outcome
         why = f": {result.why}" if result.why else ""
-        if self._gripper.kind == "franka_hand" and not goal.closing:
-            why += "; was it homed since it was switched on?"
         self._fault = f"{what} was {ended}, the fingers are at {_mm(self.width)}{why}"
         self._goal = None
+
+    def due(self, now: float) -> HandGoal | None:
+        """What it has to do before any action; None for nothing."""
+        return None
+
+    def busy(self) -> str:
+        """Why it cannot take part in an action yet, or nothing."""
+        return ""
 
     def trouble(self, now: float) -> str:
         """What is wrong with it, or nothing."""
@@ -127,7 +140,67 @@ class PositionHand(Hand):
 
 
 class GraspingHand(Hand):
-    """franka_msgs Grasp and Move: closed on whatever there is, or open."""
+    """franka_msgs Grasp, Move and Homing: closed on whatever there is, or open."""
+
+    def __init__(self, gripper: Gripper, *, home: bool) -> None:
+        super().__init__(gripper)
+        self._may_home = home  # once
+        self._homed: bool | None = None  # None: not known
+        self._seen, self._asked_last = False, float("-inf")
+
+    def observe(self, width: float) -> None:
+        """Raises ValueError for a width that the gripper cannot have."""
+        super().observe(width)
+        self._seen = True
+
+    def due(self, now: float) -> HandGoal | None:
+        """Find out whether it was homed, and home it if it may be."""
+        if self._asked_at is not None or now - self._asked_last < _AGAIN:
+            return None
+        if self._homed is None and self._seen and self._wide():
+            goal = HandGoal(kind="open", width=self.width - _TRIAL)
+        elif self._homed is False and self._may_home:
+            goal = HandGoal(kind="home", width=self._gripper.max_width)
+        else:
+            return None
+        self._goal, self._asked_at, self._asked_last = goal, now, now
+        return goal
+
+    def busy(self) -> str:
+        """Tell that it is being homed, or about to be."""
+        if self._goal is not None and self._goal.kind == "home" and self._asked_at is not None:
+            return "the hand is being homed"
+        unknown = self._homed is None and self._seen and self._wide()
+        if self._may_home and (unknown or self._homed is False):
+            return "the hand is homed first, if it was not"
+        return ""
+
+    def finished(self, goal: HandGoal, result: HandResult) -> None:
+        """Note what became of a goal, and what it says of homing."""
+        newest = goal is self._goal
+        super().finished(goal, result)
+        if not newest or goal.closing or result.outcome not in ("succeeded", "aborted"):
+            return
+        self._may_home = self._may_home and goal.kind != "home"
+        if result.outcome == "succeeded":
+            self._homed = True
+        elif not self._homed:
+            self._homed = False
+
+    def trouble(self, now: float) -> str:
+        """What is wrong with it, or nothing."""
+        found = super().trouble(now)
+        if self._homed is not False:
+            return found
+        advice = (
+            "the hand is not homed: with nothing between its fingers, ros2 action send_goal "
+            f"{self._gripper.action}/homing franka_msgs/action/Homing '{{}}', or start the arm "
+            "gate with home_hand:=true"
+        )
+        return f"{found}; {advice}" if found else advice
+
+    def _wide(self) -> bool:
+        return self.width > _OPEN * self._gripper.max_width
 
     def _wanted(self, change: float, closedness: float) -> HandGoal | None:
         if abs(change) < self._gripper.grip_change:
@@ -139,11 +212,11 @@ class GraspingHand(Hand):
         if closing:
             return HandGoal(kind="grasp", width=0.0, closing=True, stop_first=busy)
         width = self._gripper.max_width
-        return HandGoal(kind="open", width=width, closing=False, stop_first=busy)
+        return HandGoal(kind="open", width=width, stop_first=busy)
 
     def _state(self) -> Literal["open", "closed", "unknown"]:
         """What it was told last, unless the fingers show that it is not so."""
-        wide = self.width > _OPEN * self._gripper.max_width
+        wide = self._wide()
         if self._asked_at is None and (self._goal is None or self._goal.closing == wide):
             return "open" if wide else "unknown"
         assert self._goal is not None

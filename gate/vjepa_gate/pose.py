@@ -21,7 +21,9 @@ from vjepa_gate.rotations import (
     between,
     from_euler,
     from_vector,
+    inverse,
     multiply,
+    rotated,
     to_euler,
 )
 
@@ -54,11 +56,22 @@ class Pose:
         check_state(state)
         return cls(state[POSITION], from_euler(state[ROTATION]))
 
+    def inverse(self) -> Pose:
+        """The frame that it is in, seen from it."""
+        turn = inverse(self.rotation)
+        return Pose(-rotated(turn, self.position), turn)
+
     def state(self, closedness: float) -> np.ndarray:
         """The state (7,) as conventions defines it."""
         state = np.array((*self.position, *to_euler(self.rotation), closedness))
         check_state(state)
         return state
+
+
+def placed(frame: Pose, pose: Pose) -> Pose:
+    """What is at a pose in a frame, in the frame's own frame."""
+    position = frame.position + rotated(frame.rotation, pose.position)
+    return Pose(position, multiply(frame.rotation, pose.rotation))
 
 
 def apart(one: Pose, other: Pose) -> tuple[float, float]:

@@ -81,6 +81,13 @@ def between(start: Quaternion, end: Quaternion) -> np.ndarray:
     return to_vector(multiply(end, inverse(start)))
 
 
+def rotated(rotation: Quaternion, vector: np.ndarray) -> np.ndarray:
+    """A vector (3,), turned."""
+    axis, w = np.array(rotation[:3]), rotation[3]
+    across = 2 * np.cross(axis, vector)
+    return vector + w * across + np.cross(axis, across)
+
+
 def z_axis(rotation: Quaternion) -> tuple[float, float, float]:
     """Where the z axis of the rotated frame points, in the base frame."""
     x, y, z, w = rotation

@@ -75,6 +75,8 @@ def perform(settings: DemoSettings, goals: Goals, folder: Path) -> Performance |
         scene=settings.scene,
         seed=settings.seed,
         weights=settings.weights,
+        robot=settings.robot,
+        home_hand=True,
         record=True,
         folder=folder / "bag",
         **_PATIENT,

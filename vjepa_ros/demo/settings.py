@@ -22,6 +22,7 @@ class DemoSettings:
     scene: int = setting(3, "seed of the scene; no figure is reported for 3", low=0, high=MAX_SEED)
     seed: int = setting(0, "of the planner", low=0, high=MAX_SEED)
     weights: Path = setting(SHIPPED_WEIGHTS, "file of weights")
+    robot: str = setting("sim", "robot YAML: a file, or a name in gate/config/")
     out: Path | None = setting(None, "folder to make; none: runs/<time>")
 
     def __post_init__(self) -> None:
@@ -44,5 +45,5 @@ class DemoSettings:
         """What shows the same again."""
         return (
             f'vjepa-ros demo --task "{self.task}" --goals {self.goals} --scene {self.scene} '
-            f"--seed {self.seed}"
+            f"--seed {self.seed} --robot {self.robot}"
         )

@@ -7,6 +7,7 @@ from rclpy.node import Node
 
 from vjepa_gate.ros.managed_node import ManagedNode
 from vjepa_gate.ros.spinning import spinning
+from vjepa_gate.ros.thinned import apart
 from vjepa_ros.nodes import health
 
 
@@ -45,14 +46,7 @@ class ModelNode(ManagedNode):
 
     def node_apart(self, name: str) -> Node:
         """A hidden one, as callbacks of one node all run in the same thread."""
-        node = Node(
-            f"_{self.get_name()}_{name}",
-            context=self.context,
-            namespace=self.get_namespace(),
-            use_global_arguments=False,
-            start_parameter_services=False,
-            enable_rosout=False,
-        )
+        node = apart(self, name)
         self.resources.callback(node.destroy_node)
         return node
 

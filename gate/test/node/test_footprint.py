@@ -41,7 +41,7 @@ ROS = {
     *("action_msgs", "builtin_interfaces", "control_msgs", "diagnostic_msgs", "geometry_msgs"),
     *("lifecycle_msgs", "rcl_interfaces", "rosgraph_msgs", "sensor_msgs", "service_msgs"),
     *("std_msgs", "std_srvs", "type_description_interfaces", "unique_identifier_msgs"),
-    *("tf2_msgs", "tf2_py", "tf2_ros"),  # where they are, the tool's pose is compared with TF
+    "tf2_msgs",
     "vjepa_msgs",
 }
 

@@ -12,7 +12,7 @@ from std_srvs.srv import Trigger  # noqa: E402
 from vjepa_gate.hand import make_hand  # noqa: E402
 from vjepa_gate.robots import load_robot  # noqa: E402
 from vjepa_gate.ros.hand_client import make_hand_client  # noqa: E402
-from vjepa_gate.ros.spinning import spinning_node  # noqa: E402
+from vjepa_gate.ros.spinning import spinning_node, wait_for  # noqa: E402
 
 GRIPPER = dataclasses.replace(
     load_robot("sim").gripper, kind="franka_hand", action="franka_gripper"
@@ -28,6 +28,7 @@ class FrankaGripper:
         self.servers = [
             ActionServer(node, franka.Grasp, "franka_gripper/grasp", self._grasp),
             ActionServer(node, franka.Move, "franka_gripper/move", self._move),
+            ActionServer(node, franka.Homing, "franka_gripper/homing", self._home),
         ]
         node.create_service(Trigger, "franka_gripper/stop", self._stop)
 
@@ -48,6 +49,12 @@ class FrankaGripper:
             goal.abort()
         return franka.Move.Result(success=self.homed, error="" if self.homed else "not homed")
 
+    def _home(self, goal):
+        self.heard.append("homing")
+        self.homed, self.width = True, GRIPPER.max_width
+        goal.succeed()
+        return franka.Homing.Result(success=True)
+
     def _stop(self, request, response):
         self.heard.append("stop")
         response.success = True
@@ -56,7 +63,8 @@ class FrankaGripper:
 
 class Rig:
     def __init__(self, node, gripper, wait_until):
-        self.hand, self.gripper, self.wait_until = make_hand(GRIPPER), gripper, wait_until
+        self.hand = make_hand(GRIPPER, home=True)
+        self.gripper, self.wait_until = gripper, wait_until
         self.told = []
         self.client = make_hand_client(node, GRIPPER, self._tell)
         self.now = 0.0
@@ -68,12 +76,24 @@ class Rig:
 
     def plan(self, change):
         self.now += 1
-        goal = self.hand.plan(change, 0.5, self.now)
+        return self._carry_out(self.hand.plan(change, 0.5, self.now))
+
+    def prepare(self):
+        self.now += 1
+        self.hand.observe(self.gripper.width)
+        return self._carry_out(self.hand.due(self.now))
+
+    def _carry_out(self, goal):
         if goal is not None:
             before = len(self.told)
             self.client.send(goal)
             self.wait_until(lambda: len(self.told) > before, "told")
         return self.told[-1] if goal else None
+
+
+def destroy(node, client):
+    """In the thread that serves it, as the gate does: under that thread's feet it aborts."""
+    wait_for(node.executor.create_task(client.destroy), timeout=20)
 
 
 @pytest.fixture
@@ -82,11 +102,12 @@ def rig(wait_until):
         gripper = FrankaGripper(node)
         rig = Rig(node, gripper, wait_until)
         client = rig.client
-        ready = [client._grasp._client.server_is_ready, client._move._client.server_is_ready]
+        actions = client._grasp, client._move, client._home
+        ready = [action._client.server_is_ready for action in actions]
         wait_until(lambda: all(one() for one in ready), "servers")
         wait_until(client._stop.service_is_ready, "stop")
         yield rig
-        client.destroy()
+        destroy(node, client)
         for server in gripper.servers:
             server.destroy()
 
@@ -105,7 +126,17 @@ def test_a_hand_that_was_not_homed_is_told(rig):
     rig.gripper.homed = False
     rig.plan(0.6)
     assert rig.plan(-0.6).outcome == "aborted"
-    assert "not homed; was it homed since" in rig.hand.trouble(rig.now)
+    assert "not homed; the hand is not homed: with nothing" in rig.hand.trouble(rig.now)
+
+
+def test_a_hand_that_was_not_homed_is_homed_before_any_action(rig):
+    rig.gripper.homed = False
+    assert rig.prepare().outcome == "aborted"
+    assert rig.hand.busy() == "the hand is homed first, if it was not"
+    assert rig.prepare().outcome == "succeeded"
+    assert rig.prepare() is None
+    assert rig.gripper.heard == ["move", "homing"]
+    assert (rig.hand.busy(), rig.hand.trouble(rig.now)) == ("", "")
 
 
 def test_without_a_server_it_is_refused(wait_until):
@@ -115,4 +146,4 @@ def test_without_a_server_it_is_refused(wait_until):
         client.send(make_hand(GRIPPER).plan(0.6, 0.6, 0.0))
         assert told[0].outcome == "refused"
         assert told[0].why == "no action server franka_gripper/grasp"
-        client.destroy()
+        destroy(node, client)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import sys
 import types
 
 import pytest
@@ -10,8 +9,8 @@ from geometry_msgs.msg import PoseStamped, TransformStamped
 from rclpy.context import Context
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
+from tf2_msgs.msg import TFMessage
 
-from vjepa_gate.errors import UserError
 from vjepa_gate.robots import load_robot
 from vjepa_gate.ros.robot_side import RobotSide
 
@@ -95,44 +94,31 @@ def test_fingers_among_other_joints(listen):
     assert told.widths == [(pytest.approx(0.03), 5.0)]
 
 
-def test_tf_that_is_not_installed(listen, monkeypatch):
-    monkeypatch.setitem(sys.modules, "tf2_ros", None)
-    with pytest.raises(UserError, match="tf2_ros is not installed"):
-        listen(load_robot("franka_servo"))
+def link(parent, child, stamp=0, *, y=0.0, turn=(0.0, 0.0, 0.0, 1.0)):
+    found = TransformStamped(child_frame_id=child)
+    found.header.frame_id, found.header.stamp.sec = parent, stamp
+    found.transform.translation.y = y
+    rotation = found.transform.rotation
+    rotation.x, rotation.y, rotation.z, rotation.w = turn
+    return found
 
 
-def test_the_tool_from_tf(listen, monkeypatch):
-    """tf2_ros is not to be had from PyPI: this stands for the three names that are used."""
-
-    class TransformException(Exception):
-        pass
-
-    class Buffer:
-        known = False
-
-        def lookup_transform(self, target, source, time):
-            assert (target, source, time.nanoseconds) == ("fr3_link0", "fr3_hand_tcp", 0)
-            if not self.known:
-                raise TransformException("no such frame")
-            found = TransformStamped()
-            found.header.stamp.sec = 3
-            found.transform.translation.y = 0.2
-            found.transform.rotation.x, found.transform.rotation.w = 1.0, 0.0
-            return found
-
-    stand_in = types.SimpleNamespace(
-        Buffer=Buffer,
-        TransformException=TransformException,
-        TransformListener=lambda buffer, node: types.SimpleNamespace(unregister=lambda: None),
-    )
-    monkeypatch.setitem(sys.modules, "tf2_ros", stand_in)
+def test_the_tool_from_tf(listen):
+    """Through moving and fixed links, and a base that is itself somewhere in the world."""
     side, told = listen(load_robot("franka_servo"))
     side._look_up()
-    assert told.faults == ["TF from fr3_link0 to fr3_hand_tcp: no such frame"]
-    Buffer.known = True
+    assert told.faults == ["TF: no transform from fr3_link0 to fr3_hand_tcp: TF is silent"]
+    half = math.sqrt(0.5)
+    fixed = [link("world", "fr3_link0", y=5.0), link("hand", "fr3_hand_tcp", y=0.1)]
+    side._transforms._note(TFMessage(transforms=fixed), True)
+    side._look_up()
+    assert "to fr3_hand_tcp: TF has 2 frames below hand, world" in told.faults[-1]
+    moving = link("fr3_link0", "hand", 3, y=0.2, turn=(half, 0.0, 0.0, half))
+    side._transforms._note(TFMessage(transforms=[moving]), False)
     side._look_up()
     ((pose, stamp),) = told.poses
-    assert (pose.position.tolist(), stamp) == ([0, 0.2, 0], 3.0)
+    assert pose.position.tolist() == pytest.approx([0, 0.2, 0.1])  # y of the hand is z of the base
+    assert (pose.rotation, stamp) == (pytest.approx((half, 0, 0, half)), 3.0)
 
 
 def test_grippers_that_are_told_by_their_total_width(listen):

@@ -91,7 +91,7 @@ class FrankaHandClient:
 
     def __init__(self, node: Node, gripper: Gripper, tell: Tell) -> None:
         try:
-            from franka_msgs.action import Grasp, Move
+            from franka_msgs.action import Grasp, Homing, Move
         except ImportError as error:
             raise UserError(
                 "gripper.kind is franka_hand, and franka_msgs is not installed: install "
@@ -102,12 +102,15 @@ class FrankaHandClient:
         self._grasp_goal, self._move_goal = Grasp.Goal, Move.Goal
         self._grasp = _Action(node, Grasp, f"{gripper.action}/grasp", tell)
         self._move = _Action(node, Move, f"{gripper.action}/move", tell)
+        self._home_goal = Homing.Goal
+        self._home = _Action(node, Homing, f"{gripper.action}/homing", tell)
         self._stop = node.create_client(Trigger, f"{gripper.action}/stop")
 
     def destroy(self) -> None:
         """Give back the action clients."""
         self._grasp.destroy()
         self._move.destroy()
+        self._home.destroy()
         self._node.destroy_client(self._stop)
 
     def send(self, goal: HandGoal) -> None:
@@ -121,6 +124,9 @@ class FrankaHandClient:
 
     def _start(self, goal: HandGoal) -> None:
         if goal is not self._newest:
+            return
+        if goal.kind == "home":
+            self._home.send(goal, self._home_goal())
             return
         if goal.kind == "open":
             self._move.send(goal, self._move_goal(width=goal.width, speed=self._gripper.speed))

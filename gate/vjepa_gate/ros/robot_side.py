@@ -6,18 +6,20 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
-from geometry_msgs.msg import PoseStamped, TransformStamped
+from geometry_msgs.msg import PoseStamped
 from rclpy.node import Node
-from rclpy.time import Time
 from sensor_msgs.msg import JointState
 
-from vjepa_gate.errors import UserError
 from vjepa_gate.pose import Pose
 from vjepa_gate.robots import Robot, Topic
 from vjepa_gate.ros import stamps
 from vjepa_gate.ros.qos import of_topic, overridable
+from vjepa_gate.ros.thinned import Thinned
+from vjepa_gate.ros.timers import steady_timer
+from vjepa_gate.ros.transforms import Transforms
 
 _TF_PERIOD = 0.01  # seconds between two looks
+_SPACING = 0.005  # seconds between two poses, at least; they are told 1000 times a second
 
 
 class RobotSide:
@@ -40,9 +42,14 @@ class RobotSide:
         self._resources = ExitStack()
         pose_topic = robot.topics.current_pose
         if pose_topic is None:
-            self._listen_to_tf()
+            self._transforms = Transforms(node)
+            self._resources.callback(self._transforms.destroy)
+            timer = steady_timer(node, _TF_PERIOD, self._look_up)
+            self._resources.callback(node.destroy_timer, timer)
         else:
-            self._subscribe(PoseStamped, pose_topic, self._on_pose_message)
+            self._thinned = Thinned(node)
+            self._resources.callback(self._thinned.destroy)
+            self._thinned.subscribe(PoseStamped, pose_topic, self._on_pose_message, _SPACING)
         self._subscribe(JointState, robot.topics.joint_states, self._on_joint_states)
 
     def destroy(self) -> None:
@@ -86,29 +93,11 @@ class RobotSide:
         except ValueError as error:
             self._on_fault(f"{self._robot.topics.joint_states.name}: {error}")
 
-    # --- TF ------------------------------------------------------------------------------
-
-    def _listen_to_tf(self) -> None:
-        try:
-            import tf2_ros
-        except ImportError as error:
-            raise UserError(
-                "tf2_ros is not installed, and topics.current_pose is null: install "
-                "ros-$ROS_DISTRO-tf2-ros-py, or name a topic with the pose of the tool"
-            ) from error
-        self._lookup_failure = tf2_ros.TransformException
-        self._buffer = tf2_ros.Buffer()
-        listener = tf2_ros.TransformListener(self._buffer, self._node)
-        self._resources.callback(listener.unregister)
-        timer = self._node.create_timer(_TF_PERIOD, self._look_up)
-        self._resources.callback(self._node.destroy_timer, timer)
-
     def _look_up(self) -> None:
-        frames = self._robot.base_frame, self._robot.tool_frame
+        """The tool's pose from TF."""
         try:
-            transform: TransformStamped = self._buffer.lookup_transform(*frames, Time())
-        except self._lookup_failure as error:
-            self._on_fault(f"TF from {frames[0]} to {frames[1]}: {error}")
+            pose, stamp = self._transforms.look_up(self._robot.base_frame, self._robot.tool_frame)
+        except (LookupError, ValueError) as error:
+            self._on_fault(f"TF: {error}")
             return
-        stamp = stamps.seconds(transform.header.stamp)
-        self._tell_pose(transform.transform.translation, transform.transform.rotation, stamp)
+        self._on_pose(pose, stamp or stamps.now(self._node))
