@@ -1,6 +1,7 @@
 """The newest transforms of /tf and /tf_static, and what they say of one frame in another."""
 
 from contextlib import ExitStack
+from functools import partial
 
 from geometry_msgs.msg import TransformStamped
 from rclpy.node import Node
@@ -23,10 +24,8 @@ class Transforms:
         self._fixed: set[str] = set()
         self._resources = ExitStack()
         for topic, profile in (("/tf", _HEARD), ("/tf_static", _LATCHED)):
-            fixed = topic == "/tf_static"
-            subscription = node.create_subscription(
-                TFMessage, topic, lambda message, fixed=fixed: self._note(message, fixed), profile
-            )
+            note = partial(self._note, fixed=topic == "/tf_static")
+            subscription = node.create_subscription(TFMessage, topic, note, profile)
             self._resources.callback(node.destroy_subscription, subscription)
 
     def destroy(self) -> None:
