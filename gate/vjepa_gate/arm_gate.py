@@ -16,13 +16,13 @@ from typing import Any
 from geometry_msgs.msg import PoseStamped, TwistStamped, WrenchStamped
 from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import CompressedImage, Image
-from std_msgs.msg import Bool
+from std_msgs.msg import Bool, String
 from std_srvs.srv import Trigger
 from vjepa_msgs.msg import EndEffectorDelta
 
 from vjepa_gate.admission import Delta, Refused
 from vjepa_gate.conventions import ACTION_NAMES
-from vjepa_gate.gate import Gate
+from vjepa_gate.gate import ACCEPTED, Gate
 from vjepa_gate.gate_config import ArmGateSettings
 from vjepa_gate.hand import HandGoal, HandResult
 from vjepa_gate.images import stamp_and_content
@@ -31,7 +31,7 @@ from vjepa_gate.ros import stamps
 from vjepa_gate.ros.hand_client import make_hand_client
 from vjepa_gate.ros.managed_node import ManagedNode
 from vjepa_gate.ros.process import run_nodes
-from vjepa_gate.ros.qos import DELTAS, SIGNALS, of_topic
+from vjepa_gate.ros.qos import DELTAS, LATCHED, SIGNALS, of_topic
 from vjepa_gate.ros.robot_side import RobotSide
 from vjepa_gate.ros.thinned import Thinned
 from vjepa_gate.ros.timers import steady_timer
@@ -80,6 +80,7 @@ class ArmGate(ManagedNode):
             self.subscribe(Bool, "deadman", self._on_deadman, SIGNALS)
         if mode_topic and mode_type:
             self._fast.subscribe(mode_type, mode_topic, self._on_franka_state, _MODE_SPACING)
+            self.subscribe(String, "robot_description", self._on_description, LATCHED)
         self.serve(Trigger, "~/hold", self._hold)
         self.serve(Trigger, "~/stop", self._stop)
         self.serve(Trigger, "~/resume", self._resume)
@@ -191,6 +192,14 @@ class ArmGate(ManagedNode):
     def _on_franka_state(self, message: Any) -> None:
         stamp = stamps.seconds(message.header.stamp)
         self._gate.observe_mode(message.robot_mode, stamp, stamps.now(self))
+        joints = message.measured_joint_state
+        self._gate.keep_out.observe_joints(joints.name, joints.position)
+
+    def _on_description(self, message: String) -> None:
+        try:
+            self._gate.keep_out.observe_description(message.data)
+        except ValueError as error:
+            self.get_logger().warning(f"{error}: joints and forearm are not looked at")
 
     def _look_at_graph(self) -> None:
         own = self.get_fully_qualified_name()
@@ -269,7 +278,7 @@ class ArmGate(ManagedNode):
         status = self._gate.status(stamps.now(self))
         message = f"dry run: {status.message}" if self._dry_run else status.message
         values = status.values | {"robot": self._robot.name, "dropped": str(self._dropped)}
-        return dataclasses.replace(status, message=message, values=values)
+        return dataclasses.replace(status, message=message, values=values, news=values[ACCEPTED])
 
 
 def main() -> int:

@@ -5,14 +5,14 @@ from functools import partial
 
 from geometry_msgs.msg import TransformStamped
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.qos import QoSProfile
 from tf2_msgs.msg import TFMessage
 
 from vjepa_gate.pose import Pose, placed
 from vjepa_gate.ros import stamps
+from vjepa_gate.ros.qos import LATCHED
 
 _HEARD = QoSProfile(depth=100)  # as tf2 hears them
-_LATCHED = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 _DEEPEST = 100  # links from a frame to the root
 
 
@@ -23,7 +23,7 @@ class Transforms:
         self._links: dict[str, TransformStamped] = {}  # by child
         self._fixed: set[str] = set()
         self._resources = ExitStack()
-        for topic, profile in (("/tf", _HEARD), ("/tf_static", _LATCHED)):
+        for topic, profile in (("/tf", _HEARD), ("/tf_static", LATCHED)):
             note = partial(self._note, fixed=topic == "/tf_static")
             subscription = node.create_subscription(TFMessage, topic, note, profile)
             self._resources.callback(node.destroy_subscription, subscription)
