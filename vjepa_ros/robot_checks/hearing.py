@@ -85,6 +85,10 @@ class Ears:
             for heard in self.heard.values():
                 self._take(heard)
             time.sleep(_LOOK)
+        for heard in self.heard.values():  # a thousand messages a second are no small load
+            if heard.subscription is not None:
+                self._apart.destroy_subscription(heard.subscription)
+                heard.subscription = None
 
     def told(self, key: str) -> Any:
         """The newest message; raises Note where there is none."""
