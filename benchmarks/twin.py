@@ -46,11 +46,16 @@ def main() -> None:
         for name, kind, topic, raw in LISTENERS:
             with spinning_node("listener") as node:
                 print(f"{name:26}" + measure(pid, seconds, subscribe(node, kind, topic, raw)))
-        with arm_gate() as gate:
-            told = cpu_seconds(gate)
-            time.sleep(seconds)
-            share = (cpu_seconds(gate) - told) / seconds
-        print(f"the arm gate, that moves it: {100 * share:.1f} % of a core")
+        print(f"the arm gate, that moves it: {gate_share('franka_crisp', seconds)}")
+    with robot(size=256, mode="real"):
+        print(f"the arm gate, at robot sim's 100 Hz: {gate_share('sim', seconds)}")
+
+
+def gate_share(robot_file: str, seconds: float) -> str:
+    with arm_gate(robot_file) as pid:
+        before = cpu_seconds(pid)
+        time.sleep(seconds)
+        return f"{100 * (cpu_seconds(pid) - before) / seconds:.1f} % of a core"
 
 
 def subscribe(node: Node, kind: type | None, topic: str, raw: bool) -> Callable[[], int]:
@@ -67,18 +72,12 @@ def subscribe(node: Node, kind: type | None, topic: str, raw: bool) -> Callable[
 
 
 @contextmanager
-def arm_gate() -> Iterator[int]:
+def arm_gate(robot_file: str) -> Iterator[int]:
     """Its process id, once it carries out an action every 0.4 s."""
-    options = ("robot:=franka_crisp", "max_state_age:=2.0", "max_camera_age:=5.0")
+    options = (f"robot:={robot_file}", "max_state_age:=2.0", "max_camera_age:=5.0")
     parameters = [part for option in options for part in ("-p", option)]
-    command = [
-        sys.executable,
-        "-m",
-        "vjepa_gate.arm_gate",
-        "--autostart",
-        "--ros-args",
-        *parameters,
-    ]
+    program = [sys.executable, "-m", "vjepa_gate.arm_gate", "--autostart"]
+    command = [*program, "--ros-args", *parameters]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     with spinning_node("planner") as node:
         deltas, sequence = node.create_publisher(EndEffectorDelta, "ee_delta", 10), 0

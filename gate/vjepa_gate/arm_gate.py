@@ -33,7 +33,6 @@ from vjepa_gate.ros.managed_node import ManagedNode
 from vjepa_gate.ros.process import run_nodes
 from vjepa_gate.ros.qos import DELTAS, LATCHED, SIGNALS, of_topic
 from vjepa_gate.ros.robot_side import RobotSide
-from vjepa_gate.ros.thinned import Thinned
 from vjepa_gate.ros.timers import steady_timer
 from vjepa_gate.ros.tool_check import ToolCheck
 from vjepa_gate.settings import declare_parameters
@@ -41,7 +40,7 @@ from vjepa_gate.status import Status
 from vjepa_gate.stream import Target
 
 _GRAPH_PERIOD = 0.5  # seconds between two looks at who publishes what
-_MODE_SPACING = 0.05  # seconds: a state takes up to 1 ms to convert
+_MODE_SPACING = 0.08  # seconds: a state takes up to 1 ms to convert
 _WRENCH_SPACING = 0.01  # seconds
 _LONGEST_FAREWELL = 2.0  # seconds; the arm is at rest long before
 
@@ -118,8 +117,7 @@ class ArmGate(ManagedNode):
             self._tool_check = ToolCheck(self, robot, gate.observe_tool)
             self.resources.callback(self._tool_check.destroy)
         topics = robot.topics
-        self._fast = Thinned(self)
-        self.resources.callback(self._fast.destroy)
+        self._fast = robot_side.fast
         if wrench := topics.external_wrench:
             self._fast.subscribe(WrenchStamped, wrench, self._on_wrench, _WRENCH_SPACING)
         if collision := topics.collision:
