@@ -54,10 +54,12 @@ def demo():
             process.communicate(timeout=60)
 
 
-def test_a_reach_from_pictures_to_the_report(demo, tmp_path):
+@pytest.mark.parametrize("robot", ["sim", "franka_crisp"])
+def test_a_reach_from_pictures_to_the_report(demo, tmp_path, robot):
+    """By the kind robot, and by the twin of an FR3, with the YAML that is for the arm."""
     out = tmp_path / "shown"
-    arguments = ("--task", "reach", "--goals", "single", "--scene", "4", "--out", str(out))
-    process = demo(*arguments)
+    arguments = ("--task", "reach", "--goals", "single", "--scene", "4", "--robot", robot)
+    process = demo(*arguments, "--out", str(out))
     said, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, said + (out / "nodes.log").read_text()
     assert "reach, scene 4\ngoal pictures: 1 in" in said
