@@ -12,13 +12,16 @@ COLCON_ENVIRONMENT := AMENT_PREFIX_PATH=$(CURDIR)/.venv CMAKE_PREFIX_PATH=$(CURD
 COLCON_CMAKE_ARGS := --cmake-args -DCMAKE_PROJECT_INCLUDE=$(CURDIR)/cmake/ros_wheels.cmake
 endif
 
-.PHONY: setup demo test replay lint docs colcon weights clean
+.PHONY: setup demo twin test replay lint docs colcon weights clean
 
 setup:  ## create .venv with all that the project needs
 	@$(PYTHON) scripts/bootstrap.py
 
 demo: setup  ## the simulated arm picks and places to a goal: film, report, recording in runs/
 	@$(VENV)/vjepa-ros demo
+
+twin: setup  ## the same on the twin of a stock FR3, with the YAML that is for the arm
+	@$(VENV)/vjepa-ros demo --robot franka_crisp
 
 test: setup  ## run all tests, on all cores
 	$(VENV)/python -m pytest --numprocesses auto --dist loadfile

@@ -12,6 +12,7 @@ REAL_TIME = (
     "gate/test/node/",
     "sim/test/node/",
     "test/commands/test_demo.py",
+    "test/commands/test_doctor_robot.py",
     "test/commands/test_run.py",
     "test/nodes/",
     "test/replay/test_graph.py",

@@ -63,7 +63,7 @@ def test_composed_and_simulated(weights):
     assert list(stack) == ["sim", "arm_gate", "recorder", "models"]
     assert stack["recorder"].parameters == {"task": "grasp cube"}
     assert stack["models"].arguments == ("encoder", "predictor", "planner")
-    assert stack["sim"].parameters == {"task": "grasp cube", "seed": 3}
+    assert stack["sim"].parameters == {"task": "grasp cube", "seed": 3, "robot": "sim"}
     assert not stack["sim"].respawn
 
 
@@ -84,6 +84,12 @@ def test_predictors_that_share_out_candidates(weights):
     ):
         with pytest.raises(UserError, match=told):
             processes(Options(weights=weights, **given))
+
+
+def test_the_simulation_is_of_the_robot_that_is_asked_for(weights):
+    stack = named(processes(Options(weights=weights, sim=True, robot="franka_crisp")))
+    assert stack["sim"].parameters["robot"] == "fr3"
+    assert stack["arm_gate"].parameters["robot"] == "franka_crisp"
 
 
 def test_every_parameter_is_one_that_its_nodes_declare(weights):

@@ -11,7 +11,7 @@ from vjepa_ros.commands.settings import COMMANDS as OPTIONS
 from vjepa_ros.commands.settings import add_arguments
 
 COMMANDS = {
-    "doctor": "check this machine: Python, ROS, torch, simulator; each line ok or what to do",
+    "doctor": "check this machine, or with --robot one that runs; each line ok or what to do",
     "episodes": "collect, inspect, convert and check recorded episodes: bags, DROID, npz",
     "weights": "say what a checkpoint holds, or convert one to a lean safetensors file",
     "train": "train a world model on episodes, fine-tune the published one, report how good it is",

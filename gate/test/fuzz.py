@@ -303,25 +303,15 @@ class Auditor:
 
     def _check_stop(self, target) -> None:
         """From where the gate takes the arm to be, it can stop inside: or else it brakes."""
-        limits, arm = self._limits, self._world.gate._arm.pose
-        for velocity, before, most, judge in (
-            (
-                target.velocity,
-                self._last and self._last.velocity,
-                limits.acceleration,
-                self._leaves,
-            ),
-            (
-                target.turn_velocity,
-                self._last and self._last.turn_velocity,
-                limits.turn_acceleration,
-                self._leans,
-            ),
+        limits, last, arm = self._limits, self._last, self._world.gate._arm.pose
+        turn = target.turn_velocity
+        before = (last.velocity, last.turn_velocity) if last else (np.zeros(3), np.zeros(3))
+        for velocity, earlier, most, judge in (
+            (target.velocity, before[0], limits.acceleration, self._leaves),
+            (turn, before[1], limits.turn_acceleration, self._leans),
         ):
-            speed = float(np.linalg.norm(velocity))
-            last = 0.0 if before is None else float(np.linalg.norm(before))
-            if speed > max(0.0, last - 0.99 * most * PERIOD):
-                change = most * PERIOD
+            speed, change = float(np.linalg.norm(velocity)), most * PERIOD
+            if speed > max(0.0, float(np.linalg.norm(earlier)) - 0.99 * change):
                 steps = int(speed / change)  # of braking
                 braking = steps - change * steps * (steps + 1) / (2 * speed) if steps else 0.0
                 judge(arm, velocity, PERIOD * (1 + braking))

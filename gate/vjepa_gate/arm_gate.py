@@ -16,13 +16,13 @@ from typing import Any
 from geometry_msgs.msg import PoseStamped, TwistStamped, WrenchStamped
 from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import CompressedImage, Image
-from std_msgs.msg import Bool
+from std_msgs.msg import Bool, String
 from std_srvs.srv import Trigger
 from vjepa_msgs.msg import EndEffectorDelta
 
 from vjepa_gate.admission import Delta, Refused
 from vjepa_gate.conventions import ACTION_NAMES
-from vjepa_gate.gate import Gate
+from vjepa_gate.gate import ACCEPTED, Gate
 from vjepa_gate.gate_config import ArmGateSettings
 from vjepa_gate.hand import HandGoal, HandResult
 from vjepa_gate.images import stamp_and_content
@@ -31,9 +31,8 @@ from vjepa_gate.ros import stamps
 from vjepa_gate.ros.hand_client import make_hand_client
 from vjepa_gate.ros.managed_node import ManagedNode
 from vjepa_gate.ros.process import run_nodes
-from vjepa_gate.ros.qos import DELTAS, SIGNALS, of_topic
+from vjepa_gate.ros.qos import DELTAS, LATCHED, SIGNALS, of_topic
 from vjepa_gate.ros.robot_side import RobotSide
-from vjepa_gate.ros.thinned import Thinned
 from vjepa_gate.ros.timers import steady_timer
 from vjepa_gate.ros.tool_check import ToolCheck
 from vjepa_gate.settings import declare_parameters
@@ -41,7 +40,7 @@ from vjepa_gate.status import Status
 from vjepa_gate.stream import Target
 
 _GRAPH_PERIOD = 0.5  # seconds between two looks at who publishes what
-_MODE_SPACING = 0.05  # seconds: a state takes up to 1 ms to convert
+_MODE_SPACING = 0.08  # seconds: a state takes up to 1 ms to convert
 _WRENCH_SPACING = 0.01  # seconds
 _LONGEST_FAREWELL = 2.0  # seconds; the arm is at rest long before
 
@@ -80,6 +79,7 @@ class ArmGate(ManagedNode):
             self.subscribe(Bool, "deadman", self._on_deadman, SIGNALS)
         if mode_topic and mode_type:
             self._fast.subscribe(mode_type, mode_topic, self._on_franka_state, _MODE_SPACING)
+            self.subscribe(String, "robot_description", self._on_description, LATCHED)
         self.serve(Trigger, "~/hold", self._hold)
         self.serve(Trigger, "~/stop", self._stop)
         self.serve(Trigger, "~/resume", self._resume)
@@ -117,8 +117,7 @@ class ArmGate(ManagedNode):
             self._tool_check = ToolCheck(self, robot, gate.observe_tool)
             self.resources.callback(self._tool_check.destroy)
         topics = robot.topics
-        self._fast = Thinned(self)
-        self.resources.callback(self._fast.destroy)
+        self._fast = robot_side.fast
         if wrench := topics.external_wrench:
             self._fast.subscribe(WrenchStamped, wrench, self._on_wrench, _WRENCH_SPACING)
         if collision := topics.collision:
@@ -191,6 +190,14 @@ class ArmGate(ManagedNode):
     def _on_franka_state(self, message: Any) -> None:
         stamp = stamps.seconds(message.header.stamp)
         self._gate.observe_mode(message.robot_mode, stamp, stamps.now(self))
+        joints = message.measured_joint_state
+        self._gate.keep_out.observe_joints(joints.name, joints.position)
+
+    def _on_description(self, message: String) -> None:
+        try:
+            self._gate.keep_out.observe_description(message.data)
+        except ValueError as error:
+            self.get_logger().warning(f"{error}: joints and forearm are not looked at")
 
     def _look_at_graph(self) -> None:
         own = self.get_fully_qualified_name()
@@ -269,7 +276,7 @@ class ArmGate(ManagedNode):
         status = self._gate.status(stamps.now(self))
         message = f"dry run: {status.message}" if self._dry_run else status.message
         values = status.values | {"robot": self._robot.name, "dropped": str(self._dropped)}
-        return dataclasses.replace(status, message=message, values=values)
+        return dataclasses.replace(status, message=message, values=values, news=values[ACCEPTED])
 
 
 def main() -> int:

@@ -20,6 +20,7 @@ from vjepa_gate.conventions import GRIPPER, apply_action
 from vjepa_gate.following import Following
 from vjepa_gate.gate_config import GateConfig
 from vjepa_gate.hand import HandGoal, HandResult, make_hand
+from vjepa_gate.keep_out import KeepOut
 from vjepa_gate.limits import confine, limit_action, tilt
 from vjepa_gate.measured import MODES, MeasuredArm
 from vjepa_gate.pose import Pose, apart
@@ -30,7 +31,8 @@ from vjepa_gate.stream import MADE_GOOD, Target, TargetStream
 from vjepa_gate.surroundings import Surroundings
 from vjepa_gate.watchdog import CLOCK_TOLERANCE
 
-HINDRANCE = "hindrance"  # of the status' values: why no action is taken, or nothing
+# Of the status' values: why no action is taken, or nothing; and the last one that was.
+HINDRANCE, ACCEPTED = "hindrance", "last accepted sequence"
 
 # Where the arm may stand outside its limits, by noise and sag, and still be taken up.
 _START_SLACK = 0.01  # metres and radians
@@ -49,6 +51,7 @@ class Gate:
         )
         self._hand = make_hand(robot.gripper, home=config.home_hand)
         self._surroundings = Surroundings(config)
+        self.keep_out = KeepOut(robot)
         self._admission = Admission(robot.base_frame, config.max_image_age, config.max_command_age)
         self._stream: TargetStream | None = None
         self._following: Following | None = None  # in twist mode, beside the stream
@@ -247,7 +250,7 @@ class Gate:
         ages = {f"age of {watch.what} (s)": _text(watch.age(now)) for watch in watches}
         counts = {
             "accepted": str(self._accepted),
-            "last accepted sequence": str(self._sequence),
+            ACCEPTED: str(self._sequence),
             "shortened or confined": str(self._shortened),
             "refused": str(self._refused),
             "last refusal": self._refusal,
@@ -325,6 +328,8 @@ class Gate:
         goal_state = apply_action(measured.state(self._hand.closedness), action)
         wanted = Pose.of_state(goal_state)
         goal = confine(wanted, self._robot.limits)
+        if reason := self.keep_out.refusal(measured, goal):
+            raise Refused(reason)
         if goal is not wanted or not np.allclose(action, asked):
             self._shortened += 1
         self._awake = True

@@ -18,7 +18,7 @@ MODES = {
 _REST, _STILL, _STILL_TURN = 0.5, 0.005, 0.03  # seconds in which an arm at rest moves less
 
 # What a measured pose and TF may differ by and still be of one point.
-_SAME, _SAME_TURN = 0.01, 0.05  # metres and radians
+SAME, SAME_TURN = 0.01, 0.05  # metres and radians
 
 
 class MeasuredArm:
@@ -77,7 +77,7 @@ class MeasuredArm:
             return False
         way, turn = apart(measured, pose)
         self._other_point = ""
-        if way > _SAME or turn > _SAME_TURN:
+        if way > SAME or turn > SAME_TURN:
             self._other_point = (
                 f"the measured pose {_place(measured)} is {way:.3f} m and {turn:.2f} rad from "
                 f"{tool_frame} in TF {_place(pose)}: give both the same point, the robot's own "

@@ -4,6 +4,7 @@ A new arm is a new file; gate/config/sim.yaml explains every key. What is wrong 
 said with the file, the key, what was found and what was expected.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -137,6 +138,22 @@ class Contact:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Box:
+    """With sides along the base frame's axes."""
+
+    low: tuple[float, float, float] = setting(
+        REQUIRED, "corner", low=-ARM_REACH, high=ARM_REACH, unit="m"
+    )
+    high: tuple[float, float, float] = setting(
+        REQUIRED, "the opposite corner", low=-ARM_REACH, high=ARM_REACH, unit="m"
+    )
+
+    def __post_init__(self) -> None:
+        if not all(low < high for low, high in zip(self.low, self.high, strict=True)):
+            raise ValueError(f"low {self.low} is not below high {self.high} in each axis")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Robot:
     """All that a robot's file says."""
 
@@ -148,6 +165,9 @@ class Robot:
     gripper: Gripper = setting(REQUIRED, "of the robot")
     limits: Limits = setting(REQUIRED, "that every target keeps")
     contact: Contact | None = setting(None, "which stops the arm; null: none does")
+    keep_out: Mapping[str, Box] | None = setting(
+        None, "boxes by name, that hand and forearm stay out of; null: none"
+    )
 
     def __post_init__(self) -> None:
         if (self.contact is None) != (self.topics.external_wrench is None):

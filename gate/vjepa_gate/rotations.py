@@ -83,9 +83,11 @@ def between(start: Quaternion, end: Quaternion) -> np.ndarray:
 
 def rotated(rotation: Quaternion, vector: np.ndarray) -> np.ndarray:
     """A vector (3,), turned."""
-    axis, w = np.array(rotation[:3]), rotation[3]
-    across = 2 * np.cross(axis, vector)
-    return vector + w * across + np.cross(axis, across)
+    x, y, z, w = rotation
+    a, b, c = vector.tolist()
+    u, v, t = 2 * (y * c - z * b), 2 * (z * a - x * c), 2 * (x * b - y * a)
+    turned = a + w * u + y * t - z * v, b + w * v + z * u - x * t, c + w * t + x * v - y * u
+    return np.array(turned)
 
 
 def z_axis(rotation: Quaternion) -> tuple[float, float, float]:

@@ -11,3 +11,4 @@ class Status:
     level: Literal["ok", "warning", "error"]
     message: str
     values: dict[str, str] = field(default_factory=dict)
+    news: str = ""  # is told at once when it changes, as the level is

@@ -1,4 +1,6 @@
-"""`vjepa-ros doctor`: is everything here that the rest needs, and if not, what to do."""
+"""`vjepa-ros doctor`: is everything here that the rest needs, and if not, what to do; with --robot:
+is a robot that runs as its YAML says.
+"""
 
 import argparse
 import importlib
@@ -9,55 +11,46 @@ import statistics
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+from vjepa_gate.errors import UserError
+from vjepa_gate.robots import load_robot
 from vjepa_ros.commands.settings import Doctor, read
+from vjepa_ros.findings import Check, Note, Problem, report
+from vjepa_ros.supervisor import PROFILE, environment
 
 PACKAGE = Path(__file__).resolve().parent.parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"), "vjepa_ros")
 WEIGHT_FOLDERS = (PACKAGE / "weights", CACHE)
 WEIGHT_SUFFIXES = (".safetensors", ".pt", ".pth", ".tar")
+LISTENING = 4.0  # seconds, discovery included
 DISK_WANTED_GB = 15  # Meta's largest checkpoint is 12 GB
-
-
-class Problem(Exception):
-    """A check that failed: what was found, and what to do."""
-
-
-class Note(Exception):
-    """Something that is missing and that many users can do without."""
-
-
-class Check(NamedTuple):
-    """One line of the report."""
-
-    name: str
-    look: Callable[[], str]
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Check all, and say what to do; 1 when something is missing."""
-    dds = read(Doctor, arguments).dds
-    checks = [check for check in CHECKS if dds or check.name != "DDS"]
-    failed = [check.name for check in checks if not _passes(check)]
-    if failed:
-        print(f"\n{len(failed)} of {len(checks)} checks failed: {', '.join(failed)}")
-        return 1
-    print(f"\nall {len(checks)} checks passed")
-    return 0
+    told = read(Doctor, arguments)
+    if told.robot:
+        return _check_robot(told.robot)
+    return report([check for check in CHECKS if told.dds or check.name != "DDS"])
 
 
-def _passes(check: Check) -> bool:
+def _check_robot(name: str) -> int:
+    robot = load_robot(name)
+    os.environ[PROFILE] = environment()[PROFILE]  # before rclpy is loaded
     try:
-        status, text = "ok  ", check.look()
-    except Note as note:
-        status, text = "note", str(note)
-    except Problem as problem:
-        status, text = "FAIL", str(problem)
-    print(f"{status}  {check.name:<12} {text}", flush=True)
-    return status != "FAIL"
+        from vjepa_gate.ros.spinning import spinning_node
+        from vjepa_ros.robot_checks.graph import RobotChecks
+    except ImportError as error:
+        raise UserError(f"{error}: run `vjepa-ros doctor`") from error
+    with spinning_node("vjepa_ros_doctor") as node:
+        checks = RobotChecks(node, robot)
+        try:
+            checks.listen(LISTENING)
+            return report(checks.checks())
+        finally:
+            checks.destroy()
 
 
 # --- the checks, each a line -------------------------------------------------------------

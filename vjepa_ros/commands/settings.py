@@ -121,8 +121,14 @@ class Opening(Command):
 
 @dataclass(frozen=True, kw_only=True)
 class Doctor(Command):
-    """Check this machine: Python, ROS, torch, simulator; each line ok or what to do."""
+    """Check this machine, or a robot that runs; each line ok or what to do.
 
+    With --robot: publishers, types, QoS, rates, frames, clocks, TF, controllers and hand of the
+    live graph against the robot's YAML. The open fingers of a franka_hand are asked to close by a
+    millimetre, which tells whether it was homed; nothing else moves.
+    """
+
+    robot: str | None = setting(None, "to check instead: a YAML file, or a name in gate/config/")
     dds: bool = setting(True, "try a message round trip, which needs UDP")
 
 

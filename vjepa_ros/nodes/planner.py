@@ -353,8 +353,8 @@ class PlannerNode(ModelNode):
 
     # --- out -------------------------------------------------------------------------------
 
-    def _act(self, goal: str, planned: Planned) -> float:
-        """Publish the action and what led to it; the time at which it starts."""
+    def _act(self, goal: str, planned: Planned) -> tuple[float, int]:
+        """Publish the action and what led to it; the time at which it starts, and its sequence."""
         self._sequence += 1
         stamp = self.get_clock().now().to_msg()
         header = plan_messages.header_at(stamp, self._base_frame)
@@ -384,7 +384,7 @@ class PlannerNode(ModelNode):
                 sequence=self._sequence,
             )
         )
-        return stamps.seconds(stamp)
+        return stamps.seconds(stamp), self._sequence
 
     def _hold_arm(self) -> None:
         if self._hold.service_is_ready():

@@ -31,6 +31,7 @@ _OUTCOMES = {
     TaskStatus.PLANNING_FAILED: Result.FAILED,
 }
 _POLL = 0.2  # seconds between two looks at whether the task was interrupted
+_GATE_WAIT, _CONFIRM = 2.0, 0.02  # seconds for the gate's word, and between two looks for it
 _USUAL_WAIT = 1.0  # seconds for the next latents, before feedback tells of waiting
 _MOST_LATE = 5  # plans in a row before the task is given up
 _HINT = "energy has stalled: sub-goals would help"
@@ -86,7 +87,8 @@ class InterruptibleWorld:
 
 class Reach:
     """Runs in a thread of its own. `act` publishes a plan and returns when its action is due
-    to start; `check` raises Ended when the task was canceled or preempted.
+    to start, and its sequence; `check` raises Ended when the task was canceled or preempted.
+    An action that the arm gate did not take is no step, and is planned anew.
     """
 
     def __init__(
@@ -98,7 +100,7 @@ class Reach:
         planner: Planner,
         start: Callable[[Frame, Context, list[Goal]], Task],
         propose: Callable[[Task, Frame, Tensor], Tensor | None],
-        act: Callable[[Planned], float],
+        act: Callable[[Planned], tuple[float, int]],
         tell: Callable[[Any], None],
         check: Callable[[], None],
         now: Callable[[], float],
@@ -114,6 +116,7 @@ class Reach:
         self._states: list[Tensor] = []
         self._feedback = ReachGoal.Feedback()
         self._waiting_since: float | None = None
+        self._sent: tuple[int, float] | None = None  # sequence and time of the last action
 
     def run(self) -> Any:
         """Go on until there is a reason to end; the result."""
@@ -145,9 +148,16 @@ class Reach:
 
     def _loop(self, task: Task) -> tuple[int, str]:
         due, thrown_away, began = self._now(), 0, time.monotonic()
+        before, refused = task, 0
         while True:
             try:
                 frame, state = self._look(due)
+                if self._sent and not self._was_made():
+                    task, refused = before, refused + 1
+                    self._complain_of_refusal(refused)
+                elif self._sent:
+                    refused = 0
+                self._sent = None
                 started = time.monotonic()
                 proposals = self._propose(task, frame, state)
                 after, decision = self._planner.plan(task, _context(frame, state), proposals)
@@ -171,8 +181,8 @@ class Reach:
                 # The task is what it was, and looks at the next image: this one grows no younger.
                 due = math.nextafter(frame.stamp, math.inf)
                 continue
-            task, thrown_away = after, 0
-            started_at = self._act(
+            before, task, thrown_away = task, after, 0
+            started_at, sequence = self._act(
                 Planned(
                     step=self._feedback.step + 1,
                     decision=decision,
@@ -181,9 +191,29 @@ class Reach:
                     seconds=seconds,
                 )
             )
+            self._sent = sequence, time.monotonic()
             self._feedback.step += 1
             self.late = False
             due = started_at + self._timing.duration + self._timing.settle
+
+    def _was_made(self) -> bool:
+        """Whether the gate took the last action; waits until it says so."""
+        assert self._sent is not None
+        end = time.monotonic() + _GATE_WAIT
+        while (made := self._reports.accepted(*self._sent)) is None:
+            self._check()
+            if hindrance := self._reports.hindrance():
+                raise Unavailable(hindrance)
+            if time.monotonic() > end:
+                raise Unavailable("arm_gate: it does not say whether it took the last action")
+            time.sleep(_CONFIRM)
+        return made
+
+    def _complain_of_refusal(self, times: int) -> None:
+        """The step was not made: it does not count, and is planned anew."""
+        self._feedback.step -= 1
+        if times >= _MOST_LATE:
+            raise Ended(Result.FAILED, f"the arm gate took none of {times} actions in a row")
 
     def _look(self, due: float) -> tuple[Frame, Tensor]:
         """The newest frame from `due` on, and the arm's state then."""

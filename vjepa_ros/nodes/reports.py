@@ -5,10 +5,11 @@ import time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 
-from vjepa_gate.gate import HINDRANCE
+from vjepa_gate.gate import ACCEPTED, HINDRANCE
 from vjepa_ros.nodes.model_node import ModelNode
 
 _LIFETIME = 3.0  # seconds; they come once a second
+_VERDICT = 0.3  # seconds after which what the gate says is about an action that was sent
 
 
 class Reports:
@@ -42,6 +43,19 @@ class Reports:
         values = {value.key: value.value for value in status.values}
         why = values.get(HINDRANCE, status.message)  # a gate that is not active has no values
         return f"arm_gate: {why}" if why else ""
+
+    def accepted(self, sequence: int, sent: float) -> bool | None:
+        """Whether the arm gate took an action that was sent at a time of `time.monotonic`.
+
+        None while it has not said. A gate that was never heard is taken to do as it is told.
+        """
+        said, status = self._newest.get(self._full("arm_gate"), (0.0, None))
+        if status is None:
+            return True
+        values = {value.key: value.value for value in status.values}
+        if values.get(ACCEPTED) == str(sequence):
+            return True
+        return False if said > sent + _VERDICT else None
 
     def _silence(self, name: str) -> float | None:
         """Seconds since the node said something; None if it never did."""

@@ -1,4 +1,4 @@
-"""A node's status on /diagnostics, once a second and whenever its level changes."""
+"""A node's status on /diagnostics, once a second and whenever its level or its news change."""
 
 from collections.abc import Callable
 
@@ -25,7 +25,7 @@ class Diagnostics:
         self._node, self._status = node, status
         self._publisher = node.create_publisher(DiagnosticArray, "/diagnostics", SIGNALS)
         self._timer = steady_timer(node, _CHECK_PERIOD, self._check)
-        self._level = ""
+        self._level = self._news = ""
         self._checks_left = 0
 
     def destroy(self) -> None:
@@ -35,12 +35,12 @@ class Diagnostics:
 
     def _check(self) -> None:
         status = self._status()
-        changed = status.level != self._level
+        changed, news = status.level != self._level, status.news != self._news
         self._checks_left -= 1
         if changed:
-            self._level = status.level
             self._log(status)
-        if changed or self._checks_left <= 0:
+        self._level, self._news = status.level, status.news
+        if changed or news or self._checks_left <= 0:
             self._publish(status)
             self._checks_left = round(_PERIOD / _CHECK_PERIOD)
 

@@ -26,6 +26,9 @@ class HandClient(Protocol):
     def send(self, goal: HandGoal) -> None:
         """Send a goal, and tell what becomes of it."""
 
+    def ready(self) -> bool:
+        """Whether the hand's servers were found."""
+
     def destroy(self) -> None:
         """Give back the action clients."""
 
@@ -43,11 +46,14 @@ class _Action:
     def __init__(self, node: Node, kind: Any, name: str, tell: Tell) -> None:
         self._client, self._name, self._tell = ActionClient(node, kind, name), name, tell
 
+    def ready(self) -> bool:
+        return self._client.server_is_ready()
+
     def destroy(self) -> None:
         self._client.destroy()
 
     def send(self, goal: HandGoal, message: Any) -> None:
-        if not self._client.server_is_ready():
+        if not self.ready():
             why = f"no action server {self._name}"
             self._tell(goal, HandResult(outcome="refused", why=why))
             return
@@ -76,7 +82,7 @@ class GripperCommandClient:
     def __init__(self, node: Node, gripper: Gripper, tell: Tell) -> None:
         self._gripper = gripper
         self._action = _Action(node, GripperCommand, gripper.action, tell)
-        self.destroy = self._action.destroy
+        self.ready, self.destroy = self._action.ready, self._action.destroy
 
     def send(self, goal: HandGoal) -> None:
         """Send a goal, and tell what becomes of it."""
@@ -105,6 +111,10 @@ class FrankaHandClient:
         self._home_goal = Homing.Goal
         self._home = _Action(node, Homing, f"{gripper.action}/homing", tell)
         self._stop = node.create_client(Trigger, f"{gripper.action}/stop")
+
+    def ready(self) -> bool:
+        """Whether the hand's servers were found."""
+        return all(action.ready() for action in (self._grasp, self._move, self._home))
 
     def destroy(self) -> None:
         """Give back the action clients."""

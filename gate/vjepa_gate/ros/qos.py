@@ -5,13 +5,16 @@ from typing import Any, Literal
 
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from rclpy.qos import QoSPolicyKind, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSPolicyKind, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 
 from vjepa_gate.robots import Topic
 
 DELTAS = QoSProfile(depth=10)  # actions for the arm gate
 SIGNALS = QoSProfile(depth=10)  # small things: plans, surprise, the deadman, diagnostics
+
+# What is told once, to who comes later, too: the robot's description, fixed transforms.
+LATCHED = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 def of_topic(topic: Topic) -> QoSProfile:

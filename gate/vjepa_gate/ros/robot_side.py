@@ -19,7 +19,7 @@ from vjepa_gate.ros.timers import steady_timer
 from vjepa_gate.ros.transforms import Transforms
 
 _TF_PERIOD = 0.01  # seconds between two looks
-_SPACING = 0.005  # seconds between two poses, at least; they are told 1000 times a second
+_SPACING = 0.0095  # seconds between two poses, at least; they are told 1000 times a second
 
 
 class RobotSide:
@@ -40,6 +40,8 @@ class RobotSide:
         self._node, self._robot = node, robot
         self._on_pose, self._on_fingers, self._on_fault = on_pose, on_fingers, on_fault
         self._resources = ExitStack()
+        self.fast = Thinned(node)  # for other topics of the robot, too
+        self._resources.callback(self.fast.destroy)
         pose_topic = robot.topics.current_pose
         if pose_topic is None:
             self._transforms = Transforms(node)
@@ -47,9 +49,7 @@ class RobotSide:
             timer = steady_timer(node, _TF_PERIOD, self._look_up)
             self._resources.callback(node.destroy_timer, timer)
         else:
-            self._thinned = Thinned(node)
-            self._resources.callback(self._thinned.destroy)
-            self._thinned.subscribe(PoseStamped, pose_topic, self._on_pose_message, _SPACING)
+            self.fast.subscribe(PoseStamped, pose_topic, self._on_pose_message, _SPACING)
         self._subscribe(JointState, robot.topics.joint_states, self._on_joint_states)
 
     def destroy(self) -> None:

@@ -1,17 +1,18 @@
 """The newest transforms of /tf and /tf_static, and what they say of one frame in another."""
 
 from contextlib import ExitStack
+from functools import partial
 
 from geometry_msgs.msg import TransformStamped
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.qos import QoSProfile
 from tf2_msgs.msg import TFMessage
 
 from vjepa_gate.pose import Pose, placed
 from vjepa_gate.ros import stamps
+from vjepa_gate.ros.qos import LATCHED
 
 _HEARD = QoSProfile(depth=100)  # as tf2 hears them
-_LATCHED = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 _DEEPEST = 100  # links from a frame to the root
 
 
@@ -22,11 +23,9 @@ class Transforms:
         self._links: dict[str, TransformStamped] = {}  # by child
         self._fixed: set[str] = set()
         self._resources = ExitStack()
-        for topic, profile in (("/tf", _HEARD), ("/tf_static", _LATCHED)):
-            fixed = topic == "/tf_static"
-            subscription = node.create_subscription(
-                TFMessage, topic, lambda message, fixed=fixed: self._note(message, fixed), profile
-            )
+        for topic, profile in (("/tf", _HEARD), ("/tf_static", LATCHED)):
+            note = partial(self._note, fixed=topic == "/tf_static")
+            subscription = node.create_subscription(TFMessage, topic, note, profile)
             self._resources.callback(node.destroy_subscription, subscription)
 
     def destroy(self) -> None:

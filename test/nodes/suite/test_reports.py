@@ -6,7 +6,7 @@ import pytest
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.context import Context
 
-from vjepa_gate.gate import HINDRANCE
+from vjepa_gate.gate import ACCEPTED, HINDRANCE
 from vjepa_ros.nodes.model_node import ModelNode
 from vjepa_ros.nodes.reports import Reports
 
@@ -54,6 +54,20 @@ def test_what_was_said_long_ago_does_not_count(hear, monkeypatch):
     later = time.monotonic() + 4
     monkeypatch.setattr(time, "monotonic", lambda: later)
     assert reports.trouble("encoder") == ""
+
+
+def test_what_the_gate_says_of_an_action(hear, monkeypatch):
+    """Silent for a moment, stopped: nothing is known yet; back, it tells what it took last."""
+    assert hear("left/encoder", DiagnosticStatus.OK, "encoding").accepted(1, 0.0) is True  # no gate
+    now = time.monotonic()
+    reports = hear("left/arm_gate", DiagnosticStatus.OK, "moving", **{ACCEPTED: "6"})
+    assert reports.accepted(7, now) is None
+    monkeypatch.setattr(time, "monotonic", lambda: now + 2)
+    assert reports.accepted(7, now) is None
+    reports = hear("left/arm_gate", DiagnosticStatus.OK, "moving", **{ACCEPTED: "6"})
+    assert reports.accepted(7, now) is False
+    reports = hear("left/arm_gate", DiagnosticStatus.OK, "moving", **{ACCEPTED: "7"})
+    assert reports.accepted(7, now) is True
 
 
 def test_a_gate_that_hangs_takes_no_action(hear, monkeypatch):

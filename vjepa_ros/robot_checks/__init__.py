@@ -1,0 +1,1 @@
+"""Whether a robot that runs is as its YAML says."""
