@@ -48,8 +48,8 @@ def numbers(path):
         return [int.from_bytes(raw[:4], "little") for _, _, raw in bag.messages()]
 
 
-@pytest.mark.parametrize("size", [100, 50_000, 3 * MB])
-@pytest.mark.parametrize("limit", [10 * MB, 10 * MB + 37, 11 * MB - 1])
+@pytest.mark.parametrize("size", [1000, 50_000, 3 * MB])
+@pytest.mark.parametrize("limit", [7 * MB + 37, 8 * MB - 1])
 def test_what_came_before_the_disk_was_full_is_read(tmp_path, size, limit):
     said, written = write(tmp_path / "bag", size, limit)
     assert said == "File too large"

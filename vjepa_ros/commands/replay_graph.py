@@ -48,6 +48,6 @@ def command_line(bag: Path, given: Options, *, rate: float, json: Path | None) -
     planner = given.of("planner")
     said: dict[str, Any] = {name: given.value("planner", name) for name in _OF_NODES}
     said |= pick([PlannerConfig], planner) | {"rate": rate, "json": json}
-    said["namespace"] = given.stack.namespace
+    said["namespace"] = given.stack.namespace or None
     said = {name: value for name, value in said.items() if value is not None or name in planner}
     return ["replay", str(bag), "--graph", "--attach", *words(said)]

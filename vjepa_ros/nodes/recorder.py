@@ -108,10 +108,7 @@ class RecorderNode(ModelNode):
         try:
             self._bag.write(connection, self._newest, serialized)
         except OSError as error:
-            self._ended = (
-                f"recording has ended: {error.strerror}; {self._path} has what came before"
-            )
-            self.get_logger().error(self._ended)
+            self._ended = f"recording ended: {error.strerror}; {self._path} has what came before"
             self._close()
             return
         self._written.tick()
