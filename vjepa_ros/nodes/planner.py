@@ -221,7 +221,9 @@ class PlannerNode(ModelNode):
             pictures=pictures,
             planner=planner,
             start=lambda *seen: self._start(planner, request, *seen),
-            propose=lambda *seen: self._policy and self._policy.propose(*seen, pictures),
+            propose=lambda task, frame, state: (
+                None if self._policy is None else self._policy.propose(task, frame, state, pictures)
+            ),
             act=lambda planned: self._act(_name(handle), planned),
             tell=tell,
             check=check,

@@ -1,6 +1,7 @@
 """A policy behind a websocket as a proposer: what is seen goes there, candidates come back."""
 
 import time
+from contextlib import ExitStack
 from typing import Any
 
 import cv2
@@ -31,6 +32,7 @@ class PolicyProposer:
         self.trouble = ""  # why the last answer was of no use
         self.answered = 0
         self._rows = max(1, round(map_.rate * period))  # of the policy for each action
+        self._open = ExitStack()
         self._server: ClientConnection | None = None
         self._asked_again = 0.0
 
@@ -54,9 +56,8 @@ class PolicyProposer:
 
     def close(self) -> None:
         """Leave the policy."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        self._open.close()
+        self._server = None
 
     def _chunks(self, seen: Seen, end: float) -> Tensor:
         answer = self._ask(self._question(seen), end)
@@ -73,13 +74,14 @@ class PolicyProposer:
     def _ask(self, question: dict[str, Any], end: float) -> Any:
         if self._server is None:
             assert self.settings.policy is not None
-            self._server = connect(
+            server = connect(
                 self.settings.policy,
                 open_timeout=_left(end),
                 close_timeout=0.1,
                 compression=None,
                 max_size=wire.MAX_MESSAGE,
             )
+            self._server = self._open.enter_context(server)
             self._server.recv(timeout=_left(end))  # what it says of itself
         self._server.send(wire.pack(question))
         answer = self._server.recv(timeout=_left(end))
