@@ -46,6 +46,7 @@ setup(
     extras_require={
         "test": ["hypothesis", "pytest", "pytest-timeout"],
         "lerobot": ["pyarrow>=20", "av>=14"],  # vjepa_ros/extras.py names them, too
+        "rerun": ["rerun-sdk>=0.30"],
         "policy": ["msgpack>=1.1", "websockets>=14"],
     },
     entry_points={

@@ -28,6 +28,7 @@ from vjepa_ros.nodes.settings import (
     PlannerNodeSettings,
     PredictorSettings,
     RecorderSettings,
+    ViewerSettings,
 )
 from vjepa_ros.planning.config import PlannerConfig
 
@@ -67,6 +68,7 @@ class StackSettings(GraphSettings):
     scene: int = setting(0, "seed of the simulated scene", low=0)
     record: bool = setting(False, "write all that is needed for a replay to runs/<time>/bag")
     rviz: bool = setting(False, "start RViz with camera, latents, plan and target")
+    rerun: bool = setting(False, "show camera, goal, latents, plan and energies in Rerun")
 
 
 NODES: dict[str, tuple[type, ...]] = {
@@ -75,6 +77,7 @@ NODES: dict[str, tuple[type, ...]] = {
     "predictor": (PredictorSettings,),
     "planner": (PlannerNodeSettings, PlannerConfig),
     "recorder": (RecorderSettings,),
+    "viewer": (ViewerSettings,),
 }
 # Under the headings of the help; a setting of several is shown in the first.
 GROUPS: dict[str, tuple[type, ...]] = {
@@ -82,7 +85,9 @@ GROUPS: dict[str, tuple[type, ...]] = {
     "stack": (StackSettings, ModelSettings),
     "planner": NODES["planner"],
     "arm gate": NODES["arm_gate"],
-    "other nodes": (*NODES["encoder"], *NODES["predictor"], *NODES["recorder"]),
+    "other nodes": tuple(
+        kind for name in ("encoder", "predictor", "recorder", "viewer") for kind in NODES[name]
+    ),
 }
 KINDS = tuple(kind for kinds in GROUPS.values() for kind in kinds)
 

@@ -15,6 +15,7 @@ from vjepa_gate.errors import UserError
 from vjepa_gate.robots import Robot, load_robot
 from vjepa_gate.settings import parameter_value, settings_of
 from vjepa_gate.share import config_folder
+from vjepa_ros.extras import extra
 from vjepa_ros.goals import Goals, read_goal, read_subgoals
 from vjepa_ros.model.checkpoints import Checkpoint, open_checkpoint
 from vjepa_ros.nodes.settings import PlannerNodeSettings
@@ -78,6 +79,10 @@ def processes(options: Options, usual: Mapping[str, Any] | None = None) -> list[
     else:
         found += [_nodes(options, defaults, name) for name in ("encoder", "predictor", "planner")]
     found[-1] = dataclasses.replace(found[-1], notice=notice)
+    if stack.rerun:
+        with extra("rerun", "rerun"):
+            import rerun  # noqa: F401
+        found.append(_nodes(options, defaults, "viewer"))
     if stack.rviz:
         found += _views(robot, stack.sim)
     return found
@@ -107,7 +112,7 @@ def _defaults(
         "planner": name,
         "step_period": checkpoint.config.step_period,
         "max_image_age": round(min(choice.longest_image_age(seconds), highest), 1),
-        "picture": options.stack.rviz,
+        "picture": options.stack.rviz or options.stack.rerun,
         "task": options.stack.task if options.stack.sim else "",
         **usual,
     }
