@@ -9,13 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from lerobot_sets import as_v21, edit_info, foreign
+from lerobot_sets import as_v21, edit_info, foreign, with_stills
 from vjepa_gate.errors import UserError
 from vjepa_ros.episodes import lerobot_writer
 from vjepa_ros.episodes.episode import Episode
@@ -178,6 +179,22 @@ def test_a_set_of_old_reads_like_the_new(dataset):
         assert_same_numbers(old.trajectory, new.trajectory, tolerance=0)
         assert old.trajectory.task == new.trajectory.task
         assert np.abs(old.load().frames.astype(int) - new.load().frames).mean() < 2
+
+
+def test_pictures_in_the_rows_read_like_a_video(dataset):
+    before = [reader.load() for reader in opened(dataset)]
+    with_stills(dataset)
+    for reader, episode in zip(opened(dataset), before, strict=True):
+        np.testing.assert_array_equal(reader.load().frames, episode.frames)
+        np.testing.assert_array_equal(list(reader.select([1, 4]).frames()), episode.frames[[1, 4]])
+        assert_same_numbers(reader.trajectory, episode, tolerance=0)
+    (file,) = dataset.glob("data/*/*.parquet")
+    table = pq.read_table(file)
+    torn = [{"bytes": b"no", "path": ""}] * len(table)
+    place = table.column_names.index(DROID_IMAGE)
+    pq.write_table(table.set_column(place, DROID_IMAGE, pa.array(torn)), file)
+    with pytest.raises(EpisodeError, match=r"file-000\.parquet: .*exterior_1_left 0: found"):
+        opened(dataset)[0].load()
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason=f"{SHARED} is not here")

@@ -44,16 +44,17 @@ def write_rrd(path: Path, out: Path, **opening: Any) -> int:
 def _show_messages(path: Path, stream: Stream) -> None:
     """What the planner thought, where the bag has it."""
     with open_bag(path) as bag:
-        shown = {
-            connection: take
+        takers = {
+            connection.id: take
             for connection in bag.connections
             for name, (kind, take) in _BESIDE.items()
             if connection.msgtype == kind and f"/{connection.topic}".endswith(f"/{name}")
         }
+        shown = [connection for connection in bag.connections if connection.id in takers]
         if not shown:  # which rosbags would take for all
             return
-        for connection, log_time, raw in bag.messages(list(shown)):
+        for connection, log_time, raw in bag.messages(shown):
             with reading(path, connection.topic, f"a whole {connection.msgtype}"):
                 message = typestore().deserialize_cdr(raw, connection.msgtype)
                 stream.at(log_time * 1e-9)
-                shown[connection](stream, message)
+                takers[connection.id](stream, message)
