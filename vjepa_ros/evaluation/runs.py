@@ -118,6 +118,7 @@ def _run_one(job: tuple[Evaluation, int, Path | None]) -> Trial:
     condition = with_camera_turned(CONDITIONS[evaluation.condition], evaluation.turn)
     episode = condition.begin(_scene(), evaluation.make_task(), seed, evaluation.goals)
     film = Film([goal.observation.rgb for goal in episode.goals])
+    proposer = proposer_of(evaluation.policy, loaded.config.step_period)
     trial = run_trial(
         episode,
         planner=Planner(evaluation.planner, _as_seen(loaded, evaluation.axes)),
@@ -125,9 +126,11 @@ def _run_one(job: tuple[Evaluation, int, Path | None]) -> Trial:
         robot=load_robot("sim"),
         period=loaded.config.step_period,
         tolerance=REACH_TOLERANCE if evaluation.task == "reach" else None,
-        proposer=proposer_of(evaluation.policy, loaded.config.step_period),
+        proposer=proposer,
         watch=film.add if videos else None,
     )
+    if proposer is not None:
+        proposer.close()
     if videos:
         film.write(videos / f"{evaluation.task}_{seed}.mp4", trial)
     return trial

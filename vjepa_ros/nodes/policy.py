@@ -1,7 +1,6 @@
 """The planner's node and a policy: it is shown the camera's picture that was planned from."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +25,9 @@ class NodePolicy:
 
     def __init__(self, node: ModelNode, robot: Robot, settings: PolicySettings, period: float):
         self._node = node
-        self._proposer: Any = proposer_of(settings, period)
+        proposer = proposer_of(settings, period)
+        assert proposer is not None  # a policy was named
+        self._proposer = proposer
         self.trouble = ""
         camera = robot.topics.camera
         self._convert = compressed_to_rgb if camera.compressed else to_rgb

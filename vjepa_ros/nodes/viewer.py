@@ -75,5 +75,8 @@ class ViewerNode(ModelNode):
     def status(self) -> Status:
         """Say what was shown."""
         values = {"shown": str(self._shown.total), "where": self._where}
-        level = "warning" if self._fault else "ok"
-        return Status(level=level, message=self._fault or "showing", values=values)
+        return Status(
+            level="warning" if self._fault else "ok",
+            message=self._fault or "showing",
+            values=values,
+        )
