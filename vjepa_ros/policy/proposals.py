@@ -44,7 +44,7 @@ class PolicyProposer:
         end = now + self.settings.policy_timeout
         try:
             found = [self._chunks(seen, end) for _ in range(self.settings.policy_samples)]
-        except (OSError, TimeoutError, ValueError, WebSocketException) as error:
+        except (OSError, EOFError, ValueError, WebSocketException) as error:
             self.close()  # an answer that comes later is none to the next question
             self._asked_again = time.monotonic() + _PAUSE
             late = isinstance(error, TimeoutError)
@@ -86,8 +86,7 @@ class PolicyProposer:
         self._server.send(wire.pack(question))
         answer = self._server.recv(timeout=_left(end))
         if isinstance(answer, str):
-            lines = answer.strip().splitlines() or ["nothing"]
-            raise ValueError(f"it failed with {lines[-1]}")
+            raise ValueError(f"it failed with {(answer.strip().splitlines() or ['nothing'])[-1]}")
         return wire.unpack(answer)
 
     def _question(self, seen: Seen) -> dict[str, Any]:
@@ -115,7 +114,9 @@ class PolicyProposer:
             targets = torch.stack(_led_by(state, rows))
         ends = targets[self._rows - 1 :: self._rows]
         ends = ends if len(ends) else targets[-1:]  # a chunk shorter than one action
-        return conventions.actions_of(torch.cat((state[None], ends))).float()
+        actions = conventions.actions_of(torch.cat((state[None], ends)))
+        conventions.check_action(actions)  # other units are nobody's proposal
+        return actions.float()
 
 
 def _led_by(state: Tensor, changes: Tensor) -> list[Tensor]:
