@@ -221,8 +221,8 @@ class PlannerNode(ModelNode):
             pictures=pictures,
             planner=planner,
             start=lambda *seen: self._start(planner, request, *seen),
-            propose=lambda task, frame, state: (
-                None if self._policy is None else self._policy.propose(task, frame, state, pictures)
+            propose=lambda task, state: (
+                None if self._policy is None else self._policy.propose(task, state, pictures)
             ),
             act=lambda planned: self._act(_name(handle), planned),
             tell=tell,
