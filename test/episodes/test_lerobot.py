@@ -25,6 +25,7 @@ from vjepa_ros.episodes.lerobot_map import DROID_GRIPPER, DROID_IMAGE, DROID_POS
 from vjepa_ros.episodes.lerobot_names import INFO, LABELS
 from vjepa_ros.episodes.lerobot_writer import LeRobotWriter
 from vjepa_ros.episodes.library import find_episodes, layout_of, open_episode, write_episode
+from vjepa_ros.training.data import View, split_episodes, unpack
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "lerobot"
 LEROBOT_PYTHON = os.environ.get("VJEPA_LEROBOT_PYTHON")
@@ -502,3 +503,12 @@ def test_without_the_extra_one_line_says_what_to_install(dataset, monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(UserError, match=r"`lerobot` \(av is missing\): pip install 'pyarrow"):
         opened(dataset)
+
+
+def test_a_set_is_trained_on_like_a_folder(dataset, tmp_path, make_episode):
+    view = View(size=32, step_period=0.25)
+    known, held_out = split_episodes(dataset, 0.3)
+    assert [path.name for path in held_out] == ["episode_000002"]
+    unpacked = unpack([Path(f"lerobot:{path}") for path in known], view, tmp_path / "unpacked")
+    states = np.concatenate([make_episode(steps=6, seed=seed).states for seed in range(2)])
+    np.testing.assert_allclose(unpacked.columns["states"], states, atol=1e-6)
