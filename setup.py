@@ -45,6 +45,7 @@ setup(
     # colcon runs `colcon test` with pytest only where a package says so.
     extras_require={
         "lerobot": ["pyarrow>=20", "av>=14"],  # vjepa_ros/extras.py names them, too
+        "rerun": ["rerun-sdk>=0.30"],
         "policy": ["msgpack>=1.1", "websockets>=14"],
         "ray": ["ray>=2.40"],
         "test": ["hypothesis", "pytest", "pytest-timeout"],

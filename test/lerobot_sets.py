@@ -13,6 +13,7 @@ from vjepa_ros.episodes.film import FilmWriter
 from vjepa_ros.episodes.lerobot_map import DROID_IMAGE
 from vjepa_ros.episodes.lerobot_names import INFO, LABELS
 from vjepa_ros.episodes.library import find_episodes, open_episode
+from vjepa_ros.images import encode_png
 
 Columns = dict[str, np.ndarray]
 
@@ -39,6 +40,30 @@ def foreign(root: Path, edit: Callable[[Columns], Columns] = lambda columns: col
             shape = list(values.shape[1:]) or [1]
             numbers[name] = {**known, "dtype": str(values.dtype), "shape": shape}
     edit_info(root, features=video | numbers)
+    return root
+
+
+def with_stills(root: Path) -> Path:
+    """The set with its pictures as PNGs in its rows, and no video; channels first."""
+    info = json.loads((root / INFO).read_text())
+    about = info["features"][DROID_IMAGE]
+    height, width, _ = about["shape"]
+    changed = {"dtype": "image", "shape": [3, height, width], "names": None}
+    pictures = [
+        {"bytes": encode_png(frame), "path": f"frame_{number:06d}.png"}
+        for number, frame in enumerate(
+            frame for path in find_episodes(root) for frame in open_episode(path).frames()
+        )
+    ]
+    (file,) = root.glob("data/*/*.parquet")
+    table = pq.read_table(file)
+    pq.write_table(table.append_column(DROID_IMAGE, pa.array(pictures)), file)
+    (episodes,) = root.glob("meta/episodes/*/*.parquet")
+    table = pq.read_table(episodes)
+    kept = [name for name in table.column_names if not name.startswith("videos/")]
+    pq.write_table(table.select(kept), episodes)
+    edit_info(root, features=info["features"] | {DROID_IMAGE: changed}, video_path=None)
+    shutil.rmtree(root / "videos")
     return root
 
 

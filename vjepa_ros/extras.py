@@ -7,6 +7,7 @@ from vjepa_gate.errors import UserError
 
 EXTRAS: dict[str, dict[str, str]] = {  # what is imported, and the requirement that brings it
     "lerobot": {"pyarrow": "pyarrow>=20", "av": "av>=14"},
+    "rerun": {"rerun": "rerun-sdk>=0.30"},
     "policy": {"msgpack": "msgpack>=1.1", "websockets": "websockets>=14"},
 }
 

@@ -29,6 +29,7 @@ from vjepa_ros.nodes.settings import (
     PlannerNodeSettings,
     PredictorSettings,
     RecorderSettings,
+    ViewerSettings,
 )
 from vjepa_ros.planning.config import PlannerConfig
 
@@ -85,6 +86,7 @@ class StackSettings(GraphSettings):
     )
     record: bool = setting(False, "write all that is needed for a replay to runs/<time>/bag")
     rviz: bool = setting(False, "start RViz with camera, latents, plan and target")
+    rerun: bool = setting(False, "show camera, goal, latents, plan and energies in Rerun")
 
 
 NODES: dict[str, tuple[type, ...]] = {
@@ -93,6 +95,7 @@ NODES: dict[str, tuple[type, ...]] = {
     "predictor": (PredictorSettings,),
     "planner": (PlannerNodeSettings, PlannerConfig),
     "recorder": (RecorderSettings,),
+    "viewer": (ViewerSettings,),
 }
 # Under the headings of the help; a setting of several is shown in the first.
 GROUPS: dict[str, tuple[type, ...]] = {
@@ -100,7 +103,9 @@ GROUPS: dict[str, tuple[type, ...]] = {
     "stack": (StackSettings, ModelSettings),
     "planner": NODES["planner"],
     "arm gate": NODES["arm_gate"],
-    "other nodes": (*NODES["encoder"], *NODES["predictor"], *NODES["recorder"]),
+    "other nodes": tuple(
+        kind for name in ("encoder", "predictor", "recorder", "viewer") for kind in NODES[name]
+    ),
 }
 KINDS = tuple(kind for kinds in GROUPS.values() for kind in kinds)
 

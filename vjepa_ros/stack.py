@@ -15,6 +15,7 @@ from vjepa_gate.errors import UserError
 from vjepa_gate.robots import Robot, load_robot
 from vjepa_gate.settings import parameter_value, settings_of
 from vjepa_gate.share import config_folder
+from vjepa_ros.extras import extra
 from vjepa_ros.goals import Goals, read_goal, read_subgoals
 from vjepa_ros.model.checkpoints import Checkpoint, open_checkpoint
 from vjepa_ros.nodes.settings import PlannerNodeSettings, predictor_names
@@ -87,6 +88,10 @@ def processes(options: Options, usual: Mapping[str, Any] | None = None) -> list[
         found += [_replica(_nodes(options, defaults, "predictor"), name) for name in replicas]
         found.append(_nodes(options, defaults, "planner"))
     found[-1] = dataclasses.replace(found[-1], notice=notice)
+    if stack.rerun:
+        with extra("rerun", "rerun"):
+            import rerun  # noqa: F401
+        found.append(_nodes(options, defaults, "viewer"))
     placed = [_placed(one, stack) for one in found]
     return placed + (_views(robot, stack) if stack.rviz else [])
 
@@ -127,7 +132,7 @@ def _defaults(
         "planner": name,
         "step_period": checkpoint.config.step_period,
         "max_image_age": round(min(choice.longest_image_age(seconds), highest), 1),
-        "picture": options.stack.rviz,
+        "picture": options.stack.rviz or options.stack.rerun,
         "task": options.stack.task if options.stack.sim else "",
         **usual,
     }

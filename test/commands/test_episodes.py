@@ -130,6 +130,42 @@ def test_check_names_every_bad_one_and_exits_with_2(tree, tmp_path, capsys):
         assert any(name in line for line in printed.splitlines() if line.startswith("BAD"))
 
 
+def test_a_tree_becomes_a_lerobot_set_and_a_set_becomes_bags(tree, tmp_path, capsys):
+    damage(tree / "iris" / "tuesday")
+    out = tmp_path / "set"
+    arguments = ("convert", "--from", "droid", tree, "--to", "lerobot", out)
+    with pytest.raises(UserError, match=r"iris/tuesday/trajectory\.h5: checksum"):
+        run(*arguments)
+    assert not out.exists()
+    assert run(*arguments, "--skip-bad") == 0
+    assert "2 episodes written" in capsys.readouterr().out
+    with pytest.raises(UserError, match="set: found already"):
+        run(*arguments)
+    with pytest.raises(UserError, match="not in the lerobot layout"):
+        run("convert", tree, tmp_path / "other", "--to", "lerobot", "--images", "png")
+    assert run("inspect", f"lerobot:{out}", "--workers", 1) == 0
+    assert "episodes     2" in capsys.readouterr().out
+    back = ("convert", "--from", "lerobot", f"lerobot:{out}", "--to", "bag", tmp_path / "bags")
+    assert run(*back, "--workers", 1) == 0
+    for number, seed in enumerate((0, 2)):
+        trajectory = read_bag(tmp_path / "bags" / f"episode_{number:06d}").trajectory
+        np.testing.assert_allclose(trajectory.actions, make_episode(seed).actions, atol=1e-9)
+    one = ("convert", out / "episode_000001", "--to", "npz", tmp_path / "one.npz")
+    assert run(*one, "--workers", 1) == 0
+    assert (tmp_path / "one.npz").exists()
+
+
+def test_features_of_a_set_are_read_strictly(tree, tmp_path):
+    run("convert", tree, "--to", "lerobot", tmp_path / "set")
+    file = tmp_path / "features.yaml"
+    file.write_text("gripper_open: 0.08\ngripper_closed: 0.0\n")
+    with pytest.raises(UserError, match=r"gripper_position: found .* from that of an open hand, 0"):
+        run("inspect", tmp_path / "set", "--features", file, "--workers", 1)
+    file.write_text("griper: state[6]\n")
+    with pytest.raises(UserError, match=r"features\.yaml: griper is unknown, expected gripper"):
+        run("check", tmp_path / "set", "--features", file)
+
+
 def test_inspect_prints_figures_and_draws_pictures(tree, tmp_path, capsys):
     assert run("inspect", tree, "--out", tmp_path / "look", "--workers", 1) == 0
     printed = capsys.readouterr().out

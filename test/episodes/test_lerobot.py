@@ -9,13 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from lerobot_sets import as_v21, edit_info, foreign
+from lerobot_sets import as_v21, edit_info, foreign, with_stills
 from vjepa_gate.errors import UserError
 from vjepa_ros.episodes import lerobot_writer
 from vjepa_ros.episodes.episode import Episode
@@ -24,6 +25,7 @@ from vjepa_ros.episodes.lerobot_map import DROID_GRIPPER, DROID_IMAGE, DROID_POS
 from vjepa_ros.episodes.lerobot_names import INFO, LABELS
 from vjepa_ros.episodes.lerobot_writer import LeRobotWriter
 from vjepa_ros.episodes.library import find_episodes, layout_of, open_episode, write_episode
+from vjepa_ros.training.data import View, split_episodes, unpack
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "lerobot"
 LEROBOT_PYTHON = os.environ.get("VJEPA_LEROBOT_PYTHON")
@@ -180,6 +182,22 @@ def test_a_set_of_old_reads_like_the_new(dataset):
         assert np.abs(old.load().frames.astype(int) - new.load().frames).mean() < 2
 
 
+def test_pictures_in_the_rows_read_like_a_video(dataset):
+    before = [reader.load() for reader in opened(dataset)]
+    with_stills(dataset)
+    for reader, episode in zip(opened(dataset), before, strict=True):
+        np.testing.assert_array_equal(reader.load().frames, episode.frames)
+        np.testing.assert_array_equal(list(reader.select([1, 4]).frames()), episode.frames[[1, 4]])
+        assert_same_numbers(reader.trajectory, episode, tolerance=0)
+    (file,) = dataset.glob("data/*/*.parquet")
+    table = pq.read_table(file)
+    torn = [{"bytes": b"no", "path": ""}] * len(table)
+    place = table.column_names.index(DROID_IMAGE)
+    pq.write_table(table.set_column(place, DROID_IMAGE, pa.array(torn)), file)
+    with pytest.raises(EpisodeError, match=r"file-000\.parquet: .*exterior_1_left 0: found"):
+        opened(dataset)[0].load()
+
+
 @pytest.mark.skipif(not SHARED.exists(), reason=f"{SHARED} is not here")
 @pytest.mark.parametrize("version", ["v3.0", "v2.1"])
 def test_what_lerobot_wrote_is_what_went_in(version):
@@ -200,8 +218,8 @@ def test_what_lerobot_wrote_is_what_went_in(version):
 
 
 def test_reading_and_writing_a_long_set_hold_one_frame_at_a_time(tmp_path, make_episode):
-    """300 frames are 17 MB, 10,000 are 576 MB."""
-    length = int(os.environ.get("EPISODE_LONG_BAG", "300"))
+    """200 frames are 12 MB, 10,000 are 576 MB."""
+    length = int(os.environ.get("EPISODE_LONG_SET", "200"))
     frames = np.random.default_rng(0).integers(0, 255, (10, 120, 160, 3), np.uint8)
     episode = make_episode(steps=10)
     many = replace(
@@ -217,7 +235,7 @@ def test_reading_and_writing_a_long_set_hold_one_frame_at_a_time(tmp_path, make_
     lerobot_writer.write_lerobot(
         tmp_path / "set", many, (frames[step % 10] for step in range(length))
     )
-    total = sum(frame.shape[0] for frame in open_episode(tmp_path / "set").frames())
+    total = sum(len(frame) for frame in open_episode(tmp_path / "set").frames())
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert total == length * 120
@@ -485,3 +503,12 @@ def test_without_the_extra_one_line_says_what_to_install(dataset, monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)
     with pytest.raises(UserError, match=r"`lerobot` \(av is missing\): pip install 'pyarrow"):
         opened(dataset)
+
+
+def test_a_set_is_trained_on_like_a_folder(dataset, tmp_path, make_episode):
+    view = View(size=32, step_period=0.25)
+    known, held_out = split_episodes(dataset, 0.3)
+    assert [path.name for path in held_out] == ["episode_000002"]
+    unpacked = unpack([Path(f"lerobot:{path}") for path in known], view, tmp_path / "unpacked")
+    states = np.concatenate([make_episode(steps=6, seed=seed).states for seed in range(2)])
+    np.testing.assert_allclose(unpacked.columns["states"], states, atol=1e-6)

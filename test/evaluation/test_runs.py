@@ -1,9 +1,11 @@
 """Evaluations through the shipped kind of model, untrained: what must hold whatever it can do."""
 
 import json
+import threading
 from dataclasses import asdict, replace
 
 import cv2
+import numpy as np
 import pytest
 
 pytest.importorskip("vjepa_sim.scene", reason="vjepa_sim is not here")
@@ -15,6 +17,8 @@ from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
 from vjepa_ros.planning.axes import Axes, write_axes
 from vjepa_ros.planning.config import PlannerConfig
 from vjepa_ros.planning.loading import load_world_model
+from vjepa_ros.policy.server import serving
+from vjepa_ros.policy.settings import PolicySettings
 
 QUICK = PlannerConfig(samples=12, iterations=2, elites=3, goal_steps=(3,))
 
@@ -116,3 +120,29 @@ def test_the_report_adds_up(reach):
     assert found["reasons"] == {"2": "tool 0.031 m from the goal; the planner ended with its steps"}
     assert found["planner"] == {"name": None, **json.loads(json.dumps(asdict(QUICK)))}
     assert [one["seed"] for one in found["trials"]] == [1, 2, 3, 4]
+
+
+def test_a_policy_drives_an_episode_or_leaves_the_planner_alone(reach, report):
+    chunk = np.array([[0.0, 0.02, 0.0, 0.0, 0.0, 0.0, 0.0]], np.float32)
+    asked, answers = [], {"actions": chunk}
+
+    def infer(question):
+        asked.append(question)
+        return answers
+
+    with serving(infer, "127.0.0.1", 0) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"ws://127.0.0.1:{server.socket.getsockname()[1]}"
+        told = PolicySettings(policy=url, policy_timeout=60.0, prompt="reach")
+        planner = replace(QUICK, policy_mode="rank")
+        one = replace(reach, episodes=1, planner=planner, policy=told)
+        driven = evaluate(one, workers=1)
+        answers["actions"] = chunk * np.nan
+        alone = evaluate(one, workers=1)
+        server.shutdown()
+    steps = [one["observation/cartesian_position"][1] for one in asked[:3]]
+    np.testing.assert_allclose(np.diff(steps), 0.02, atol=2e-3)
+    assert (driven.trials[0].alone, asked[0]["prompt"]) == (0, "reach")
+    assert driven.as_json()["policy"]["policy"] == url
+    assert alone.trials[0].alone == 4  # plans, the last of which ends the task
+    assert [replace(trial, alone=0) for trial in untimed(alone)] == untimed(report)[:1]

@@ -102,3 +102,17 @@ def test_proposals_without_an_energy_end_the_task():
     world = Blind()
     decision = decide(make_planner(world, policy_mode="rank"), world, RIGHT[None])
     assert decision.status is TaskStatus.PLANNING_FAILED
+
+
+@pytest.mark.parametrize("mode", ["propose", "rank", "veto", "blend"])
+def test_more_proposals_than_a_population_are_no_trouble(mode):
+    world = PointWorld()
+    config = replace(PLANNERS["tiny"], horizon=2, policy_mode=mode)
+    planner = Planner(config, world)
+    task = planner.start(world.context(), [GOAL], seed=1)
+    many = torch.zeros(500, 1, 7)
+    many[-1] = RIGHT[0]
+    for _ in range(2):  # the second with a warm start
+        task, decision = planner.plan(task, world.context(), many)
+        assert decision.status is TaskStatus.RUNNING
+    assert mode != "rank" or torch.equal(decision.action, RIGHT[0])

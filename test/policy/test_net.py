@@ -55,7 +55,7 @@ def test_it_learns_to_go_where_the_goal_is(trained):
         episode = moving_square(seed)
         now, goal = loaded.world_model.encode(torch.from_numpy(episode.frames[[2, 10]])).float()
         state = torch.from_numpy(episode.states[2]).float()
-        action = net(now[None], goal[None], state[None])[0, 0]
+        action = net(now[None], goal[None], state[None])[0, 0].numpy()
         errors.append(np.linalg.norm(action[:3] - episode.actions[2, :3]))
         stays.append(np.linalg.norm(episode.actions[2, :3]))
     assert np.median(errors) < 0.7 * np.median(stays)

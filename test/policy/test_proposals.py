@@ -152,6 +152,11 @@ def test_a_map_says_what_rows_mean(map_, rows, expected):
     np.testing.assert_allclose(found, wanted, atol=1e-6)
 
 
+def test_an_address_of_another_kind_is_refused():
+    with pytest.raises(ValueError, match=r"policy is 'gpu:8000', expected ws://HOST:PORT"):
+        PolicySettings(policy="gpu:8000")
+
+
 def test_a_map_is_read_strictly(tmp_path):
     file = tmp_path / "map.yaml"
     file.write_text("actions: target\nrate: 15\n")
@@ -202,6 +207,8 @@ def fails(_):
         (lambda _: {"actions": CHUNK[:, :6]}, r"actions \[4, 6\], expected \[T, 7\]"),
         (lambda _: {"actions": CHUNK[:0]}, r"actions \[0, 7\]"),
         (lambda _: {"actions": CHUNK * np.nan}, "NaN"),
+        (lambda _: {"actions": 1000 * CHUNK}, "expected metres, not millimetres"),
+        (lambda _: {"actions": 1e300 * CHUNK.astype(float)}, "expected"),
         (lambda _: {"actions": CHUNK.astype(np.int64)}, "actions of int64"),
         (lambda _: {"action": CHUNK}, "without an array `actions`"),
         (lambda _: {"actions": [[0.0] * 7]}, "without an array `actions`"),

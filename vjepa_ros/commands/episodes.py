@@ -14,6 +14,8 @@ from vjepa_ros.commands.settings import (
     ConvertEpisodes,
     InspectEpisodes,
     ReadEpisodes,
+    ViewEpisode,
+    check_folders,
     read,
     shared,
 )
@@ -22,6 +24,7 @@ from vjepa_ros.episodes.files import EpisodeError
 from vjepa_ros.episodes.inspection import Summary
 from vjepa_ros.episodes.library import find_episodes, open_episode
 from vjepa_ros.episodes.workers import fleet, good_ones, run_all
+from vjepa_ros.extras import extra
 
 
 def run(args: argparse.Namespace) -> int:
@@ -87,6 +90,15 @@ def _check(settings: CheckEpisodes) -> int:
     return 2 if bad else 0
 
 
+def _view(settings: ViewEpisode) -> int:
+    check_folders(out=settings.out)
+    with extra("rerun", "viewing an episode"):
+        from vjepa_ros.viewing.recording import write_rrd
+    steps = write_rrd(settings.source, settings.out, **opening(settings))
+    print(f"{settings.out}: {steps} steps; `rerun {settings.out}` shows them")
+    return 0
+
+
 def _opening(settings: ReadEpisodes) -> dict[str, Any]:
     """The arguments of `open_episode`."""
     return {"step_period": settings.step_period, **opening(settings)}
@@ -140,4 +152,5 @@ _VERBS: dict[str, tuple[type, Callable[[Any], int]]] = {
     "inspect": (InspectEpisodes, _inspect),
     "convert": (ConvertEpisodes, _convert),
     "check": (CheckEpisodes, _check),
+    "view": (ViewEpisode, _view),
 }

@@ -291,6 +291,16 @@ class ConvertEpisodes(ReadEpisodes, SkipBad):
     storage: Literal["mcap", "sqlite3"] | None = setting(None, "of bags [mcap]")
 
 
+@dataclass(frozen=True, kw_only=True)
+class ViewEpisode(Opening):
+    """Write an episode as .rrd for Rerun; of a bag its plans, goals and surprise, too."""
+
+    positional = ("source", "out")
+
+    source: Path = setting(REQUIRED, "an episode")
+    out: Path = setting(REQUIRED, "file to write, .rrd")
+
+
 # --- train ---------------------------------------------------------------------------------
 
 
@@ -546,6 +556,7 @@ COMMANDS: dict[str, type[Command] | dict[str, type[Command]]] = {
         "inspect": InspectEpisodes,
         "convert": ConvertEpisodes,
         "check": CheckEpisodes,
+        "view": ViewEpisode,
     },
     "train": {
         "weights": Train,

@@ -8,7 +8,7 @@ import functools
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 
 from vjepa_ros import conventions
 from vjepa_ros.episodes.calibration import Calibration
-from vjepa_ros.episodes.episode import EpisodeReader, Trajectory
+from vjepa_ros.episodes.episode import EpisodeReader, FrameSource, Trajectory
 from vjepa_ros.episodes.files import EpisodeError, reading
 from vjepa_ros.episodes.film import Film
 from vjepa_ros.episodes.lerobot_map import FeatureError, FeatureMap, Meaning, check_gripper
 from vjepa_ros.episodes.lerobot_names import ABOUT, INFO, LABELS, episode_name, set_of
+from vjepa_ros.episodes.lerobot_stills import Stills
 
 _SAMPLE = 20  # episodes, of which the gripper is looked at
 _SUCCESS = "is_episode_successful"
@@ -69,7 +70,8 @@ def _opened(root: Path, features: FeatureMap, written: tuple[int, ...]) -> "LeRo
             raise EpisodeError(file, "fps", f"found {fps:g}; expected frames a second")
         with _about_features(file):
             meaning = Meaning.of(info["features"], features)
-        height, width = (int(side) for side in info["features"][meaning.image]["shape"][:2])
+        shape = [int(side) for side in info["features"][meaning.image]["shape"]]
+        height, width = shape[1:] if shape[0] == 3 else shape[:2]  # channels first, or last
         labels = _labels(root)
         dataset = LeRobotSet(
             root=root,
@@ -91,8 +93,8 @@ class Stored:
     length: int
     task: str
     table: Path
-    video: Path
-    start: float  # of its first frame in the video, seconds
+    video: Path | None  # None: the pictures are in the table
+    start: float = 0.0  # of its first frame in the video, seconds
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -132,9 +134,17 @@ class LeRobotSet:
                 provenance=self._provenance(index, rows),
             )
             trajectory = self._labelled(trajectory, index)
+        return EpisodeReader(
+            path=path, trajectory=trajectory, decode=self._frames(stored, index, rows)
+        )
+
+    def _frames(self, stored: Stored, index: int, rows: dict[str, NDArray[Any]]) -> FrameSource:
+        """From the video, or from the rows themselves."""
+        image = self.meaning.image
+        if stored.video is None:
+            return Stills(path=stored.table, feature=image, episode=index, size=self.size).decode
         times = stored.start + rows["timestamp"].astype(np.float64)
-        film = Film(path=stored.video, times=times, rate=self.fps, size=self.size)
-        return EpisodeReader(path=path, trajectory=trajectory, decode=film.decode)
+        return Film(path=stored.video, times=times, rate=self.fps, size=self.size).decode
 
     def check_gripper(self) -> None:
         """Of some episodes, from all over the set; those that we wrote need no look."""
@@ -185,7 +195,9 @@ class LeRobotSet:
 
     def _calibration(self, rows: dict[str, NDArray[Any]]) -> Calibration | None:
         stand = rows.get(self._extrinsics)
-        if stand is None or not stand.any() or np.ptp(stand, axis=0).max() > 1e-6:
+        if stand is None or not np.isfinite(stand).all() or not stand.any():
+            return None
+        if np.ptp(stand, axis=0).max() > 1e-6:
             return None
         matrix = np.eye(4)
         angles = torch.from_numpy(stand[0, 3:].astype(np.float64))
@@ -239,7 +251,9 @@ class _EpisodesV3:
         self.folder = root / "meta" / "episodes"
         places = ("chunk_index", "file_index")
         columns = ["episode_index", "length", "tasks", *(f"data/{place}" for place in places)]
-        columns += [f"videos/{image}/{one}" for one in (*places, "from_timestamp")]
+        self.filmed = info["features"][image]["dtype"] == "video"
+        if self.filmed:
+            columns += [f"videos/{image}/{one}" for one in (*places, "from_timestamp")]
         self.columns: dict[str, Any] = {name: [] for name in columns}
         files = sorted(self.folder.glob("*/*.parquet"))
         if not files:
@@ -263,14 +277,17 @@ class _EpisodesV3:
 
         video = f"videos/{self.image}"
         with reading(self.folder, f"episode {index}", "whole numbers and paths of info.json"):
-            return Stored(
+            stored = Stored(
                 length=int(row["length"]),
                 task="; ".join(row["tasks"]),
                 table=self.root / self.info["data_path"].format(**place("data")),
-                video=self.root
-                / self.info["video_path"].format(video_key=self.image, **place(video)),
-                start=float(row[f"{video}/from_timestamp"]),
+                video=None,
             )
+            if not self.filmed:
+                return stored
+            path = self.info["video_path"].format(video_key=self.image, **place(video))
+            start = float(row[f"{video}/from_timestamp"])
+            return replace(stored, video=self.root / path, start=start)
 
 
 class _EpisodesV2:
@@ -278,6 +295,7 @@ class _EpisodesV2:
 
     def __init__(self, root: Path, info: dict[str, Any], image: str) -> None:
         self.root, self.info, self.image = root, info, image
+        self.filmed = info["features"][image]["dtype"] == "video"
         self.file = root / "meta" / "episodes.jsonl"
         with reading(self.file, "file", "a JSON object a line"):
             lines = self.file.read_text().splitlines()
@@ -299,8 +317,7 @@ class _EpisodesV2:
                 length=int(self.rows[index]["length"]),
                 task="; ".join(self.rows[index]["tasks"]),
                 table=self.root / self.info["data_path"].format(**place),
-                video=self.root / self.info["video_path"].format(**place),
-                start=0.0,
+                video=self.root / self.info["video_path"].format(**place) if self.filmed else None,
             )
 
 

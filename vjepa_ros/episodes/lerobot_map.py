@@ -36,7 +36,9 @@ _WIDTHS = {"euler": 6, "rotation_vector": 6, "quaternion_xyzw": 7, "quaternion_w
 class FeatureMap:
     """What the features of a set mean; NAME[2:5] is a part of one."""
 
-    image: str | None = setting(None, "the camera's [DROID's exterior_1_left, or the only one]")
+    image: str | None = setting(
+        None, "the camera's, video or image [DROID's exterior_1_left, or the only one]"
+    )
     pose: str = setting(DROID_POSE, "of the tool in the base frame: position, orientation")
     orientation: Orientation | None = setting(
         None, "how it is written; euler: extrinsic xyz [euler where the feature's names say so]"
@@ -257,7 +259,7 @@ def _targets(features: Mapping[str, Any], map_: FeatureMap) -> tuple[Part, Part]
 
 
 def _image(features: Mapping[str, Any], wanted: str | None) -> str:
-    cameras = [name for name, about in features.items() if about["dtype"] == "video"]
+    cameras = [name for name, about in features.items() if about["dtype"] in ("video", "image")]
     if wanted is None and len(cameras) == 1:
         return cameras[0]
     chosen = DROID_IMAGE if wanted is None else wanted
@@ -265,7 +267,7 @@ def _image(features: Mapping[str, Any], wanted: str | None) -> str:
         kind = features[chosen]["dtype"] if chosen in features else "no such feature"
         raise FeatureError(
             chosen,
-            f"found {kind}; expected one of the videos of this set as `image` in a feature map "
+            f"found {kind}; expected one of the cameras of this set as `image` in a feature map "
             f"(--features FILE.yaml): {', '.join(cameras) or 'it has none'}",
         )
     return chosen

@@ -11,7 +11,7 @@ from vjepa_ros.episodes.droid import read_droid, write_droid
 from vjepa_ros.episodes.episode import EpisodeReader
 from vjepa_ros.episodes.files import EpisodeError, reading
 from vjepa_ros.episodes.lerobot_map import FeatureMap
-from vjepa_ros.episodes.lerobot_names import episodes_of, is_lerobot, is_set
+from vjepa_ros.episodes.lerobot_names import INFO, episodes_of, is_lerobot, is_set, set_of
 from vjepa_ros.episodes.npz import read_npz, write_npz
 from vjepa_ros.extras import extra
 
@@ -109,6 +109,12 @@ def find_episodes(root: Path) -> Iterator[Path]:
             for name in sorted(files)
             if not name.startswith(".") and layout_of(Path(folder, name)) is not None
         )
+
+
+def written_at(path: Path) -> int:
+    """When the files of an episode were last written, in nanoseconds; of a LeRobot set, the set."""
+    file = set_of(path)[0] / INFO if is_lerobot(path) else path
+    return file.stat().st_mtime_ns
 
 
 def _kind(path: Path) -> str:

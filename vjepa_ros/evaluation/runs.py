@@ -150,6 +150,7 @@ def _run_one(job: tuple[Evaluation, int, Path | None]) -> Trial:
     if evaluation.driver == "expert":
         return run_expert(episode, robot=robot, tolerance=tolerance)
     film = Film([goal.observation.rgb for goal in episode.goals])
+    proposer = proposer_of(evaluation.policy, loaded.config.step_period)
     trial = run_trial(
         episode,
         planner=_planner(evaluation, loaded),
@@ -158,9 +159,11 @@ def _run_one(job: tuple[Evaluation, int, Path | None]) -> Trial:
         period=loaded.config.step_period,
         tolerance=tolerance,
         disturb=disturbing(evaluation.disturbance, episode.scene),
-        proposer=proposer_of(evaluation.policy, loaded.config.step_period),
+        proposer=proposer,
         watch=film.add if videos else None,
     )
+    if proposer is not None:
+        proposer.close()
     if videos:
         film.write(videos / f"{evaluation.task}_{seed}.mp4", trial)
     return trial

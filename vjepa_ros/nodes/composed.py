@@ -20,8 +20,9 @@ from vjepa_ros.nodes.encoder import EncoderNode
 from vjepa_ros.nodes.planner import PlannerNode
 from vjepa_ros.nodes.predictor import PredictorNode
 from vjepa_ros.nodes.recorder import RecorderNode
+from vjepa_ros.nodes.viewer import ViewerNode
 
-NODES = ("encoder", "predictor", "planner", "recorder")
+NODES = ("encoder", "predictor", "planner", "recorder", "viewer")
 
 
 def make_nodes(names: Sequence[str], **options: Any) -> list[LifecycleNode]:
@@ -30,7 +31,8 @@ def make_nodes(names: Sequence[str], **options: Any) -> list[LifecycleNode]:
     predictor = PredictorNode(encoder, **options) if "predictor" in names else None
     planner = PlannerNode(encoder, predictor, **options) if "planner" in names else None
     recorder = RecorderNode(**options) if "recorder" in names else None
-    return [node for node in (encoder, predictor, planner, recorder) if node is not None]
+    viewer = ViewerNode(**options) if "viewer" in names else None
+    return [node for node in (encoder, predictor, planner, recorder, viewer) if node is not None]
 
 
 def main() -> int:

@@ -254,7 +254,9 @@ class PlannerNode(ModelNode):
             start=lambda *seen: self._approve(
                 self._start(planner, request, *seen), pictures[-1], check, tell
             ),
-            propose=lambda *seen: self._policy and self._policy.propose(*seen, pictures),
+            propose=lambda task, state: (
+                None if self._policy is None else self._policy.propose(task, state, pictures)
+            ),
             act=lambda planned: self._act(_name(handle), planned),
             tell=tell,
             check=check,

@@ -1,7 +1,6 @@
-"""The planner's node and a policy: it is shown the camera's picture that was planned from."""
+"""The planner's node and a policy: it is shown what the camera sees."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,14 +10,11 @@ from torch import Tensor
 from vjepa_gate.robots import Robot
 from vjepa_gate.ros.qos import of_topic
 from vjepa_ros.images import compressed_to_rgb, to_rgb
-from vjepa_ros.nodes.latents import Frame, stamp_key
 from vjepa_ros.nodes.model_node import ModelNode
 from vjepa_ros.nodes.shelf import Shelf
 from vjepa_ros.planning.planner import Task
 from vjepa_ros.policy.opening import Seen, proposer_of
 from vjepa_ros.policy.settings import PolicySettings
-
-_KEPT = 8  # pictures: encoding takes less time than so many
 
 
 class NodePolicy:
@@ -26,24 +22,26 @@ class NodePolicy:
 
     def __init__(self, node: ModelNode, robot: Robot, settings: PolicySettings, period: float):
         self._node = node
-        self._proposer: Any = proposer_of(settings, period)
+        proposer = proposer_of(settings, period)
+        assert proposer is not None  # a policy was named
+        self._proposer = proposer
         self.trouble = ""
         camera = robot.topics.camera
         self._convert = compressed_to_rgb if camera.compressed else to_rgb
-        self._images: Shelf[tuple[int, int], Image | CompressedImage] = Shelf(_KEPT)
+        self._images: Shelf[None, Image | CompressedImage] = Shelf(1)
         kind = CompressedImage if camera.compressed else Image
         node.subscribe(kind, camera.name, self._on_image, of_topic(camera))
 
     def _on_image(self, image: Image | CompressedImage) -> None:
-        self._images.put(stamp_key(image.header.stamp), image)
+        self._images.put(None, image)
 
     def propose(
-        self, task: Task, frame: Frame, state: Tensor, goals: Sequence[NDArray[np.uint8]]
+        self, task: Task, state: Tensor, goals: Sequence[NDArray[np.uint8]]
     ) -> Tensor | None:
-        """Candidates [P, T, 7] for a frame, or None."""
-        image = self._images.wait(frame.key, timeout=0.0)
+        """Candidates [P, T, 7], or None. The arm is at rest: the newest picture shows it."""
+        image = self._images.newest()
         if image is None:
-            self._complain("its picture is no longer there")
+            self._complain("there is no picture to show it")
             return None
         goal = goals[min(task.pursuit.number, len(goals) - 1)]
         found = self._proposer(Seen(rgb=self._convert(image), state=state, goal=goal))

@@ -99,7 +99,7 @@ class Reach:
         pictures: Sequence[NDArray[np.uint8]],
         planner: Planner,
         start: Callable[[Frame, Context, list[Goal]], Task],
-        propose: Callable[[Task, Frame, Tensor], Tensor | None],
+        propose: Callable[[Task, Tensor], Tensor | None],
         act: Callable[[Planned], tuple[float, int]],
         tell: Callable[[Any], None],
         check: Callable[[], None],
@@ -159,7 +159,7 @@ class Reach:
                     refused = 0
                 self._sent = None
                 started = time.monotonic()
-                proposals = self._propose(task, frame, state)
+                proposals = self._propose(task, state)
                 after, decision = self._planner.plan(task, _context(frame, state), proposals)
             except Unavailable as error:
                 self._wait_for_help(str(error))

@@ -78,6 +78,15 @@ class RecorderSettings(RobotSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ViewerSettings(RobotSettings):
+    """Of the viewer's node."""
+
+    rerun_to: str | None = setting(
+        None, "an .rrd file, or the rerun+http:// address of a viewer; none: one is started here"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class PlannerNodeSettings(ModelSettings, PolicySettings):
     """Of the planner's node; the numbers of the planner itself are in PlannerConfig.
 

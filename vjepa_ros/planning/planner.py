@@ -27,7 +27,6 @@ from vjepa_ros.planning.solvers import (
     Cost,
     PlanningError,
     Solution,
-    make_limits,
     make_solver,
     shifted,
 )
@@ -207,8 +206,8 @@ class Planner:
         # Prepare: what candidates cost, and what the fingers shall do.
         score = cost = self.world_model.cost(context, task.goal, self.objective)
         if proposals is not None:
-            proposals = self._allowed(proposals)
-            if self.config.policy_mode in ("rank", "veto"):
+            proposals = steering.allowed(self.config, proposals)
+            if self.config.policy_mode in steering.DRIVES:
                 return self._driven(task, energy, score, proposals)
         task, fingers = self._choose_fingers(task, context, score)
         if fingers is not None:
@@ -232,20 +231,15 @@ class Planner:
             found = steering.blended(self.config.policy_alpha, score, found, proposals)
         return _sent(task, energy, found)
 
-    def _allowed(self, proposals: Tensor) -> Tensor:
-        """Proposals as long as plans are, within the limits of a step; the gripper's are kept."""
-        limits = make_limits(self.config)
-        return limits.project(steering.fitting(proposals, self.config.horizon))
-
     def _driven(
         self, task: Task, energy: float, score: Cost, proposals: Tensor
     ) -> tuple[Task, Decision]:
         """The policy drives: no search, and no hand rules."""
         try:
             found, word = steering.steered(self.config, score, proposals, task.seed)
-        except ValueError as error:
+        except PlanningError as error:
             return ended(task, energy, TaskStatus.PLANNING_FAILED, str(error))
-        return _sent(task, energy, found, word)
+        return _sent(task, energy, found, f", {word}")
 
     def _beginnings(
         self, pursuit: Pursuit, proposals: Tensor | None
@@ -407,9 +401,7 @@ def _sent(task: Task, energy: float, found: Solution, word: str = "") -> tuple[T
     number, count = task.pursuit.number, len(task.sub_goals)
     return task, Decision(
         status=TaskStatus.RUNNING,
-        reason=", ".join(
-            filter(None, (f"sub-goal {number + 1} of {count}, step {task.steps}", word))
-        ),
+        reason=f"sub-goal {number + 1} of {count}, step {task.steps}{word}",
         goal=number,
         energy=energy,
         solution=found,

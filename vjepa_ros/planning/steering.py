@@ -4,23 +4,32 @@ import torch
 from torch import Tensor
 
 from vjepa_ros.planning.config import PlannerConfig
-from vjepa_ros.planning.solvers import Cost, Solution, Statistics
+from vjepa_ros.planning.solvers import Cost, PlanningError, Solution, Statistics, make_limits
+
+DRIVES = ("rank", "veto")  # modes in which nothing is searched
+_CARRIED = 4  # candidates that a warm start may bring along
 
 
-def fitting(proposals: Tensor, horizon: int) -> Tensor:
-    """Proposals [P, T, 7] cut to a horizon [P, H, 7], or with stays at their end."""
-    cut = proposals[:, :horizon].float()
-    stays = torch.zeros(len(cut), horizon - cut.shape[1], 7)
-    return torch.cat((cut, stays.to(cut)), 1)
+def allowed(config: PlannerConfig, proposals: Tensor) -> Tensor:
+    """Proposals [P, T, 7] as long as plans are, [P, H, 7], and within the limits of a step.
+
+    Longer ones are cut, shorter ones end with stays. The gripper's changes are kept. Of those
+    that join a search, half of the population is the most, so that it stays one.
+    """
+    drives = config.policy_mode in DRIVES
+    most = len(proposals) if drives else max(1, config.samples // 2 - _CARRIED)
+    cut = proposals[:most, : config.horizon].float()
+    stays = torch.zeros(len(cut), config.horizon - cut.shape[1], 7)
+    return make_limits(config).project(torch.cat((cut, stays.to(cut)), 1))
 
 
 @torch.no_grad()
 def ranked(cost: Cost, proposals: Tensor, seed: int) -> Solution:
-    """The proposal of the least energy; raises ValueError where none has one."""
+    """The proposal of the least energy; raises PlanningError where none has one."""
     energies = cost(proposals).float()
     finite = energies.isfinite()
     if not finite.any():
-        raise ValueError("no proposal has a finite energy")
+        raise PlanningError("the energy of each of the policy's proposals is NaN or infinite")
     energies = energies.masked_fill(~finite, torch.inf)
     order = energies.argsort()
     best = proposals[order[0]]

@@ -1,7 +1,7 @@
 """What a proposer is, and how one is had from settings; needs no extra as long as none is asked."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,17 @@ class Seen:
     goal: NDArray[np.uint8] | None = None  # [H, W, 3] the picture that is headed for
 
 
-Proposer = Callable[[Seen], Tensor | None]  # candidates [P, T, 7], or None: no use
+class Proposer(Protocol):
+    """Proposes actions; what it cannot do it says in `trouble`."""
+
+    trouble: str
+    answered: int
+
+    def __call__(self, seen: Seen) -> Tensor | None:
+        """Candidates [P, T, 7], or None: the planner is alone."""
+
+    def close(self) -> None:
+        """Leave whoever proposes."""
 
 
 def map_of(settings: PolicySettings) -> PolicyMap:

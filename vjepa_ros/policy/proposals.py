@@ -1,6 +1,7 @@
 """A policy behind a websocket as a proposer: what is seen goes there, candidates come back."""
 
 import time
+from contextlib import ExitStack
 from typing import Any
 
 import cv2
@@ -31,6 +32,7 @@ class PolicyProposer:
         self.trouble = ""  # why the last answer was of no use
         self.answered = 0
         self._rows = max(1, round(map_.rate * period))  # of the policy for each action
+        self._open = ExitStack()
         self._server: ClientConnection | None = None
         self._asked_again = 0.0
 
@@ -42,7 +44,7 @@ class PolicyProposer:
         end = now + self.settings.policy_timeout
         try:
             found = [self._chunks(seen, end) for _ in range(self.settings.policy_samples)]
-        except (OSError, TimeoutError, ValueError, WebSocketException) as error:
+        except (OSError, EOFError, ValueError, WebSocketException) as error:
             self.close()  # an answer that comes later is none to the next question
             self._asked_again = time.monotonic() + _PAUSE
             late = isinstance(error, TimeoutError)
@@ -54,9 +56,8 @@ class PolicyProposer:
 
     def close(self) -> None:
         """Leave the policy."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        self._open.close()
+        self._server = None
 
     def _chunks(self, seen: Seen, end: float) -> Tensor:
         answer = self._ask(self._question(seen), end)
@@ -73,19 +74,19 @@ class PolicyProposer:
     def _ask(self, question: dict[str, Any], end: float) -> Any:
         if self._server is None:
             assert self.settings.policy is not None
-            self._server = connect(
+            server = connect(
                 self.settings.policy,
                 open_timeout=_left(end),
                 close_timeout=0.1,
                 compression=None,
                 max_size=wire.MAX_MESSAGE,
             )
+            self._server = self._open.enter_context(server)
             self._server.recv(timeout=_left(end))  # what it says of itself
         self._server.send(wire.pack(question))
         answer = self._server.recv(timeout=_left(end))
         if isinstance(answer, str):
-            lines = answer.strip().splitlines() or ["nothing"]
-            raise ValueError(f"it failed with {lines[-1]}")
+            raise ValueError(f"it failed with {(answer.strip().splitlines() or ['nothing'])[-1]}")
         return wire.unpack(answer)
 
     def _question(self, seen: Seen) -> dict[str, Any]:
@@ -113,7 +114,9 @@ class PolicyProposer:
             targets = torch.stack(_led_by(state, rows))
         ends = targets[self._rows - 1 :: self._rows]
         ends = ends if len(ends) else targets[-1:]  # a chunk shorter than one action
-        return conventions.actions_of(torch.cat((state[None], ends))).float()
+        actions = conventions.actions_of(torch.cat((state[None], ends)))
+        conventions.check_action(actions)  # other units are nobody's proposal
+        return actions.float()
 
 
 def _led_by(state: Tensor, changes: Tensor) -> list[Tensor]:

@@ -23,6 +23,10 @@ class PolicySettings:
     )
     prompt: str = setting("", "what the policy shall do, in words")
 
+    def __post_init__(self) -> None:
+        if self.policy is not None and not self.policy.startswith(("ws://", "wss://")):
+            raise ValueError(f"policy is {self.policy!r}, expected ws://HOST:PORT")
+
 
 @dataclass(frozen=True, kw_only=True)
 class PolicyMap:

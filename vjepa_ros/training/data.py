@@ -25,7 +25,7 @@ from tqdm import tqdm
 from vjepa_ros.conventions import POSITION
 from vjepa_ros.episodes.episode import Trajectory
 from vjepa_ros.episodes.files import EpisodeError, written_whole
-from vjepa_ros.episodes.library import find_episodes, open_episode
+from vjepa_ros.episodes.library import find_episodes, open_episode, written_at
 from vjepa_ros.model.preprocessing import MEAN, STD, Preprocessor
 from vjepa_ros.training.labels import object_of_the_task
 
@@ -105,7 +105,7 @@ def split_episodes(root: Path, held_out: float) -> tuple[list[Path], list[Path]]
 
 def unpack(paths: Sequence[Path], view: View, folder: Path) -> "EpisodeSet":
     """The episodes as a set that windows are read from; unpacked in `folder` on first use."""
-    about = [asdict(view), [[str(path.absolute()), path.stat().st_mtime_ns] for path in paths]]
+    about = [asdict(view), [[str(path.absolute()), written_at(path)] for path in paths]]
     name = hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]
     place = folder / name
     if not place.exists():

@@ -30,12 +30,15 @@ from rclpy.context import Context  # noqa: E402
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor  # noqa: E402
 from rclpy.node import Node  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
-from rclpy.qos import QoSProfile, ReliabilityPolicy  # noqa: E402
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy  # noqa: E402
 from rclpy.serialization import deserialize_message  # noqa: E402
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState  # noqa: E402
 from std_srvs.srv import Trigger  # noqa: E402
+from tf2_msgs.msg import TFMessage  # noqa: E402
 from vjepa_msgs.msg import SceneTruth  # noqa: E402
 from vjepa_msgs.srv import ResetScene, StepSim  # noqa: E402
+
+from vjepa_sim.geometry import quaternion_to_matrix  # noqa: E402
 
 NAMESPACES = (f"/robot_{os.getpid()}_{number}" for number in itertools.count())
 PATIENCE = 60.0  # seconds: discovery on a busy machine
@@ -43,6 +46,7 @@ QUIET = 0.3  # seconds after which nothing more is on its way
 SMALL = {"image_width": 64, "image_height": 48}
 
 # In lock-step a second of messages comes in a tenth: the usual depth of 5 would lose some.
+LATCHED = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 DEEP_BEST_EFFORT = QoSProfile(depth=5000, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 POSE = "franka_robot_state_broadcaster/current_pose"
@@ -193,6 +197,25 @@ class Lab:
             time.sleep(QUIET)  # the robot finds the subscription
         self._inboxes[name].clear()
         return self._inboxes[name]
+
+    def tool_in_tf(self, tool: str) -> np.ndarray:
+        """The tool in `base` (4, 4), from the newest of /tf and /tf_static."""
+        static: list[TFMessage] = []
+        self.node.create_subscription(TFMessage, "tf_static", static.append, LATCHED)
+        moving = self.hear("tf", TFMessage, 0.3)
+        self.until(lambda: static)
+        placed = {}
+        for transform in [*static[0].transforms, *moving[-1].transforms]:
+            at, turn = transform.transform.translation, transform.transform.rotation
+            pose = np.eye(4)
+            pose[:3, :3] = quaternion_to_matrix(np.array((turn.x, turn.y, turn.z, turn.w)))
+            pose[:3, 3] = at.x, at.y, at.z
+            placed[transform.child_frame_id] = transform.header.frame_id, pose
+        frame, pose = tool, np.eye(4)
+        while frame != "base":
+            frame, link = placed[frame]
+            pose = link @ pose
+        return pose
 
     def call(self, kind: type, name: str, /, **fields: object):
         if name not in self._clients:

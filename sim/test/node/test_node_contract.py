@@ -9,6 +9,7 @@ from control_msgs.action import GripperCommand
 from rclpy.action import get_action_names_and_types
 from rclpy.qos import ReliabilityPolicy
 
+from vjepa_sim.geometry import quaternion_to_matrix
 from vjepa_sim.scene import Scene, SceneConfig
 
 POSE = "franka_robot_state_broadcaster/current_pose"
@@ -30,12 +31,26 @@ BEST_EFFORT, RELIABLE = ReliabilityPolicy.BEST_EFFORT, ReliabilityPolicy.RELIABL
         ("camera/pose", "geometry_msgs/msg/PoseStamped", RELIABLE),
         ("sim/truth", "vjepa_msgs/msg/SceneTruth", RELIABLE),
         ("/clock", "rosgraph_msgs/msg/Clock", RELIABLE),
+        ("robot_description", "std_msgs/msg/String", RELIABLE),
+        ("tf", "tf2_msgs/msg/TFMessage", RELIABLE),
     ],
 )
 def test_offers(lab, topic, kind, reliability):
     offered = lab.node.get_publishers_info_by_topic(topic)[0]
     assert offered.topic_type == kind
     assert offered.qos_profile.reliability == reliability
+
+
+def test_the_links_of_its_description_lead_to_the_measured_pose(lab):
+    """Named as its joints are; the fingers, too."""
+    tool = lab.tool_in_tf("panda_hand_tcp")
+    pose = lab.hear(POSE)[-1].pose
+    at, turn = pose.position, pose.orientation
+    np.testing.assert_allclose(tool[:3, 3], (at.x, at.y, at.z), atol=1e-3)
+    rotation = quaternion_to_matrix(np.array((turn.x, turn.y, turn.z, turn.w)))
+    np.testing.assert_allclose(tool[:3, :3], rotation, atol=1e-2)
+    apart = lab.tool_in_tf("panda_leftfinger") @ np.linalg.inv(lab.tool_in_tf("panda_rightfinger"))
+    assert np.linalg.norm(apart[:3, 3]) > 0.05
 
 
 def test_takes_targets_and_gripper_goals(lab):

@@ -12,8 +12,6 @@ from sensor_msgs.msg import Image
 from std_msgs.msg import String
 from tf2_msgs.msg import TFMessage
 
-from vjepa_sim.geometry import quaternion_to_matrix
-
 STATES = "franka_robot_state_broadcaster"
 STATE, POSE = f"{STATES}/robot_state", f"{STATES}/current_pose"
 FINGERS = "franka_gripper/joint_states"
@@ -143,40 +141,20 @@ def test_the_robot_description_is_there_for_who_comes_late(lab):
     assert 'link name="fr3_hand_tcp"' in descriptions[0].data
 
 
-def tool_in_tf(lab) -> np.ndarray:
-    """base to fr3_hand_tcp (4, 4), from the newest of /tf and /tf_static."""
-    static = []
-    lab.node.create_subscription(TFMessage, "tf_static", static.append, LATCHED)
-    moving = lab.hear("tf", TFMessage, 0.3)
-    lab.until(lambda: static)
-    placed = {}
-    for transform in [*static[0].transforms, *moving[-1].transforms]:
-        at, turn = transform.transform.translation, transform.transform.rotation
-        pose = np.eye(4)
-        pose[:3, :3] = quaternion_to_matrix(np.array((turn.x, turn.y, turn.z, turn.w)))
-        pose[:3, 3] = at.x, at.y, at.z
-        placed[transform.child_frame_id] = transform.header.frame_id, pose
-    frame, pose = "fr3_hand_tcp", np.eye(4)
-    while frame != "base":
-        frame, link = placed[frame]
-        pose = link @ pose
-    return pose
-
-
 def measured(lab) -> np.ndarray:
     at = lab.hear(POSE)[-1].pose.position
     return np.array((at.x, at.y, at.z))
 
 
 def test_tf_and_the_measured_pose_agree(lab):
-    np.testing.assert_allclose(tool_in_tf(lab)[:3, 3], measured(lab), atol=1e-3)
+    np.testing.assert_allclose(lab.tool_in_tf("fr3_hand_tcp")[:3, 3], measured(lab), atol=1e-3)
 
 
 def test_told_of_no_hand_desk_measures_the_flange(start_robot, new_lab):
     robot = start_robot(robot="fr3", mode="lockstep", desk_end_effector="none")
     with new_lab(robot) as lab:
         lab.reset(seed=0)
-        apart = tool_in_tf(lab)[:3, 3] - measured(lab)
+        apart = lab.tool_in_tf("fr3_hand_tcp")[:3, 3] - measured(lab)
         np.testing.assert_allclose(apart, (0, 0, -0.1034), atol=2e-3)
     assert robot.end() == 0
 

@@ -37,24 +37,24 @@ class Link:
         return self.origin @ moved
 
 
-def robot_description(tool_offset: float) -> str:
+def robot_description(tool_offset: float, prefix: str = PREFIX, base: str = BASE) -> str:
     """The URDF as text, rooted in `base`; tool_offset is metres from hand to TCP."""
     folder = ASSETS / "panda"
     robot = ElementTree.parse(folder / "panda.urdf").getroot()
-    robot.set("name", PREFIX)
+    robot.set("name", prefix)
     for mesh in robot.iter("mesh"):
         mesh.set("filename", f"file://{folder / mesh.attrib['filename']}")
     for joint in robot.iter("joint"):
         if joint.attrib["name"] == _TOOL_JOINT:
             joint.set("name", "panda_hand_tcp_joint")
             joint.find("origin").set("xyz", f"0 0 {tool_offset}")  # type: ignore[union-attr]
-    ElementTree.SubElement(robot, "link", name=BASE)
+    ElementTree.SubElement(robot, "link", name=base)
     joint = ElementTree.SubElement(robot, "joint", name="panda_base_joint", type="fixed")
-    ElementTree.SubElement(joint, "parent", link=BASE)
+    ElementTree.SubElement(joint, "parent", link=base)
     ElementTree.SubElement(joint, "child", link="panda_link0")
     text = ElementTree.tostring(robot, encoding="unicode")
     text = text.replace(f'"{_TOOL_LINK}"', '"panda_hand_tcp"')
-    return text.replace('"panda_', f'"{PREFIX}_')
+    return text.replace('"panda_', f'"{prefix}_')
 
 
 def links(description: str) -> list[Link]:

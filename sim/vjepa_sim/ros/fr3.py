@@ -2,33 +2,28 @@
 
 import numpy as np
 from builtin_interfaces.msg import Time
-from geometry_msgs.msg import PoseStamped, Transform, TransformStamped, Vector3, Wrench
+from geometry_msgs.msg import PoseStamped, Wrench
 from rclpy.node import Node
-from rclpy.publisher import Publisher
-from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data
+from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import JointState
-from std_msgs.msg import Bool, Header, String
-from tf2_msgs.msg import TFMessage
+from std_msgs.msg import Bool, Header
 
 from vjepa_sim.faults import PREFIX, Faults
 from vjepa_sim.fr3.arm import JOINTS, STATES, Fr3Arm
-from vjepa_sim.fr3.description import ARM_JOINTS, Link, links, robot_description
+from vjepa_sim.fr3.description import ARM_JOINTS, robot_description
 from vjepa_sim.fr3.hand import Hand
-from vjepa_sim.geometry import matrix_to_quaternion
 from vjepa_sim.kinematics import TCP_OFFSET
-from vjepa_sim.ros import messages
 from vjepa_sim.ros.arm import Arrivals, too_many_publishers
 from vjepa_sim.ros.fr3_hand import Fr3Hand
 from vjepa_sim.ros.fr3_manager import Manager
 from vjepa_sim.ros.fr3_states import States
+from vjepa_sim.ros.model import TF_RATE, Model
 from vjepa_sim.ros.settings import Settings
 from vjepa_sim.ros.timing import Rhythm, as_nanoseconds, shifted
 from vjepa_sim.ros.warner import Warner
 from vjepa_sim.scene import Scene
 
 _JOINT_STATES_RATE = 30.0  # Hz, of franka_ros2's joint_state_publisher
-_TF_RATE = 15.0  # Hz: robot_state_publisher's limit of 20 leaves every second of those
-_LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 class Fr3Robot:
@@ -53,24 +48,16 @@ class Fr3Robot:
         )
         self._state_due = Rhythm(1000.0, ticks)
         self._joints_due = Rhythm(_JOINT_STATES_RATE, ticks)
-        self._tf_due = Rhythm(_TF_RATE, ticks)
+        self._tf_due = Rhythm(TF_RATE, ticks)
         self.rhythms = [self._state_due, self._joints_due, self._tf_due, *self._fingers.rhythms]
         self._looked = -1.0  # at the hand: seconds since the scene's reset
         self._last: dict[str, float] = {}  # joint positions that joint_state_publisher knows
 
-        description = robot_description(TCP_OFFSET)
-        joints = links(description)
-        self._movable = [link for link in joints if link.kind != "fixed"]
-        fixed = [link for link in joints if link.kind == "fixed"]
+        self._model = Model(node, robot_description(TCP_OFFSET))
         self._joints = node.create_publisher(JointState, "joint_states", 10)
         self._collisions = node.create_publisher(
             Bool, "collision_detected", qos_profile_sensor_data
         )
-        self._tf = node.create_publisher(TFMessage, "/tf", 100)
-        self._tf_static = node.create_publisher(TFMessage, "/tf_static", _LATCHED)
-        self._publish_tf(self._tf_static, fixed, node.get_clock().now().to_msg())
-        latched = node.create_publisher(String, "robot_description", _LATCHED)
-        latched.publish(String(data=description))
 
         self.arrivals = Arrivals(node)
         self._warner = Warner(node, period=1.0)
@@ -111,7 +98,7 @@ class Fr3Robot:
             self._publish_joints(stamp)
             self._collisions.publish(Bool(data=self._arm.body.near_itself()))
         if self._tf_due.beats(tick):
-            self._publish_tf(self._tf, self._movable, stamp)
+            self._model.publish(self._last, stamp)
 
     def _publish_joints(self, stamp: Time) -> None:
         """As joint_state_publisher does: with a new stamp, if the arm has told nothing new too."""
@@ -120,23 +107,6 @@ class Fr3Robot:
         names = list(self._last)
         positions = list(self._last.values())
         self._joints.publish(JointState(header=Header(stamp=stamp), name=names, position=positions))
-
-    def _publish_tf(self, publisher: Publisher, joints: list[Link], stamp: Time) -> None:
-        transforms = []
-        for link in joints:
-            pose = link.pose(self._last.get(link.joint, 0.0))
-            placed = messages.pose(pose[:3, 3], matrix_to_quaternion(pose[:3, :3]))
-            at = placed.position
-            transforms.append(
-                TransformStamped(
-                    header=Header(stamp=stamp, frame_id=link.parent),
-                    child_frame_id=link.child,
-                    transform=Transform(
-                        translation=Vector3(x=at.x, y=at.y, z=at.z), rotation=placed.orientation
-                    ),
-                )
-            )
-        publisher.publish(TFMessage(transforms=transforms))
 
     def _take(self, target: PoseStamped) -> None:
         """Any numbers, any frame: crisp_controllers looks at neither."""

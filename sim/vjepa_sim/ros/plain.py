@@ -10,11 +10,14 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Header
 
 from vjepa_sim.faults import Faults, Line
+from vjepa_sim.fr3.description import robot_description
 from vjepa_sim.geometry import X
+from vjepa_sim.kinematics import TCP_OFFSET
 from vjepa_sim.robot import RobotState
 from vjepa_sim.ros import messages
 from vjepa_sim.ros.arm import Arm
 from vjepa_sim.ros.gripper import Gripper
+from vjepa_sim.ros.model import TF_RATE, Model
 from vjepa_sim.ros.settings import Settings
 from vjepa_sim.ros.timing import Rhythm, shifted
 from vjepa_sim.scene import Scene
@@ -36,7 +39,10 @@ class PlainRobot:
         self.wake_rate = settings.state_rate
         self._due = Rhythm(settings.state_rate, settings.tick_rate)
         self.rhythms = [self._due]
+        self._states_a_tf = max(1, round(settings.state_rate / TF_RATE))
+        self._told = 0  # states
         prefix = settings.arm_prefix
+        self._model = Model(node, robot_description(TCP_OFFSET, prefix, settings.base_frame))
         self._finger_names = [f"{prefix}_finger_joint{number}" for number in (1, 2)]
         self._joint_names = [f"{prefix}_joint{number}" for number in range(1, 8)]
 
@@ -79,3 +85,6 @@ class PlainRobot:
         joints = messages.joint_states(self._joint_names, state, fingers)
         self._fingers.send(fingers, now, self._faults)
         self._joints.send(joints, now, self._faults)
+        if self._told % self._states_a_tf == 0:
+            self._model.publish(dict(zip(joints.name, joints.position, strict=True)), stamp)
+        self._told += 1

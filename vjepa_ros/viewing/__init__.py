@@ -1,0 +1,1 @@
+"""What goes on, for Rerun: live from the topics, and from recordings."""
