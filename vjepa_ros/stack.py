@@ -17,6 +17,7 @@ from vjepa_gate.settings import parameter_value, settings_of
 from vjepa_gate.share import config_folder
 from vjepa_ros.goals import Goals, read_goal, read_subgoals
 from vjepa_ros.model.checkpoints import Checkpoint, open_checkpoint
+from vjepa_ros.model.located import located
 from vjepa_ros.nodes.settings import PlannerNodeSettings
 from vjepa_ros.options import NODES, Options, StackSettings, pick
 from vjepa_ros.planning import choice
@@ -185,7 +186,7 @@ def with_parameters(stack: Iterable[Process], more: Mapping[str, dict[str, Any]]
 
 
 def _checked_weights(options: Options) -> Checkpoint:
-    path = options.value("planner", "weights")
+    path = located(options.value("planner", "weights"))
     if not path.is_file():
         raise UserError(f"weights: no file {path}: give the path of a checkpoint")
     checkpoint = open_checkpoint(path)
