@@ -66,7 +66,7 @@ def test_inspect_describes_a_published_encoder(files, capsys):
     assert "training    epoch 90" in page
     page = " ".join(page.split())
     assert "taken from `target_encoder`: moving average of the encoder" in page
-    assert "the encoder as it was trained last (encoder.patch_embed.proj.weight and 28 more)" in page
+    assert "the encoder as it was trained last (encoder.patch_embed.proj.weight and 28" in page
     assert "sine-cosine positions, which rotary models never use (target_encoder.pos_embed)" in page
 
 

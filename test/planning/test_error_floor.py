@@ -15,7 +15,6 @@ from torch.nn.functional import layer_norm
 from vjepa_ros.conventions import GRIPPER, POSITION, apply_action
 from vjepa_ros.model.predictor import Predictor, PredictorConfig
 from vjepa_ros.planning.config import PLANNERS
-from vjepa_ros.planning.objectives import L1
 from vjepa_ros.planning.planner import Planner
 from vjepa_ros.planning.world_model import Context, Goal, WorldModel
 from vjepa_ros.training.losses import prediction_error, rolled_out, teacher_forced
@@ -61,7 +60,7 @@ def model():
     optimizer = torch.optim.AdamW(predictor.parameters(), 3e-3)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, STEPS)
     for _ in range(STEPS):
-        states, actions = [drawn_states(24, generator)], []
+        states, actions = [drawn_states(16, generator)], []
         for _ in range(HORIZON):
             actions.append(drawn_actions(states[-1], generator))
             states.append(apply_action(states[-1], actions[-1]))
@@ -78,7 +77,7 @@ def model():
     return WorldModel(None, predictor, dtype=torch.float32, trained_horizon=HORIZON)
 
 
-STEPS = 400
+STEPS = 300
 
 
 def context(state):
@@ -101,17 +100,16 @@ def run(model, config, state, goals):
 def test_what_it_predicts_is_off_by_more_than_small_moves_change(model):
     states = drawn_states(64, torch.Generator().manual_seed(1))
     still = torch.zeros(1, 1, 7)
-    with torch.no_grad():
-        off = [L1().distance(model.rollout(context(s), still)[:, 0], look(s)) for s in states]
+    predicted = torch.cat([model.rollout(context(state), still)[:, 0] for state in states])
     moved = states.clone()
     moved[:, 0] += 0.01
-    change = L1().distance(look(states), look(moved)).mean()
-    assert torch.cat(off).mean() > change
+    off, change = ((found - look(states)).abs().mean() for found in (predicted, look(moved)))
+    assert off > change
 
 
 @pytest.mark.parametrize("name", ["paper", "vjepa2_1"])
 def test_the_published_planners_reach(model, name):
-    config = replace(PLANNERS[name], samples=100, iterations=6)
+    config = replace(PLANNERS[name], samples=50, iterations=4)
     generator = torch.Generator().manual_seed(2)
     starts, ends = drawn_states(20, generator), drawn_states(20, generator)
     ends[:, GRIPPER] = starts[:, GRIPPER]

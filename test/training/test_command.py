@@ -180,9 +180,7 @@ def test_a_preset_that_is_wrong_names_file_and_key(
 
 
 def test_a_preset_that_does_not_exist_names_those_that_do():
-    with pytest.raises(
-        UserError, match="expected one of cpu, finetune, gpu, objects, quick, vitb"
-    ):
+    with pytest.raises(UserError, match="expected one of cpu, finetune, gpu, objects, quick, vitb"):
         load_settings("big")
 
 
