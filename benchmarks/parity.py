@@ -95,12 +95,16 @@ def checkout(folder: Path) -> Iterator[None]:
                 del sys.modules[name]
 
 
+@torch.no_grad()
 def draw(module: nn.Module) -> nn.Module:
     """Random weights, large enough that every part shows in the result."""
     torch.manual_seed(SEED)
     for parameter in module.parameters():
         if parameter.requires_grad:
             nn.init.normal_(parameter, std=0.6 / max(parameter.shape[-1], 16) ** 0.5)
+    for norm in module.modules():
+        if isinstance(norm, nn.LayerNorm):
+            norm.weight += 1
     return module.eval().requires_grad_(False)
 
 
@@ -130,9 +134,9 @@ def adopt(ours: nn.Module, state: dict[str, Tensor]) -> Any:
 Row = tuple[str, Tensor, Tensor]  # what, ours, theirs
 
 
-def norm_of(**how: float) -> Callable[[int], nn.Module]:
+def norm(width: int) -> nn.Module:
     """The normalisation that every model of the family has."""
-    return lambda width: nn.LayerNorm(width, eps=1e-6, **how)
+    return nn.LayerNorm(width, eps=1e-6)
 
 
 def encoders(sizes: Sizes) -> Iterator[Row]:
@@ -141,7 +145,7 @@ def encoders(sizes: Sizes) -> Iterator[Row]:
     config, pixels = sizes.encoder, sizes.picture
     reference = theirs(
         module.VisionTransformer, config, pixels, embed_dim=config.width,
-        mlp_ratio=config.mlp_ratio, norm_layer=norm_of(),
+        mlp_ratio=config.mlp_ratio, norm_layer=norm,
     )  # fmt: skip
     ours = adopt(Encoder(config), reference.state_dict())
     clip = torch.randn(1, 3, 4, pixels, pixels)
@@ -157,7 +161,7 @@ def encoders_2_1(sizes: Sizes) -> Iterator[Row]:
     config, pixels = sizes.encoder_2_1, sizes.picture_2_1
     reference = theirs(
         module.VisionTransformer, config, pixels, embed_dim=config.width,
-        mlp_ratio=config.mlp_ratio, norm_layer=norm_of(), img_temporal_dim_size=1,
+        mlp_ratio=config.mlp_ratio, norm_layer=norm, img_temporal_dim_size=1,
         interpolate_rope=True,
     )  # fmt: skip
     ours = adopt(Encoder(config), reference.state_dict())

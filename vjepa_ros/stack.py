@@ -18,6 +18,7 @@ from vjepa_gate.share import config_folder
 from vjepa_ros.extras import extra
 from vjepa_ros.goals import Goals, read_goal, read_subgoals
 from vjepa_ros.model.checkpoints import Checkpoint, open_checkpoint
+from vjepa_ros.model.located import located
 from vjepa_ros.nodes.settings import PlannerNodeSettings, predictor_names
 from vjepa_ros.options import NODES, Options, StackSettings, pick
 from vjepa_ros.planning import choice
@@ -231,7 +232,7 @@ def with_parameters(stack: Iterable[Process], more: Mapping[str, dict[str, Any]]
 
 
 def _checked_weights(options: Options) -> Checkpoint:
-    path = options.value("planner", "weights")
+    path = located(options.value("planner", "weights"))
     if not path.is_file():
         raise UserError(f"weights: no file {path}: give the path of a checkpoint")
     checkpoint = open_checkpoint(path)

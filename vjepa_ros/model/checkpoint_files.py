@@ -55,10 +55,7 @@ class CheckpointFile:
 
 def read_checkpoint(path: Path) -> CheckpointFile:
     """The tensors of a checkpoint file, memory-mapped; `path` as `located` takes it."""
-    try:
-        path = located(path)
-    except ValueError as error:
-        raise WeightsError(path, str(error)) from error
+    path = located(path)
     try:
         size = path.stat().st_size
         with path.open("rb") as file:

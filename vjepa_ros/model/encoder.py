@@ -99,7 +99,7 @@ class Encoder(nn.Module):
         if self.config.version != "2.1":
             raise ValueError("hierarchical features: V-JEPA 2.1 alone was trained for them")
         tokens, rotary = self._picture(clip[:, :, 0]) if clip.shape[2] == 1 else self.embed(clip)
-        features = []
+        features: list[Tensor] = []
         for index, block in enumerate(self.blocks):
             tokens = block(tokens, rotary)
             if index in self.config.levels:

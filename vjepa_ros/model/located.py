@@ -9,11 +9,13 @@ import os
 import re
 from pathlib import Path
 
+from vjepa_gate.errors import UserError
+
 _SUFFIXES = (".safetensors", ".pt", ".pth", ".tar")
 
 
 def located(path: Path) -> Path:
-    """The file that a path or a repository's name stands for; raises ValueError.
+    """The file that a path or a repository's name stands for; raises UserError.
 
     "owner/name" is the only file of weights in that repository, "owner/name/file" one of several.
     What is neither a folder nor in the cache is given back as it is.
@@ -72,6 +74,8 @@ def _only_weights(folder: Path) -> Path:
     if len(files) == 1:
         return files[0]
     if any(path.name.endswith(".index.json") for path in folder.iterdir()):
-        raise ValueError(f"is in {len(files)} parts, expected one file: save the model as one")
+        raise UserError(f"{folder}: is in {len(files)} parts, expected one file: save it as one")
     found = ", ".join(path.name for path in files) or "none"
-    raise ValueError(f"is a folder: expected one file of weights in it, found {found}; name one")
+    raise UserError(
+        f"{folder}: is a folder: expected one file of weights in it, found {found}; name one"
+    )

@@ -10,8 +10,10 @@ from vjepa_ros.model.predictor import PredictorConfig
 
 def cached_operations(config: PredictorConfig, horizon: int) -> dict[str, float]:
     """Count the operations of one candidate, by part, from one shared context frame."""
-    frames = range(1, horizon + 1)
-    return _total(config, computed=[1] * horizon, seen=list(frames), embedded=horizon - 1)
+    most = config.window or horizon
+    computed = [1 if frames <= most else most for frames in range(1, horizon + 1)]
+    seen = [min(frames, most) for frames in range(1, horizon + 1)]
+    return _total(config, computed, seen, embedded=sum(computed) - 1)
 
 
 def plain_operations(config: PredictorConfig, horizon: int) -> dict[str, float]:

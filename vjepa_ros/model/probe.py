@@ -73,12 +73,11 @@ class _Layer(nn.Module):
 class _SelfLayer(_Layer):
     def __init__(self, config: ProbeConfig) -> None:
         super().__init__(config)
-        self.self_attn = _Attention(config)
-        self.self_attn.out_proj = nn.Linear(config.width, config.width)
+        self.self_attn = _Attention(config, projects=True)
 
     def forward(self, tokens: Tensor) -> Tensor:
         normed = self.layer_norm1(tokens)
-        tokens = tokens + self.self_attn.out_proj(self.self_attn(normed, normed))
+        tokens = tokens + self.self_attn(normed, normed)
         return tokens + self.mlp(self.layer_norm2(tokens))
 
 
@@ -87,7 +86,7 @@ class _CrossLayer(_Layer):
 
     def __init__(self, config: ProbeConfig) -> None:
         super().__init__(config)
-        self.cross_attn = _Attention(config)
+        self.cross_attn = _Attention(config, projects=False)
 
     def forward(self, queries: Tensor, tokens: Tensor) -> Tensor:
         answers = queries + self.cross_attn(queries, self.layer_norm1(tokens))
@@ -95,17 +94,20 @@ class _CrossLayer(_Layer):
 
 
 class _Attention(nn.Module):
-    def __init__(self, config: ProbeConfig) -> None:
+    def __init__(self, config: ProbeConfig, projects: bool) -> None:
         super().__init__()
-        self.heads = config.heads
+        self.heads, self.projects = config.heads, projects
         self.q_proj = nn.Linear(config.width, config.width)
         self.k_proj = nn.Linear(config.width, config.width)
         self.v_proj = nn.Linear(config.width, config.width)
+        if projects:
+            self.out_proj = nn.Linear(config.width, config.width)
 
     def forward(self, queries: Tensor, tokens: Tensor) -> Tensor:
         projected = (self.q_proj(queries), self.k_proj(tokens), self.v_proj(tokens))
         q, k, v = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in projected)
-        return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        return self.out_proj(mixed) if self.projects else mixed
 
 
 # --- files -------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from rclpy.node import Node
 from vjepa_gate.errors import UserError
 from vjepa_gate.ros.memory import resident
 from vjepa_ros.model.checkpoints import Weights, load_weights
+from vjepa_ros.model.located import located
 from vjepa_ros.nodes.settings import ModelSettings
 from vjepa_ros.planning.loading import chosen_devices
 from vjepa_ros.planning.world_model import fast_dtype
@@ -21,7 +22,7 @@ _PERIOD = 5.0  # seconds between two lines while weights load
 
 def load(node: Node, settings: ModelSettings) -> tuple[Weights, tuple[torch.device, ...]]:
     """Load the weights that the settings name on the first of their devices; tell how it goes."""
-    path, devices = settings.weights, chosen_devices(settings.device)
+    path, devices = located(settings.weights), chosen_devices(settings.device)
     device = devices[0]
     if not path.is_file():
         raise UserError(f"weights: no file {path}: give the path of a checkpoint")
