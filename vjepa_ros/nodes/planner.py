@@ -334,8 +334,7 @@ class PlannerNode(ModelNode):
         if lost := self._world.lost():
             values["predictors lost"] = ", ".join(lost)
         late = self._task is not None and self._task.late
-        level = "warning" if late or lost else "ok"
-        return Status(level=level, message=self._doing, values=values)
+        return Status(level="warning" if late or lost else "ok", message=self._doing, values=values)
 
 
 def _name(handle: Any) -> str:
