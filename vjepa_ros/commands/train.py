@@ -138,8 +138,14 @@ def _subgoals(args: commands.TrainSubGoals) -> int:
                 "or choose another --bank"
             )
     else:
-        episodes = demonstrations(args.data, loaded.config.step_period)
-        bank = build_bank(episodes, folder, loaded.world_model.encode, weights=loaded.identity)
+        period = loaded.config.step_period
+        bank = build_bank(
+            demonstrations(args.data, period),
+            folder,
+            loaded.world_model.encode,
+            weights=loaded.identity,
+            step_period=period,
+        )
     try:
         learning = Learning(bank, SubGoalConfig(**shared(SubGoalConfig, args)), args.readings)
     except ValueError as error:

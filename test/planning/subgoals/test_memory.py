@@ -60,7 +60,7 @@ def test_a_bank_is_built_from_demonstrations_that_succeeded(tmp_path: Path):
     def encode(rgb: torch.Tensor) -> torch.Tensor:
         return rgb.float().mean((1, 2))[:, None]
 
-    bank = build_bank(episodes, tmp_path / "bank", encode, weights="mean")
+    bank = build_bank(episodes, tmp_path / "bank", encode, weights="mean", step_period=0.25)
     again = load_bank(tmp_path / "bank")
     assert again.weights == "mean"
     assert isinstance(again.latents, np.memmap)

@@ -71,14 +71,17 @@ def build_bank(
     encode: Callable[[Tensor], Tensor],
     *,
     weights: str,
+    step_period: float,
     workers: Workers = 1,
 ) -> Bank:
-    """Encode episodes into a folder; `encode` makes latents [B, L, D] of uint8 [B, H, W, 3]."""
+    """Encode `demonstrations` into a folder; `encode` makes latents [B, L, D] of uint8 pictures
+    [B, H, W, 3]. Each worker opens its own, by the same step period.
+    """
     episodes = list(episodes)
     lengths = [len(one) for one in episodes]
     firsts = (np.cumsum(lengths) - lengths).tolist()
-    jobs = list(zip(firsts, episodes, strict=True))
-    found = run_all(partial(_encoded, encode), jobs, workers=workers, title="encode")
+    jobs = [(first, one.path) for first, one in zip(firsts, episodes, strict=True)]
+    found = run_all(partial(_encoded, encode, step_period), jobs, workers=workers, title="encode")
     parts = ((first, latents) for (first, _), latents in good_ones(found, [], skip_bad=False))
     states = np.concatenate([one.trajectory.states for one in episodes])
     return write_bank(out, parts, states=states, lengths=lengths, weights=weights)
@@ -113,9 +116,10 @@ def write_bank(
 
 
 def _encoded(
-    encode: Callable[[Tensor], Tensor], job: tuple[int, EpisodeReader]
+    encode: Callable[[Tensor], Tensor], step_period: float, job: tuple[int, Path]
 ) -> NDArray[np.float16]:
-    pictures = torch.from_numpy(np.stack(list(job[1].frames())))
+    reader = open_episode(job[1], step_period=step_period)
+    pictures = torch.from_numpy(np.stack(list(reader.frames())))
     encoded = torch.cat([encode(some).cpu() for some in pictures.split(_AT_ONCE)])
     return encoded.to(torch.float16).numpy()
 
