@@ -10,6 +10,7 @@ import pytest
 from vjepa_gate.errors import UserError
 from vjepa_ros.commands.episodes import _summarise
 from vjepa_ros.episodes.files import EpisodeError
+from vjepa_ros.episodes.library import find_episodes
 from vjepa_ros.episodes.npz import read_npz
 from vjepa_ros.episodes.workers import Ray, fleet, run_all
 
@@ -32,7 +33,7 @@ def cluster():
 
 def test_a_node_that_is_killed_costs_no_episode(cluster, tmp_path):
     """The second node dies once there are results: the first one does what is left."""
-    bags = sorted(BAGS.iterdir())
+    bags = sorted(find_episodes(BAGS))
     paths = [tmp_path / f"{number}" for number in range(12)]
     for number, path in enumerate(paths):
         path.symlink_to(bags[number % len(bags)])
