@@ -17,6 +17,7 @@ from vjepa_ros.episodes.workers import Ray, fleet, run_all
 ray = pytest.importorskip("ray", reason="pip install 'vjepa_ros[ray]'")
 
 BAGS = Path(__file__).parents[1] / "data" / "bags"
+pytestmark = pytest.mark.timeout(600)  # Ray's processes are many, where others are busy
 
 
 @pytest.fixture(scope="module")
