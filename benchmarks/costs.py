@@ -34,6 +34,7 @@ from torch.nn.functional import layer_norm
 
 from vjepa_gate.ros.memory import resident
 from vjepa_gate.ros.spinning import spinning_node, wait_for
+from vjepa_ros.episodes.library import find_episodes
 from vjepa_ros.model.operations import cached_operations
 from vjepa_ros.model.predictor import Predictor, PredictorConfig
 from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
@@ -201,7 +202,7 @@ def search_time(episodes: int) -> float:
 def replaying(most: int) -> Curve:
     """The shipped recording so many times, in one process, without planning."""
     counts, seconds = [1, most // 4, most // 2, most], []
-    recording = next((ROOT / "test" / "data" / "bags").iterdir())
+    recording = sorted(find_episodes(ROOT / "test" / "data" / "bags"))[0]
     config = ReplayConfig(weights=SHIPPED_WEIGHTS, plan_every=None)
     with tempfile.TemporaryDirectory() as folder:
         for count in counts:

@@ -51,7 +51,9 @@ def test_the_three_ways_agree(tmp_path):
 def test_the_script_for_a_gpu_runs_to_its_end(tmp_path):
     out = tmp_path / "gpu.json"
     command = ["benchmarks/gpu.sh", "--preset", "tiny", "--device", "cpu", "--json", str(out)]
-    subprocess.run(command, cwd=ROOT, env={**os.environ, "PYTHON": sys.executable}, check=True)
+    # Compiling for a CPU takes minutes, and is not what the script is for.
+    environment = {**os.environ, "PYTHON": sys.executable, "TORCHDYNAMO_DISABLE": "1"}
+    subprocess.run(command, cwd=ROOT, env=environment, check=True)
     figures = json.loads(out.read_text())
     for horizon in ("horizon_1", "horizon_2"):
         ways = figures[horizon]

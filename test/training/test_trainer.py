@@ -94,35 +94,39 @@ def test_two_processes_train_as_one_does(whole: Path, tmp_path: Path, folder: Pa
         assert mine == pytest.approx(theirs, rel=5e-3)
 
 
-def test_a_node_that_is_killed_comes_back_and_training_goes_on(
+def test_a_node_that_is_killed_costs_the_steps_since_the_last_checkpoint(
     whole: Path, tmp_path: Path, folder: Path
 ):
     """Two nodes of two processes on one file system, as torchrun starts them on two machines."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         endpoint = f"127.0.0.1:{free.getsockname()[1]}"
+    preset = pretrain(folder, tmp_path / "nodes")[1:]
     patience = "last_call_timeout=2,keep_alive_interval=1,keep_alive_max_attempt=3,join_timeout=90"
-    command = pretrain(
-        folder, tmp_path / "nodes", "-m", "torch.distributed.run", "--nnodes=1:2",
-        "--nproc-per-node=2", "--max-restarts=5", "--rdzv-backend=c10d", "--rdzv-id=test",
-        f"--rdzv-endpoint={endpoint}", f"--rdzv-conf={patience}", "--local-addr=127.0.0.1",
-    )  # fmt: skip
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+    def start(host: bool) -> subprocess.Popen:
+        torchrun = [
+            sys.executable, "-m", "torch.distributed.run", "--nnodes=1:2", "--nproc-per-node=2",
+            "--max-restarts=5", "--rdzv-backend=c10d", "--rdzv-id=test", "--local-addr=127.0.0.1",
+            f"--rdzv-endpoint={endpoint}", f"--rdzv-conf=is_host={int(host)},{patience}",
+        ]  # fmt: skip
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        return subprocess.Popen([*torchrun, *preset], env=environment)
+
+    nodes = [start(host=True), start(host=False)]
     metrics = tmp_path / "nodes" / "run" / "metrics.csv"
-    first = subprocess.Popen(command, env=environment)
-    second = subprocess.Popen(command, env=environment)
     try:
-        until(lambda: len(read_metrics(metrics)) >= 6, first)
-        for pid in (*children(second.pid), second.pid):
+        until(lambda: len(read_metrics(metrics)) >= 6, nodes[0])
+        for pid in (*children(nodes[1].pid), nodes[1].pid):
             os.kill(pid, signal.SIGKILL)
-        second.wait()
+        nodes[1].wait()
         assert len(read_metrics(metrics)) < STEPS
-        second = subprocess.Popen(command, env=environment)
-        assert first.wait(timeout=150) == 0
+        nodes.append(start(host=False))  # joins where the other has not ended before
+        assert nodes[0].wait(timeout=200) == 0
     finally:
-        for node in (first, second):
+        for node in nodes:
             node.terminate()
-            node.wait(timeout=30)
+            node.wait(timeout=60)
     for mine, theirs in zip(losses(tmp_path / "nodes"), losses(whole), strict=True):
         assert mine == pytest.approx(theirs, rel=5e-3)
 

@@ -18,14 +18,14 @@ def run(args: argparse.Namespace) -> int:
     """Do what the verb says."""
     settings = read(BuildMemory, args)
     loaded = load_world_model(settings.weights)
-    episodes = demonstrations(settings.episodes, loaded.config.step_period)
-    encode = partial(_encode, settings.weights)  # a worker loads them once for all its episodes
+    period = loaded.config.step_period
     bank = build_bank(
-        episodes,
+        demonstrations(settings.episodes, period),
         settings.out,
-        encode,
+        partial(_encode, settings.weights),  # a worker loads them once for all its episodes
         crop=loaded.config.crop,
         weights=loaded.identity,
+        step_period=period,
         workers=fleet(settings.workers, settings.ray),
     )
     moves = sum(len(steps) // SLOTS for steps in bank.key_steps)

@@ -34,8 +34,14 @@ def _bank(settings: TrainPolicy, loaded: Loaded) -> Bank:
     if folder.exists() and (bank := load_bank(folder)).weights == loaded.identity:
         return bank
     episodes = demonstrations(settings.data, loaded.config.step_period)
-    encode, crop = loaded.world_model.encode, loaded.config.crop
-    return build_bank(episodes, folder, encode, crop=crop, weights=loaded.identity)
+    return build_bank(
+        episodes,
+        folder,
+        loaded.world_model.encode,
+        crop=loaded.config.crop,
+        weights=loaded.identity,
+        step_period=loaded.config.step_period,
+    )
 
 
 def _serve(settings: ServePolicy) -> int:

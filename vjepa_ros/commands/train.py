@@ -147,9 +147,15 @@ def _subgoals(args: commands.TrainSubGoals) -> int:
                 "or choose another --bank"
             )
     else:
-        episodes = demonstrations(args.data, loaded.config.step_period)
-        encode, crop = loaded.world_model.encode, loaded.config.crop
-        bank = build_bank(episodes, folder, encode, crop=crop, weights=loaded.identity)
+        period = loaded.config.step_period
+        bank = build_bank(
+            demonstrations(args.data, period),
+            folder,
+            loaded.world_model.encode,
+            crop=loaded.config.crop,
+            weights=loaded.identity,
+            step_period=period,
+        )
     try:
         learning = Learning(bank, SubGoalConfig(**shared(SubGoalConfig, args)), args.readings)
     except ValueError as error:

@@ -4,6 +4,7 @@ Every fleet of work in this project is started here: collecting, converting and 
 banks of latents, trials and replays.
 """
 
+import logging
 import multiprocessing
 import os
 import threading
@@ -108,15 +109,17 @@ def _on_cluster(
     except ImportError as error:
         raise UserError("--ray needs Ray: pip install 'vjepa_ros[ray]'") from error
     try:
-        ray.init(address, log_to_driver=False, logging_level="ERROR")
+        ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
     except ConnectionError as error:
         raise UserError(f"--ray {address}: {error}; expected a cluster that is up") from error
     try:
-        attempt = ray.remote(_attempt_on_node).options(max_retries=_RETRIES)
-        shared, waiting, running = ray.put(work), iter(items), {}
+        attempt: Any = ray.remote(max_retries=_RETRIES)(_attempt_on_node)
+        shared, waiting = ray.put(work), iter(items)
+        running: dict[Any, Item] = {}
         while True:
-            ahead = max(1, int(_AHEAD * ray.cluster_resources().get("CPU", 1))) - len(running)
-            running |= {attempt.remote(shared, item): item for item in islice(waiting, ahead)}
+            ahead = max(1, int(_AHEAD * ray.cluster_resources().get("CPU", 1)))
+            more = islice(waiting, max(0, ahead - len(running)))
+            running |= {attempt.remote(shared, item): item for item in more}
             if not running:
                 return
             (done,), _ = ray.wait(list(running), num_returns=1)

@@ -22,9 +22,15 @@ def memory(weights, tmp_path_factory):
     folder = tmp_path_factory.mktemp("memory")
     write_demonstrations(folder / "data", [True, True], size=64)
     loaded = load_world_model(weights)
-    episodes = demonstrations(folder / "data", loaded.config.step_period)
-    encode, crop = loaded.world_model.encode, loaded.config.crop
-    build_bank(episodes, folder / "bank", encode, crop=crop, weights=loaded.identity)
+    period = loaded.config.step_period
+    build_bank(
+        demonstrations(folder / "data", period),
+        folder / "bank",
+        loaded.world_model.encode,
+        crop=loaded.config.crop,
+        weights=loaded.identity,
+        step_period=period,
+    )
     return str(folder / "bank")
 
 

@@ -69,7 +69,9 @@ def test_a_bank_is_built_from_demonstrations_that_succeeded(tmp_path: Path):
     episodes = demonstrations(tmp_path / "data", 0.25)
     assert [one.path.stem for one in episodes] == ["0", "2"]
 
-    bank = build_bank(episodes, tmp_path / "bank", mean_colour, crop="square", weights="mean")
+    bank = build_bank(
+        episodes, tmp_path / "bank", mean_colour, crop="square", weights="mean", step_period=0.25
+    )
     again = load_bank(tmp_path / "bank")
     assert again.weights == "mean"
     assert isinstance(again.latents, np.memmap)

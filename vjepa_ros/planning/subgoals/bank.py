@@ -77,14 +77,18 @@ def build_bank(
     *,
     crop: str,
     weights: str,
+    step_period: float,
     workers: Workers = 1,
 ) -> Bank:
-    """Encode episodes into a folder; `encode` makes latents [B, L, D] of uint8 [B, H, W, 3]."""
+    """Encode `demonstrations` into a folder; `encode` makes latents [B, L, D] of uint8 pictures
+    [B, H, W, 3]. Each worker opens its own, by the same step period.
+    """
     episodes = list(episodes)
     lengths = [len(one) for one in episodes]
     firsts = (np.cumsum(lengths) - lengths).tolist()
-    jobs = list(zip(firsts, episodes, strict=True))
-    found = run_all(partial(_encoded, encode, crop), jobs, workers=workers, title="encode")
+    jobs = [(first, one.path) for first, one in zip(firsts, episodes, strict=True)]
+    work = partial(_encoded, encode, crop, step_period)
+    found = run_all(work, jobs, workers=workers, title="encode")
     parts = ((first, *encoded) for (first, _), encoded in good_ones(found, [], skip_bad=False))
     states = np.concatenate([one.trajectory.states for one in episodes])
     return write_bank(out, parts, states=states, lengths=lengths, weights=weights)
@@ -126,9 +130,10 @@ def _file(path: Path, rows: int, like: NDArray[Any]) -> NDArray[Any]:
 
 
 def _encoded(
-    encode: Callable[[Tensor], Tensor], crop: str, job: tuple[int, EpisodeReader]
+    encode: Callable[[Tensor], Tensor], crop: str, step_period: float, job: tuple[int, Path]
 ) -> tuple[NDArray[np.float16], NDArray[np.uint8]]:
-    frames = torch.from_numpy(np.stack(list(job[1].frames())))
+    reader = open_episode(job[1], step_period=step_period)
+    frames = torch.from_numpy(np.stack(list(reader.frames())))
     latents = torch.cat([encode(some).cpu() for some in frames.split(_AT_ONCE)])
     pictures = Preprocessor(PICTURE_SIZE, crop).view(frames).permute(0, 2, 3, 1).round()
     return latents.to(torch.float16).numpy(), pictures.to(torch.uint8).numpy()
