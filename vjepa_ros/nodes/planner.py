@@ -263,7 +263,7 @@ class PlannerNode(ModelNode):
             self._config,
             model,
             source=self._source,
-            imagination=self._world.imagination(),
+            imagination=self._world,
             keep_samples=True,
             as_goal=self._world.as_goal,
         )
