@@ -377,7 +377,7 @@ class Evaluate(Planning, Shared, Turned):
         "what acts; servo goes straight to the sub-goals that are proposed from one picture, and "
         "the floors look at nothing",
     )
-    subgoals: str = setting("auto", SUBGOALS)
+    subgoals: str = setting("none", SUBGOALS)
     episodes: int = setting(20, "how many", low=1)
     seed: int = setting(7000, "of the first episode's scene; the others follow", low=0)
     json: Path | None = setting(None, "file for all results")

@@ -39,7 +39,7 @@ class Evaluation:
     condition: str = "plain"
     disturbance: str = "none"  # of disturbances.disturbing
     policy: str = "planner"  # or servo, or one of the floors: stay, random, expert
-    subgoals: str = "auto"  # from one picture: as loading.source_of has it
+    subgoals: str = "none"  # from one picture: as loading.source_of has it
     turn: float = 0.0  # degrees that the camera is led around the table
     axes: Path | None = None  # what `vjepa-ros calibrate` found
     episodes: int = 20
@@ -175,8 +175,8 @@ def _planner(evaluation: Evaluation, loaded: Loaded) -> Planner:
         )  # fmt: skip
     if policy == "servo":
         raise ValueError(
-            "policy servo needs sub-goals: give --goals single, and --subgoals unless a proposer "
-            "lies beside the weights"
+            "policy servo needs sub-goals: give --goals single and --subgoals, such as auto for the "
+            "proposer beside the weights"
         )
     return Planner(evaluation.planner, model)
 

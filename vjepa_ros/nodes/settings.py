@@ -72,7 +72,7 @@ class PlannerNodeSettings(ModelSettings):
         choices=PLANNERS,
     )
     subgoals: str = setting(
-        "auto",
+        "none",
         f"{SUBGOALS}; or pictures of your own, a folder in the order of names or a YAML list",
     )
     approve: bool = setting(
