@@ -175,7 +175,7 @@ def _planner(evaluation: Evaluation, loaded: Loaded) -> Planner:
         )  # fmt: skip
     if policy == "servo":
         raise ValueError(
-            "policy servo needs sub-goals: give --goals single and --subgoals, such as auto for the "
+            "policy servo needs sub-goals: give --goals single and --subgoals, as auto for the "
             "proposer beside the weights"
         )
     return Planner(evaluation.planner, model)
