@@ -139,7 +139,7 @@ class GoalExplain(GoalCheck):
 
     state: tuple[float, ...] = setting(
         (),
-        "with --image: of the hand, x y z roll pitch yaw closedness; else it is asked of the robot",
+        "with --image: of the hand, x,y,z,roll,pitch,yaw,closedness; else it is asked of the robot",
     )
     subgoals: str = setting("auto", SUBGOALS)
     out: Path = setting(Path("way.png"), "picture of the way to write, .png")
