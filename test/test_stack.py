@@ -164,8 +164,15 @@ def test_rviz_configuration_shows_topics_that_are_published():
     topics = {one["Topic"]["Value"] for one in manager["Displays"] if "Topic" in one}
     assert topics == {
         *("/camera/image_raw", "/encoder/picture", "/plan/markers", "/plan/path"),
+        "/way/compressed",
         *("/target_pose", "/franka_robot_state_broadcaster/current_pose"),
     }
+
+
+def test_sub_goals_to_one_picture_are_proposed_by_the_planner(goal):
+    options = Options(goal=goal, subgoals="auto")
+    assert len(goals_of(options).pictures) == 1
+    assert options.of("planner")["subgoals"] == "auto"
 
 
 def test_what_cannot_work_is_one_line(weights, small_weights, goal, tmp_path):

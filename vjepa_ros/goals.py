@@ -30,7 +30,10 @@ def read_subgoals(path: Path) -> Goals:
     if path.suffix.lower() in _LISTS:
         return _read_list(path)
     if not path.is_dir():
-        raise UserError(f"subgoals: no folder {path}; expected one of pictures, or a YAML list")
+        raise UserError(
+            f"subgoals: no folder {path}; expected auto, memory, none, a folder of pictures, or a "
+            "YAML list"
+        )
     pictures = sorted(found for found in path.iterdir() if found.suffix.lower() in _PICTURES)
     if not pictures:
         raise UserError(f"subgoals: {path} holds no pictures ({', '.join(_PICTURES)})")

@@ -118,9 +118,9 @@ def test_the_way_to_a_picture_is_explained(scenes, saved, tmp_path, capfd, monke
         net.straight.bias[-3:] = torch.tensor((-9.0, -9.0, 9.0))  # two moves of the fingers
         net.straight.bias[32:41] = torch.tensor((9.0, *[-9.0] * 8))  # at their begin
     save_proposer(beside, net, identity, {})
-    state = ["0.45", "0", "0.3", "3.14", "0", "0", "0"]
+    state = "0.45,0,0.3,3.14,0,0,0"
     asked = ["explain", saved("goal.png", scenes[2]), "--image", saved("now.png", scenes[0])]
-    asked += ["--state", *state, "--subgoals", beside, "--out", tmp_path / "way.png"]
+    asked += ["--state", state, "--subgoals", beside, "--out", tmp_path / "way.png"]
     monkeypatch.setattr(explain, "_NEARER", 9.0)
     assert command(*asked) == 0
     said = capfd.readouterr().out

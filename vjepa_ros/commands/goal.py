@@ -107,7 +107,7 @@ def _seen(settings: GoalExplain) -> tuple[NDArray[np.uint8], Tensor]:
         return _next_image(settings, robot), _state(settings, robot)
     if len(settings.state) != _STATE:
         raise UserError(
-            f"--state has {len(settings.state)} numbers, expected x y z roll pitch yaw closedness, "
+            f"--state has {len(settings.state)} numbers, expected x,y,z,roll,pitch,yaw,closedness, "
             "where --image is given"
         )
     return _read(settings.image), torch.tensor(settings.state, dtype=torch.float64)

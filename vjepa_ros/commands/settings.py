@@ -157,7 +157,7 @@ class GoalExplain(GoalCheck):
 
     state: tuple[float, ...] = setting(
         (),
-        "with --image: of the hand, x y z roll pitch yaw closedness; else it is asked of the robot",
+        "with --image: of the hand, x,y,z,roll,pitch,yaw,closedness; else it is asked of the robot",
     )
     subgoals: str = setting("auto", SUBGOALS)
     out: Path = setting(Path("way.png"), "picture of the way to write, .png")
@@ -433,7 +433,7 @@ class Evaluate(Planning, Shared, Turned, PolicySettings):
         "what acts; servo goes straight to the sub-goals that are proposed from one picture, and "
         "the floors look at nothing",
     )
-    subgoals: str = setting("auto", SUBGOALS)
+    subgoals: str = setting("none", SUBGOALS)
     episodes: int = setting(20, "how many", low=1)
     seed: int = setting(7000, "of the first episode's scene; the others follow", low=0)
     json: Path | None = setting(None, "file for all results")

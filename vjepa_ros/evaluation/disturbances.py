@@ -18,7 +18,12 @@ _STREAM = 3000  # of a seed's random numbers
 def disturbing(name: str, scene: Scene) -> Callable[[int], None]:
     """What is to be called with the number of each step of a trial in this scene."""
     rng = np.random.default_rng((scene.seed, _STREAM))
-    return {"none": lambda step: None, "push": _Push(scene, rng), "drop": _Drop(scene, rng)}[name]
+    kinds: dict[str, Callable[[int], None]] = {
+        "none": lambda step: None,
+        "push": _Push(scene, rng),
+        "drop": _Drop(scene, rng),
+    }
+    return kinds[name]
 
 
 class _Push:

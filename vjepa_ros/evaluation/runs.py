@@ -42,7 +42,7 @@ class Evaluation:
     condition: str = "plain"
     disturbance: str = "none"  # of disturbances.disturbing
     driver: str = "planner"  # or servo, or one of the floors: stay, random, expert
-    subgoals: str = "auto"  # from one picture: as loading.source_of has it
+    subgoals: str = "none"  # from one picture: as loading.source_of has it
     turn: float = 0.0  # degrees that the camera is led around the table
     axes: Path | None = None  # what `vjepa-ros calibrate` found
     episodes: int = 20
@@ -184,8 +184,8 @@ def _planner(evaluation: Evaluation, loaded: Loaded) -> Planner:
         )  # fmt: skip
     if driver == "servo":
         raise ValueError(
-            "driver servo needs sub-goals: give --goals single, and --subgoals unless a proposer "
-            "lies beside the weights"
+            "driver servo needs sub-goals: give --goals single and --subgoals, as auto for the "
+            "proposer beside the weights"
         )
     return Planner(evaluation.planner, model)
 

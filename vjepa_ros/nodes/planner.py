@@ -10,7 +10,6 @@ import dataclasses
 import math
 import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -48,6 +47,7 @@ from vjepa_ros.nodes.qos import GOALS, PICTURES
 from vjepa_ros.nodes.reach import Ended, InterruptibleWorld, Planned, Reach, Result, Timing
 from vjepa_ros.nodes.reports import Reports
 from vjepa_ros.nodes.settings import PlannerNodeSettings
+from vjepa_ros.nodes.ways import Ways
 from vjepa_ros.nodes.world import LocalWorld, RemoteWorld, World
 from vjepa_ros.planning.axes import AxesTurned, load_axes
 from vjepa_ros.planning.choice import planner_of
@@ -55,13 +55,11 @@ from vjepa_ros.planning.config import PlannerConfig, choose_planner
 from vjepa_ros.planning.loading import Loaded, chosen_device, load_world_model
 from vjepa_ros.planning.planner import CostModel, Planner, Task
 from vjepa_ros.planning.subgoals.loading import source_of
-from vjepa_ros.planning.subgoals.one_picture import OnePicturePlanner, WayTask
-from vjepa_ros.planning.subgoals.sheet import sheet, summary
+from vjepa_ros.planning.subgoals.one_picture import OnePicturePlanner
 from vjepa_ros.planning.subgoals.source import SubGoalSource
 from vjepa_ros.planning.world_model import Context, Goal
 
 _MOST_WAITING = 3  # goals at once; each waits in a thread of its own
-_POLL = 0.2  # seconds between two looks at whether a task that waits for a yes has ended
 _THREADS = _MOST_WAITING + 3  # that one carries out, those that wait, one cancels, one asks
 
 
@@ -115,9 +113,7 @@ class PlannerNode(ModelNode):
                 f"predictors is {settings.predictors}, but this planner has its predictor in its "
                 "own process: expected 1 (device:=cuda:0,cuda:1 shares candidates out there)"
             )
-        self._ways = self.publisher(CompressedImage, plan_messages.WAYS, GOALS)
-        self._approved = threading.Event()
-        self.serve_apart(Trigger, "~/approve", self._on_approval)
+        self._ways = Ways(self, approve=settings.approve)
         self._world: World = self._local or RemoteWorld(
             self,
             settings.answer_timeout,
@@ -251,7 +247,7 @@ class PlannerNode(ModelNode):
             arm=self._arm,
             pictures=pictures,
             planner=planner,
-            start=lambda *seen: self._approve(
+            start=lambda *seen: self._ways.shown(
                 self._start(planner, request, *seen), pictures[-1], check, tell
             ),
             propose=lambda task, state: (
@@ -277,7 +273,7 @@ class PlannerNode(ModelNode):
             self._config,
             model,
             source=self._source,
-            imagination=self._world.imagination(),
+            imagination=self._world,
             keep_samples=True,
             as_goal=self._world.as_goal,
         )
@@ -299,31 +295,6 @@ class PlannerNode(ModelNode):
             max_steps=request.max_steps or None,
             energy=request.energy_threshold or None,
         )
-
-    def _approve(
-        self,
-        task: Task,
-        goal: NDArray[np.uint8],
-        check: Callable[[], None],
-        tell: Callable[[Any], None],
-    ) -> Task:
-        """Show the way, and where it is asked for wait until somebody has said yes to it."""
-        self._approved.clear()
-        if isinstance(task, WayTask):
-            picture, stamp = sheet(task.explanation, goal), self.get_clock().now().to_msg()
-            self._ways.publish(plan_messages.goal_message(picture, stamp, "the way"))
-            self.get_logger().info(summary(task.explanation))
-        if self._settings.approve:
-            service = self.resolve_service_name("~/approve")
-            tell(ReachGoal.Feedback(message=f"waiting for a yes: call {service}"))
-            while not self._approved.wait(_POLL):
-                check()
-        return task
-
-    def _on_approval(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        self._approved.set()
-        response.success = True
-        return response
 
     def _timing(self, request: ReachGoal.Goal) -> Timing:
         settings, seconds = self._settings, request.max_seconds

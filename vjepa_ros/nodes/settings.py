@@ -105,7 +105,7 @@ class PlannerNodeSettings(ModelSettings, PolicySettings):
         high=64,
     )
     subgoals: str = setting(
-        "auto",
+        "none",
         f"{SUBGOALS}; or pictures of your own, a folder in the order of names or a YAML list",
     )
     approve: bool = setting(

@@ -33,7 +33,6 @@ from vjepa_ros.nodes.shelf import Shelf
 from vjepa_ros.planning.objectives import OBJECTIVES, Objective
 from vjepa_ros.planning.replicas import Replicas
 from vjepa_ros.planning.solvers import Cost
-from vjepa_ros.planning.subgoals.source import Imagination
 from vjepa_ros.planning.world_model import Context, Goal, WorldModel
 
 
@@ -57,8 +56,12 @@ class World(Protocol):
     def as_goal(self, latents: Tensor) -> Goal:
         """Latents as a goal."""
 
-    def imagination(self) -> Imagination:
-        """What imagines frames."""
+    @property
+    def reach(self) -> int:
+        """Steps that the predictor was trained to look ahead."""
+
+    def rollout(self, context: Context, actions: Tensor) -> Tensor:
+        """The latents [B, H, L, D] that actions [B, H, 7] lead to."""
 
     def cost(self, context: Context, goal: Goal, objective: Objective) -> Cost:
         """The energies of candidate actions, from a context towards a goal."""
@@ -86,10 +89,16 @@ class LocalWorld:
         """Nobody has to know it by a name of its own."""
         return Goal(latents=latents, name="a goal")
 
-    def imagination(self) -> Imagination:
-        """The predictor's own world model."""
+    @property
+    def reach(self) -> int:
+        """Of the predictor, here."""
         self._check()
-        return self._predictor.world_model
+        return self._predictor.world_model.reach
+
+    def rollout(self, context: Context, actions: Tensor) -> Tensor:
+        """Imagine with the predictor, here."""
+        self._check()
+        return self._predictor.world_model.rollout(context, actions)
 
     def cost(self, context: Context, goal: Goal, objective: Objective) -> Cost:
         """Score with the predictor, here."""
@@ -116,8 +125,8 @@ class RemoteWorld:
         load: Callable[[], WorldModel],
         predictors: int = 1,
     ) -> None:
-        """answer_timeout: seconds for one answer. load gives a world model of the node's own:
-        what is imagined does not travel. Predictors share out the candidates.
+        """answer_timeout: seconds for one answer. load gives a world model of the node's own.
+        Predictors share out the candidates.
         """
         self._node, self._answer_timeout, self._load = node, answer_timeout, load
         self.frames: Shelf[None, Frame] = Shelf(1)
@@ -153,9 +162,14 @@ class RemoteWorld:
         name = f"{self._node.get_fully_qualified_name()}/{self._started}/{next(self._numbers)}"
         return Goal(latents=latents, name=name)
 
-    def imagination(self) -> Imagination:
-        """A world model of this node's own, loaded when it is first asked for."""
-        return self._load()
+    @property
+    def reach(self) -> int:
+        """Of a world model of this node's own, loaded when it is first asked."""
+        return self._load().reach
+
+    def rollout(self, context: Context, actions: Tensor) -> Tensor:
+        """Imagine with that one: what is imagined does not travel."""
+        return self._load().rollout(context, actions)
 
     def cost(self, context: Context, goal: Goal, objective: Objective) -> Cost:
         """Ask the predictor for energies."""

@@ -3,10 +3,10 @@
 import threading
 
 import pytest
+from planner_client import PATIENCE, SEARCH, Client, Result
 from sensor_msgs.msg import CompressedImage
 from std_srvs.srv import Trigger
 from table_world import write_demonstrations
-from test_planner_node import PATIENCE, SEARCH, Client, Result
 
 from vjepa_gate.ros.spinning import ask
 from vjepa_ros.images import compressed_to_rgb

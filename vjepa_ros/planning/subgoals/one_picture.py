@@ -20,7 +20,6 @@ from vjepa_ros.planning.planner import (
     Decision,
     Planner,
     Task,
-    TaskStatus,
     check_finite,
 )
 from vjepa_ros.planning.subgoals.driver import PlannerDriver, Servo
@@ -103,10 +102,9 @@ class OnePicturePlanner(Planner):
         with torch.no_grad():
             energy = float(self.objective.distance(context.latents[-1:], way.goal))
         step = way.step(context)
-        if step.action is None:
-            end = TaskStatus.REACHED if step.reached else TaskStatus.OUT_OF_STEPS
-            decision = Decision(status=end, reason=step.reason, goal=0, energy=energy)
-            return replace(task, way=way, end=end), decision
+        if step.end is not None:
+            decision = Decision(status=step.end, reason=step.reason, goal=0, energy=energy)
+            return replace(task, way=way, end=step.end), decision
         driver = way.driver
         assert isinstance(driver, PlannerDriver | Servo)
         assert driver.decision is not None

@@ -103,14 +103,14 @@ class ProposerSource:
     @torch.no_grad()
     def propose(self, now: Tensor, goal: Tensor, state: Tensor) -> list[Proposal]:
         """The net's own way, then its variants."""
-        seen, wanted = (self.net.look(latents[None, None])[0] for latents in (now, goal))
+        seen, wanted = (self._read(latents) for latents in (now, goal))
         generator = torch.Generator().manual_seed(self.seed)
         noise = torch.randn(2, self.variants + 1, seen.shape[-1], generator=generator)
         noise[:, 0] = 0
         ways = self.net.ways(
             seen + self.deviation * noise[0],
             wanted + self.deviation * noise[1],
-            state.float().expand(self.variants + 1, -1),
+            state.float().cpu().expand(self.variants + 1, -1),
         )
         return [self._proposal(ways, index, state) for index in range(self.variants + 1)]
 
@@ -131,15 +131,18 @@ class ProposerSource:
     def picture(self, latents: Tensor) -> NDArray[np.uint8]:
         """What can be painted of the scene from each token alone."""
         grid, pixels = math.isqrt(len(latents)), self.net.config.pixels
-        parts = self.net.paint(latents.float()).view(grid, grid, pixels, pixels, 3)
+        parts = self.net.paint(latents.cpu().float()).view(grid, grid, pixels, pixels, 3)
         painted = parts.transpose(1, 2).reshape(grid * pixels, grid * pixels, 3)
         return (255 * painted).round().clamp(0, 255).to(torch.uint8).numpy()
 
     @torch.no_grad()
     def disagreement(self, seen: Tensor, imagined: Tensor) -> float:
         """The largest difference of what is read off them; 1 is the most that it may be."""
-        readings = self.net.look(torch.stack((seen, imagined))[None])[0]
-        return float((readings[0] - readings[1]).abs().max()) / _DEPARTED
+        return float((self._read(seen) - self._read(imagined)).abs().max()) / _DEPARTED
+
+    def _read(self, latents: Tensor) -> Tensor:
+        """The readings [1, R] of latents [L, D], wherever they are."""
+        return self.net.look(latents[None, None].cpu().float())[0]
 
 
 # --- files -------------------------------------------------------------------------------

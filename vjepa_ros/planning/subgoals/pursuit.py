@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from vjepa_ros.conventions import GRIPPER, POSITION
+from vjepa_ros.planning.planner import TaskStatus
 from vjepa_ros.planning.subgoals.choice import choose
 from vjepa_ros.planning.subgoals.keyframes import SLOTS
 from vjepa_ros.planning.subgoals.source import Imagination, Proposal, SubGoalSource, imagine
@@ -71,7 +72,7 @@ class Step:
 
     reason: str
     key_frame: int  # of the whole way; -1: the goal picture itself
-    reached: bool = False  # it is over, and the goal picture is reached as far as can be seen
+    end: TaskStatus | None = None
     action: Tensor | None = None
     imagined: Tensor | None = None  # [L, D] that is aimed at
 
@@ -95,18 +96,20 @@ class Pursuit:
     def step(self, context: Context) -> Step:
         """The next action from what is seen."""
         if self._steps >= self.config.max_steps:
-            return self._end(f"max_steps, {self.config.max_steps}, are used up")
+            return self._end(
+                f"max_steps, {self.config.max_steps}, are used up", TaskStatus.OUT_OF_STEPS
+            )
         state = context.states[-1]
         proposals = self.source.propose(context.latents[-1], self.goal, state)
         if not proposals:
-            return self._end("no way to this goal is known")
+            return self._end("no way to this goal is known", TaskStatus.PLANNING_FAILED)
         way = self._look(proposals, context)
         while self._arrived(way, state):
             if not self._agrees(way, context) and self._begun < self.config.tries:
                 way = self._try_again(way, proposals, context)
                 break
             if way.at_goal:
-                return self._end("the last key frame is reached", reached=True)
+                return self._end("the last key frame is reached", TaskStatus.REACHED)
             way.advance()
         self._last_closedness = float(state[GRIPPER])
         action = self._drive(way, context)
@@ -114,7 +117,7 @@ class Pursuit:
             way.advance()
             action = self._drive(way, context)
         if action is None:
-            return self._end("the driver has ended at the goal picture", reached=True)
+            return self._end("the driver has ended at the goal picture", TaskStatus.REACHED)
         self._steps += 1
         way.steps += 1
         return Step(
@@ -130,8 +133,8 @@ class Pursuit:
         branch.driver, branch._way = copy.copy(self.driver), copy.deepcopy(self._way)
         return branch
 
-    def _end(self, reason: str, reached: bool = False) -> Step:
-        return Step(reason=reason, key_frame=self._way.slot if self._way else -1, reached=reached)
+    def _end(self, reason: str, end: TaskStatus) -> Step:
+        return Step(reason=reason, key_frame=self._way.slot if self._way else -1, end=end)
 
     # --- the way -------------------------------------------------------------------------
 
