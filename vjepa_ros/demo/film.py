@@ -7,12 +7,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from vjepa_gate.robots import load_robot
 from vjepa_gate.ros.stamps import seconds
 from vjepa_ros.demo.performance import Performance
 from vjepa_ros.demo.settings import DemoSettings
 from vjepa_ros.episodes.bag import read_bag
-from vjepa_ros.episodes.bag_schema import BagTopics
 from vjepa_ros.episodes.episode import Episode
 from vjepa_ros.evaluation.trials import Moment
 from vjepa_ros.evaluation.video import Film
@@ -44,8 +42,7 @@ def look_again(bag: Path, performance: Performance, settings: DemoSettings) -> R
     """Read the recording again and encode each of its frames, for film and plots."""
     planned_at = np.array([seconds(plan.image_stamp) for plan in performance.plans])
     aims = np.array([plan.subgoal for plan in performance.plans])
-    topics = BagTopics(image=load_robot(settings.robot).topics.camera.name)
-    episode = _between(bag, topics, planned_at[0] - _BEFORE, planned_at[-1] + _AFTER)
+    episode = _between(bag, planned_at[0] - _BEFORE, planned_at[-1] + _AFTER)
     goals = aims[(np.searchsorted(planned_at, episode.stamps, "right") - 1).clip(0)]
 
     pictures = [decode_picture(path.read_bytes()) for path in performance.pictures]
@@ -65,9 +62,9 @@ def look_again(bag: Path, performance: Performance, settings: DemoSettings) -> R
     )
 
 
-def _between(bag: Path, topics: BagTopics, start: float, end: float) -> Episode:
+def _between(bag: Path, start: float, end: float) -> Episode:
     """The recording from one stamp to another, with fewer frames where some are missing."""
-    reader = read_bag(bag, topics)
+    reader = read_bag(bag)
     stamps = reader.trajectory.stamps
     start, end = max(start, stamps[0]), min(end, stamps[-1])
     grid = np.arange(start, end, max(_PERIOD, (end - start) / _MOST))

@@ -48,9 +48,11 @@ class Batch:
 
     def to(self, device: torch.device) -> Self:
         """Move to a device."""
-        values = (getattr(self, field.name) for field in fields(self))
-        moved = (None if one is None else one.to(device, non_blocking=True) for one in values)
-        return type(self)(*moved)
+        values = ((field.name, getattr(self, field.name)) for field in fields(self))
+        there = {name: one for name, one in values if one is not None}
+        return type(self)(
+            **{name: one.to(device, non_blocking=True) for name, one in there.items()}
+        )
 
     @property
     def windows(self) -> int:
