@@ -6,7 +6,8 @@ import torch
 
 from vjepa_ros.conventions import GRIPPER, POSITION
 from vjepa_ros.planning.config import PLANNERS
-from vjepa_ros.planning.planner import Planner, SubGoal, Task, TaskStatus
+from vjepa_ros.planning.planner import Planner
+from vjepa_ros.planning.task import SubGoal, Task, TaskStatus
 from vjepa_ros.planning.world_model import Context, Goal
 
 START = [0.4, 0.0, 0.3, 0.0]

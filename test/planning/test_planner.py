@@ -10,8 +10,9 @@ from vjepa_ros.conventions import GRIPPER, POSITION
 from vjepa_ros.model.predictor import Predictor, PredictorConfig
 from vjepa_ros.planning.config import PLANNERS, PUBLISHED
 from vjepa_ros.planning.objectives import L1
-from vjepa_ros.planning.planner import Planner, TaskStatus
+from vjepa_ros.planning.planner import Planner
 from vjepa_ros.planning.solvers import Solution
+from vjepa_ros.planning.task import TaskStatus
 from vjepa_ros.planning.world_model import Context, Goal, WorldModel
 
 FAR = Goal(latents=latents([0.9, 0.0, 0.1, 0.7]), name="far")

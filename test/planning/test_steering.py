@@ -8,7 +8,8 @@ import torch
 from point_world import PointWorld, latents, make_planner
 from vjepa_ros.conventions import GRIPPER
 from vjepa_ros.planning.config import PLANNERS
-from vjepa_ros.planning.planner import Planner, TaskStatus
+from vjepa_ros.planning.planner import Planner
+from vjepa_ros.planning.task import TaskStatus
 from vjepa_ros.planning.world_model import Goal
 
 GOAL = Goal(latents=latents([0.44, 0.0, 0.3, 0.0]), name="ahead")

@@ -5,7 +5,7 @@ import torch
 
 from point_world import START, PointWorld, context, goal, make_planner, make_task, run
 from vjepa_ros.planning.objectives import L1
-from vjepa_ros.planning.planner import TaskStatus
+from vjepa_ros.planning.task import TaskStatus
 from vjepa_ros.planning.world_model import Goal
 
 

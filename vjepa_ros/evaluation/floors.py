@@ -5,8 +5,9 @@ from torch import Tensor
 
 from vjepa_ros.conventions import GRIPPER, POSITION
 from vjepa_ros.planning.config import PlannerConfig
-from vjepa_ros.planning.planner import CostModel, Decision, Planner, Task, TaskStatus, after, ended
+from vjepa_ros.planning.planner import CostModel, Planner
 from vjepa_ros.planning.solvers.base import unsought
+from vjepa_ros.planning.task import Decision, Task, TaskStatus, after, ended
 from vjepa_ros.planning.world_model import Context
 
 STEPS = 30  # that a floor takes: the expert does with fewer

@@ -19,8 +19,8 @@ from vjepa_gate.conventions import ACTION_NAMES
 from vjepa_ros.conventions import POSITION, pose_from_state
 from vjepa_ros.images import encode_png
 from vjepa_ros.nodes.latents import Frame
-from vjepa_ros.planning.planner import Decision
 from vjepa_ros.planning.summary import search_curve, states_along
+from vjepa_ros.planning.task import Decision
 
 GOAL_PICTURES = "goal_picture/compressed"  # topics
 WAYS = "way/compressed"

@@ -53,10 +53,11 @@ from vjepa_ros.planning.axes import AxesTurned, load_axes
 from vjepa_ros.planning.choice import planner_of
 from vjepa_ros.planning.config import PlannerConfig, choose_planner
 from vjepa_ros.planning.loading import Loaded, chosen_device, load_world_model
-from vjepa_ros.planning.planner import CostModel, Planner, Task
+from vjepa_ros.planning.planner import CostModel, Planner
 from vjepa_ros.planning.subgoals.loading import source_of
 from vjepa_ros.planning.subgoals.one_picture import OnePicturePlanner
 from vjepa_ros.planning.subgoals.source import SubGoalSource
+from vjepa_ros.planning.task import Task
 from vjepa_ros.planning.world_model import Context, Goal
 
 _MOST_WAITING = 3  # goals at once; each waits in a thread of its own

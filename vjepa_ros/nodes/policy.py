@@ -12,7 +12,7 @@ from vjepa_gate.ros.qos import of_topic
 from vjepa_ros.images import compressed_to_rgb, to_rgb
 from vjepa_ros.nodes.model_node import ModelNode
 from vjepa_ros.nodes.shelf import Shelf
-from vjepa_ros.planning.planner import Task
+from vjepa_ros.planning.task import Task
 from vjepa_ros.policy.opening import Seen, proposer_of
 from vjepa_ros.policy.settings import PolicySettings
 

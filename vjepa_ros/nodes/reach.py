@@ -18,9 +18,10 @@ from vjepa_ros.nodes.latents import Frame
 from vjepa_ros.nodes.reports import Reports
 from vjepa_ros.nodes.world import Unavailable, World
 from vjepa_ros.planning.objectives import Objective
-from vjepa_ros.planning.planner import Decision, Planner, Task, TaskStatus
+from vjepa_ros.planning.planner import Planner
 from vjepa_ros.planning.solvers import Cost
 from vjepa_ros.planning.summary import path_length
+from vjepa_ros.planning.task import Decision, Task, TaskStatus
 from vjepa_ros.planning.world_model import Context, Goal
 
 Result = ReachGoal.Result

@@ -13,9 +13,9 @@ from vjepa_msgs.action import ReachGoal
 from vjepa_ros.nodes.model_node import ModelNode
 from vjepa_ros.nodes.plan_messages import WAYS, goal_message
 from vjepa_ros.nodes.qos import GOALS
-from vjepa_ros.planning.planner import Task
 from vjepa_ros.planning.subgoals.one_picture import WayTask
 from vjepa_ros.planning.subgoals.sheet import sheet, summary
+from vjepa_ros.planning.task import Task
 
 _APPROVE = "~/approve"
 _POLL = 0.2  # seconds between two looks at whether a task that waits for a yes has ended

@@ -10,11 +10,12 @@ from torch import Tensor
 
 from vjepa_ros.planning.config import PLANNERS
 from vjepa_ros.planning.objectives import Objective
-from vjepa_ros.planning.planner import Planner, TaskStatus
+from vjepa_ros.planning.planner import Planner
 from vjepa_ros.planning.solvers import Cost
 from vjepa_ros.planning.subgoals.explain import NotUnderstood
 from vjepa_ros.planning.subgoals.one_picture import OnePicturePlanner, WayTask
 from vjepa_ros.planning.subgoals.sheet import sheet, summary
+from vjepa_ros.planning.task import TaskStatus
 from vjepa_ros.planning.world_model import Context, Goal
 
 PLAIN = PLANNERS["plain"]

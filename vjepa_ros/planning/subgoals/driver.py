@@ -10,10 +10,11 @@ from torch import Tensor
 from vjepa_ros.conventions import GRIPPER, POSITION
 from vjepa_ros.planning.config import PlannerConfig
 from vjepa_ros.planning.objectives import Objective
-from vjepa_ros.planning.planner import CostModel, Decision, Planner, Task, TaskStatus
+from vjepa_ros.planning.planner import CostModel, Planner
 from vjepa_ros.planning.solvers import Cost
 from vjepa_ros.planning.solvers.base import unsought
 from vjepa_ros.planning.subgoals.pursuit import Aim
+from vjepa_ros.planning.task import Decision, Task, TaskStatus
 from vjepa_ros.planning.world_model import Context, Goal
 
 _SERVO_STEPS = 4  # that a servo takes towards the goal picture itself

@@ -15,17 +15,12 @@ import torch
 from torch import Tensor
 
 from vjepa_ros.planning.config import PlannerConfig
-from vjepa_ros.planning.planner import (
-    CostModel,
-    Decision,
-    Planner,
-    Task,
-    check_finite,
-)
+from vjepa_ros.planning.planner import CostModel, Planner, check_finite
 from vjepa_ros.planning.subgoals.driver import PlannerDriver, Servo
 from vjepa_ros.planning.subgoals.explain import Explanation, NotUnderstood, explain
 from vjepa_ros.planning.subgoals.pursuit import Pursuit, PursuitConfig
 from vjepa_ros.planning.subgoals.source import Imagination, SubGoalSource
+from vjepa_ros.planning.task import Decision, Task
 from vjepa_ros.planning.world_model import Context, Goal
 
 

@@ -20,10 +20,10 @@ import torch
 from torch import Tensor
 
 from vjepa_ros.conventions import GRIPPER, POSITION
-from vjepa_ros.planning.planner import TaskStatus
 from vjepa_ros.planning.subgoals.choice import choose
 from vjepa_ros.planning.subgoals.keyframes import SLOTS
 from vjepa_ros.planning.subgoals.source import Imagination, Proposal, SubGoalSource, imagine
+from vjepa_ros.planning.task import TaskStatus
 from vjepa_ros.planning.world_model import Context
 
 _BEGIN, _END = 1, 2  # of a move of the fingers: places among its four key frames
