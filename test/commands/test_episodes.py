@@ -8,7 +8,8 @@ from vjepa_gate.errors import UserError
 from vjepa_gate.settings import settings_of
 from vjepa_ros import cli
 from vjepa_ros.commands import opening
-from vjepa_ros.commands.settings import Collect, ConvertEpisodes, Opening
+from vjepa_ros.commands.settings.bases import Opening
+from vjepa_ros.commands.settings.episodes import Collect, ConvertEpisodes
 from vjepa_ros.episodes.bag import read_bag
 from vjepa_ros.episodes.droid import write_droid
 from vjepa_ros.episodes.episode import Episode

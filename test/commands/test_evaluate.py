@@ -10,7 +10,7 @@ import torch
 from vjepa_gate.errors import UserError
 from vjepa_gate.settings import settings_of, words
 from vjepa_ros import cli
-from vjepa_ros.commands import settings
+from vjepa_ros.commands.settings.planning import Evaluate
 from vjepa_ros.evaluation.conditions import CONDITIONS
 from vjepa_ros.model.checkpoints import open_checkpoint, save_weights
 from vjepa_ros.model.encoder import Encoder
@@ -114,7 +114,7 @@ def test_every_setting_of_the_planner_is_an_option(asked, small_weights, name):
 
 
 def test_the_options_know_what_there_is_in_the_simulation():
-    known = {name: about.choices for name, about in settings_of(settings.Evaluate).items()}
+    known = {name: about.choices for name, about in settings_of(Evaluate).items()}
     assert known["object"] == GRASPABLE
     assert known["condition"] == tuple(CONDITIONS)
     for task in known["task"]:

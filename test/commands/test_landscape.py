@@ -9,7 +9,7 @@ import torch
 from vjepa_gate.errors import UserError
 from vjepa_gate.settings import settings_of
 from vjepa_ros import cli
-from vjepa_ros.commands.settings import Landscape
+from vjepa_ros.commands.settings.planning import Landscape
 from vjepa_ros.images import decode_picture
 from vjepa_ros.model.checkpoints import save_weights
 from vjepa_ros.model.encoder import Encoder

@@ -8,7 +8,7 @@ from table_world import write_demonstrations
 
 from vjepa_gate.settings import settings_of
 from vjepa_ros.cli import main
-from vjepa_ros.commands.settings import TrainSubGoals
+from vjepa_ros.commands.settings.training import TrainSubGoals
 from vjepa_ros.model.checkpoints import save_weights
 from vjepa_ros.model.encoder import Encoder, EncoderConfig
 from vjepa_ros.model.predictor import Predictor, PredictorConfig

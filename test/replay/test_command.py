@@ -14,8 +14,8 @@ from vjepa_gate.errors import UserError
 from vjepa_gate.settings import option, read_options, settings_of
 from vjepa_ros import cli
 from vjepa_ros.commands import replay_graph
-from vjepa_ros.commands.settings import AnyReplay, OfflineReplay
-from vjepa_ros.commands.settings import Replay as Settings
+from vjepa_ros.commands.settings.planning import AnyReplay, OfflineReplay
+from vjepa_ros.commands.settings.planning import Replay as Settings
 from vjepa_ros.model.checkpoints import open_checkpoint
 from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
 from vjepa_ros.planning.axes import Axes, write_axes

@@ -20,13 +20,8 @@ from tqdm import tqdm
 from vjepa_gate.errors import UserError
 from vjepa_gate.robots import Robot, load_robot
 from vjepa_gate.settings import settings_of
-from vjepa_ros.commands.settings import (
-    Calibrate,
-    SimulatedArm,
-    check_folders,
-    read,
-    refuse_unused,
-)
+from vjepa_ros.commands.settings import check_folders, read, refuse_unused
+from vjepa_ros.commands.settings.checks import Calibrate, SimulatedArm
 from vjepa_ros.planning.axes import XY, Axes, Mover, explore, fit_axes, infer_motion, write_axes
 from vjepa_ros.planning.loading import Loaded, load_world_model
 from vjepa_ros.planning.objectives import L1

@@ -16,7 +16,8 @@ from typing import Any
 
 from vjepa_gate.errors import UserError
 from vjepa_gate.robots import load_robot
-from vjepa_ros.commands.settings import Doctor, read
+from vjepa_ros.commands.settings import read
+from vjepa_ros.commands.settings.checks import Doctor
 from vjepa_ros.findings import Check, Note, Problem, report
 from vjepa_ros.supervisor import PROFILE, environment
 

@@ -8,16 +8,14 @@ from typing import Any
 
 from vjepa_gate.errors import UserError
 from vjepa_ros.commands.opening import opening
-from vjepa_ros.commands.settings import (
+from vjepa_ros.commands.settings import check_folders, read, shared
+from vjepa_ros.commands.settings.bases import ReadEpisodes
+from vjepa_ros.commands.settings.episodes import (
     CheckEpisodes,
     Collect,
     ConvertEpisodes,
     InspectEpisodes,
-    ReadEpisodes,
     ViewEpisode,
-    check_folders,
-    read,
-    shared,
 )
 from vjepa_ros.episodes import conversion, inspection
 from vjepa_ros.episodes.files import EpisodeError

@@ -10,7 +10,8 @@ import json
 
 from vjepa_gate.errors import UserError
 from vjepa_gate.settings import read_options
-from vjepa_ros.commands.settings import Evaluate, check_folders, read, shared
+from vjepa_ros.commands.settings import check_folders, read, shared
+from vjepa_ros.commands.settings.planning import Evaluate
 from vjepa_ros.episodes.workers import fleet
 from vjepa_ros.evaluation.conditions import CONDITIONS
 from vjepa_ros.evaluation.runs import Evaluation, Report, evaluate, failure

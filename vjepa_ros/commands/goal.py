@@ -19,7 +19,8 @@ from torch import Tensor
 from vjepa_gate.errors import UserError
 from vjepa_gate.robots import Robot, load_robot
 from vjepa_ros import picture_checks
-from vjepa_ros.commands.settings import GoalCapture, GoalCheck, GoalExplain, check_folders, read
+from vjepa_ros.commands.settings import check_folders, read
+from vjepa_ros.commands.settings.checks import GoalCapture, GoalCheck, GoalExplain
 from vjepa_ros.images import compressed_to_rgb, decode_picture, encode_png, to_rgb
 from vjepa_ros.model.preprocessing import Preprocessor
 from vjepa_ros.planning.config import choose_planner

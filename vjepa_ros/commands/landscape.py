@@ -15,8 +15,8 @@ from torch import Tensor
 
 from vjepa_gate.errors import UserError
 from vjepa_gate.settings import read_options
-from vjepa_ros.commands.settings import Landscape as Settings
 from vjepa_ros.commands.settings import check_folders, read
+from vjepa_ros.commands.settings.planning import Landscape as Settings
 from vjepa_ros.conventions import GRIPPER, POSITION, action_between
 from vjepa_ros.episodes.episode import EpisodeReader
 from vjepa_ros.episodes.npz import read_npz

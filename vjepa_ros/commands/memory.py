@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vjepa_ros.commands.settings import BuildMemory, read
+from vjepa_ros.commands.settings import read
+from vjepa_ros.commands.settings.episodes import BuildMemory
 from vjepa_ros.episodes.workers import fleet
 from vjepa_ros.planning.loading import load_world_model
 from vjepa_ros.planning.subgoals.bank import build_bank, demonstrations

@@ -7,7 +7,7 @@ from typing import Any
 from vjepa_gate.errors import UserError
 from vjepa_gate.fields import unknown
 from vjepa_gate.settings import make, read_yaml, settings_of
-from vjepa_ros.commands.settings import Opening
+from vjepa_ros.commands.settings.bases import Opening
 from vjepa_ros.episodes.bag_schema import BagTopics
 from vjepa_ros.episodes.lerobot_map import FeatureMap
 

@@ -4,7 +4,8 @@ import argparse
 import threading
 
 from vjepa_gate.signals import signals_noted
-from vjepa_ros.commands.settings import ServePolicy, TrainPolicy, read, shared
+from vjepa_ros.commands.settings import read, shared
+from vjepa_ros.commands.settings.training import ServePolicy, TrainPolicy
 from vjepa_ros.extras import extra
 from vjepa_ros.planning.loading import Loaded, load_world_model
 from vjepa_ros.planning.subgoals.bank import Bank, build_bank, demonstrations, load_bank

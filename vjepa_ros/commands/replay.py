@@ -10,9 +10,9 @@ from pathlib import Path
 
 from vjepa_gate.errors import UserError
 from vjepa_gate.settings import read_options, settings_of
-from vjepa_ros.commands import settings as commands
 from vjepa_ros.commands.opening import opening
-from vjepa_ros.commands.settings import check_folders, refuse_unused, shared
+from vjepa_ros.commands.settings import check_folders, read, refuse_unused, shared
+from vjepa_ros.commands.settings import planning as commands
 from vjepa_ros.episodes.workers import fleet
 from vjepa_ros.planning.config import PlannerConfig
 from vjepa_ros.planning.loading import chosen_device, load_world_model
@@ -27,7 +27,7 @@ DIFF = Path("diff")  # instead of a first recording
 
 def run(args: argparse.Namespace) -> int:
     """Score the recordings; the exit code is the verdict."""
-    settings = commands.read(commands.Replay, args)
+    settings = read(commands.Replay, args)
     _refuse_unused(settings, vars(args))
     check_folders(json=settings.json, html=settings.html, write_gate=settings.write_gate)
     if settings.graph:

@@ -13,8 +13,8 @@ from typing import Any
 import torch
 
 from vjepa_gate.errors import UserError
-from vjepa_ros.commands import settings as commands
 from vjepa_ros.commands.settings import read, shared
+from vjepa_ros.commands.settings import training as commands
 from vjepa_ros.model.checkpoints import load_weights, save_weights
 from vjepa_ros.model.presets import PRESETS
 from vjepa_ros.model.probe import save_probe

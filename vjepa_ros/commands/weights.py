@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from vjepa_gate.errors import UserError
-from vjepa_ros.commands.settings import ConvertWeights, InspectWeights, read
+from vjepa_ros.commands.settings import read
+from vjepa_ros.commands.settings.checks import ConvertWeights, InspectWeights
 from vjepa_ros.model.checkpoints import (
     Checkpoint,
     Weights,
