@@ -207,3 +207,31 @@ def test_a_parameter_out_of_range(lab, name, parameter, value, bounds):
     refusal = lab.watcher.set(name, **{parameter: value})
     assert parameter in refusal
     assert bounds in refusal
+
+
+# --- a gate that hangs -----------------------------------------------------------------------
+
+
+def test_what_a_stopped_gate_did_not_do_is_no_step(lab, wait_until):
+    """Not for long enough to be missed: of what came meanwhile it takes the last."""
+    before, process = _accepted(lab), lab.pids()["arm_gate"]
+    moves = lab.moves()
+    handle = lab.head_for()
+    wait_until(moves, "moving", lambda: lab.feedback[-1:])
+    for _ in range(3):
+        os.kill(process, signal.SIGSTOP)
+        time.sleep(2.0)
+        os.kill(process, signal.SIGCONT)
+        wait_until(lab.moves(), "moving again", lambda: lab.feedback[-1:])
+    steps = lab.cancel(handle).steps
+    assert steps > 3
+    assert steps <= _accepted(lab) - before + 1  # the last one was perhaps not told yet
+
+
+def _accepted(lab):
+    """As the gate tells it now; it does so once a second."""
+    lab.watcher.diagnostics.clear()
+    while "arm_gate" not in lab.watcher.diagnostics:
+        time.sleep(0.1)
+    values = lab.watcher.diagnostics["arm_gate"].values
+    return int({value.key: value.value for value in values}["accepted"])
