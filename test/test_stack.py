@@ -157,6 +157,14 @@ def test_rviz_shows_the_robot_that_is_there(weights):
     assert "frame" in named(processes(Options(weights=weights, rviz=True, sim=True)))
 
 
+def test_rerun_is_a_node_of_the_stack(weights):
+    stack = named(processes(Options(weights=weights, rerun=True, rerun_to="run.rrd")))
+    assert stack["viewer"].arguments == ("viewer",)
+    assert stack["viewer"].parameters["rerun_to"] == "run.rrd"
+    assert stack["encoder"].parameters["picture"]
+    assert "viewer" not in named(processes(Options(weights=weights)))
+
+
 def test_rviz_configuration_shows_topics_that_are_published():
     config = yaml.safe_load((config_folder("vjepa_ros") / "vjepa.rviz").read_text())
     manager = config["Visualization Manager"]

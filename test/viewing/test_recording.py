@@ -1,6 +1,7 @@
 """Recordings to .rrd files, read back by Rerun itself."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -92,6 +93,19 @@ def test_what_a_bag_says_of_planning_is_shown(tmp_path):
     rows = rows_of(tmp_path / "bag.rrd")
     assert (rows["/energy/now"], rows["/arm/plan"], rows["/arm/candidates"]) == (2, 2, 1)
     assert rows["/surprise/energy"] == 1
+
+
+def test_of_a_thousand_poses_a_second_fifteen_are_shown(tmp_path):
+    file = recording.rr.RecordingStream("test")
+    file.save(tmp_path / "a.rrd")
+    stream, message = recording.Stream(file), SimpleNamespace(pose=plan([]).path[0])
+    for number in range(2000):
+        stream.at(100 + number / 1000)
+        stream.pose(message)
+    stream.at(5.0)  # a clock that was set back
+    stream.pose(message)
+    file.disconnect()
+    assert 30 <= rows_of(tmp_path / "a.rrd")["/arm/tool"] <= 31
 
 
 def test_colours_go_from_green_to_red_and_are_grey_without_an_energy():

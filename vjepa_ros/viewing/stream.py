@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from vjepa_ros.images import compressed_to_rgb, to_rgb
 
 APPLICATION = "vjepa_ros"
-_TRAIL = 2000  # places of the tool that stay to be seen
+_TRAIL = 300  # places of the tool that stay to be seen
+_POSE_RATE = 15.0  # Hz, of those that a robot tells a thousand of in a second
 _AXIS = 0.05  # metres, of the tool's axes
 _JPEG = 85
 
@@ -34,12 +35,14 @@ class Stream:
     def __init__(self, recording: rr.RecordingStream) -> None:
         self._recording = recording
         self._trail: list[list[float]] = []
+        self._now, self._posed = 0.0, -math.inf  # seconds
         colours = [[220, 60, 60], [60, 180, 60], [60, 90, 220]]
         axes = rr.Arrows3D(vectors=_AXIS * np.eye(3), colors=colours)
         recording.log("arm/tool/axes", axes, static=True)
 
     def at(self, seconds: float) -> None:
         """All that follows is of this time."""
+        self._now = seconds
         self._recording.set_time("time", timestamp=seconds)
 
     # --- pictures --------------------------------------------------------------------------
@@ -64,7 +67,10 @@ class Stream:
     # --- the arm ---------------------------------------------------------------------------
 
     def pose(self, message: Any) -> None:
-        """Where the tool is."""
+        """Where the tool is, if it was not told a moment ago."""
+        if 0 <= self._now - self._posed < 1 / _POSE_RATE:
+            return
+        self._posed = self._now
         p, q = message.pose.position, message.pose.orientation
         self.tool([p.x, p.y, p.z], [q.x, q.y, q.z, q.w])
 
