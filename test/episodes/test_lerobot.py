@@ -233,6 +233,7 @@ def test_what_lerobot_wrote_is_what_went_in(version):
         assert error.mean() < 2.5
 
 
+@pytest.mark.timeout(3600)
 def test_reading_and_writing_a_long_set_hold_one_frame_at_a_time(tmp_path, make_episode):
     """200 frames are 12 MB, 10,000 are 576 MB."""
     length = int(os.environ.get("EPISODE_LONG_SET", "200"))
