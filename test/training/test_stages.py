@@ -174,11 +174,11 @@ def test_a_stage_goes_on_from_weights_and_from_a_stage_of_which_the_later_counts
     torch.save({"stage": earlier.state_dict()}, tmp_path / CHECKPOINT)
     stage = Pretraining(small, EVERYTHING)
     for start in (weights, tmp_path):
-        stages._start_from(stage, start)
+        stages.start_from(stage, start)
     learnt = stage.state_dict()
     assert torch.equal(learnt["predictor.predictor_embed.bias"], predictor.predictor_embed.bias)
     assert torch.equal(learnt["encoder.norm.weight"], earlier.encoder.norm.weight)
     assert torch.equal(learnt["readout.each.weight"], earlier.readout.each.weight)
-    stages._start_from(stage, weights)
+    stages.start_from(stage, weights)
     proj = "encoder.patch_embed.proj.weight"
     assert torch.equal(stage.state_dict()[proj], encoder.patch_embed.proj.weight)

@@ -76,14 +76,14 @@ def pretrain(settings: Pretrain, model: ModelConfig, run: Run, starts: Sequence[
     torch.manual_seed(settings.trainer.seed)
     stage = Pretraining(model, settings.losses)
     for start in starts:
-        _start_from(stage, start)
+        start_from(stage, start)
     train(stage, run.episodes(model), settings.trainer, run.out, run.device)
     predictor = stage.predictor if settings.losses.dynamics else None
     config = replace(model, predictor=model.predictor if predictor else None, trained_horizon=0)
     return _save(run, config, stage.target, predictor, settings)
 
 
-def _start_from(stage: Pretraining, start: Path) -> None:
+def start_from(stage: Pretraining, start: Path) -> None:
     """Take over, from weights or from the folder of a stage, those parts that both have."""
     own = stage.state_dict()
     learnt = _parts_of(start)
