@@ -1,6 +1,6 @@
 """How costs grow, in one page: planning, replay and memory against their size, and starting nodes.
 
-    python benchmarks/costs.py --page docs/COSTS.md
+    python benchmarks/costs.py --page costs.md
 
 Beside each measured figure stands what the law expects, from the first row on. Seconds are of CPU
 time on one thread, but for the nodes' starts, which are of a clock. The page and its picture
@@ -251,7 +251,7 @@ def page(curves: Sequence[Curve], starts: dict[str, float], picture: str) -> str
     lines = [
         "# How costs grow",
         "",
-        "    python benchmarks/costs.py --page docs/COSTS.md",
+        "    python benchmarks/costs.py --page costs.md",
         "",
         f"This page is what that command wrote. The model is of the tiny preset's size "
         f"({MODEL.depth} blocks × {MODEL.width}, {MODEL.patches} patches), with random weights; "
