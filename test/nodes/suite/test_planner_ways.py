@@ -3,35 +3,30 @@
 import threading
 
 import pytest
+import torch
 from planner_client import PATIENCE, SEARCH, Client, Result
 from sensor_msgs.msg import CompressedImage
 from std_srvs.srv import Trigger
-from table_world import write_demonstrations
 
 from vjepa_gate.ros.spinning import ask
 from vjepa_ros.images import compressed_to_rgb
 from vjepa_ros.nodes.qos import GOALS
 from vjepa_ros.planning.loading import load_world_model
 from vjepa_ros.planning.subgoals import explain
-from vjepa_ros.planning.subgoals.bank import build_bank, demonstrations
+from vjepa_ros.planning.subgoals.proposer import Proposer, ProposerConfig, save_proposer
 
 
 @pytest.fixture(scope="session")
-def memory(weights, tmp_path_factory):
-    """Of the small weights, of two demonstrations."""
-    folder = tmp_path_factory.mktemp("memory")
-    write_demonstrations(folder / "data", [True, True], size=64)
-    loaded = load_world_model(weights)
-    period = loaded.config.step_period
-    build_bank(
-        demonstrations(folder / "data", period),
-        folder / "bank",
-        loaded.world_model.encode,
-        crop=loaded.config.crop,
-        weights=loaded.identity,
-        step_period=period,
-    )
-    return str(folder / "bank")
+def proposer(weights, tmp_path_factory):
+    """Of the small weights, untrained; it proposes two moves of the fingers, and is sure of it."""
+    torch.manual_seed(0)
+    net = Proposer(ProposerConfig(width=48, tokens=16))
+    with torch.no_grad():
+        net.straight.bias[-3:] = torch.tensor((-9.0, -9.0, 9.0))
+        net.straight.bias[32:41] = torch.tensor((9.0, *[-9.0] * 8))
+    path = tmp_path_factory.mktemp("proposer") / "net.safetensors"
+    save_proposer(path, net, load_world_model(weights).identity, {})
+    return str(path)
 
 
 @pytest.fixture
@@ -51,16 +46,16 @@ def credulous(monkeypatch):
     monkeypatch.setattr(explain, "_NEARER", float("inf"))
 
 
-def start(start_nodes, composed: bool, memory: str, **parameters):
-    given = SEARCH | {"subgoals": memory} | parameters
+def start(start_nodes, composed: bool, proposer: str, **parameters):
+    given = SEARCH | {"subgoals": proposer} | parameters
     if composed:
         return start_nodes("encoder", "predictor", "planner", **given)
     return [start_nodes(name, **given)[0] for name in ("encoder", "predictor", "planner")]
 
 
-def test_a_picture_that_is_not_understood_is_refused(client, start_nodes, memory, monkeypatch):
+def test_a_picture_that_is_not_understood_is_refused(client, start_nodes, proposer, monkeypatch):
     monkeypatch.setattr(explain, "_SURE", 2.0)
-    start(start_nodes, True, memory)
+    start(start_nodes, True, proposer)
     result = client.result(client.ask())[1]
     assert result.outcome == Result.FAILED
     assert "staying does" in result.message or "is not understood" in result.message
@@ -69,9 +64,9 @@ def test_a_picture_that_is_not_understood_is_refused(client, start_nodes, memory
 
 @pytest.mark.parametrize("composed", [True, False])
 def test_the_way_is_shown_and_gone_once_somebody_says_yes(
-    client, start_nodes, memory, bench, wait_until, credulous, composed
+    client, start_nodes, proposer, bench, wait_until, credulous, composed
 ):
-    start(start_nodes, composed, memory, approve=True)
+    start(start_nodes, composed, proposer, approve=True)
     handle = client.ask(max_steps=2)
     waiting = "waiting for a yes: call /planner/approve"
     wait_until(lambda: any(waiting in said.message for said in client.feedback), waiting)
@@ -89,8 +84,8 @@ def test_the_way_is_shown_and_gone_once_somebody_says_yes(
     wait_until(lambda: len(client.plans) == len(client.deltas) == 2, "two plans")
 
 
-def test_several_pictures_ask_no_source(client, start_nodes, memory, monkeypatch):
+def test_several_pictures_ask_no_source(client, start_nodes, proposer, monkeypatch):
     monkeypatch.setattr(explain, "_SURE", 2.0)
-    start(start_nodes, True, memory)
+    start(start_nodes, True, proposer)
     result = client.result(client.ask(2, 3, max_steps=1))[1]
     assert result.outcome == Result.OUT_OF_STEPS
