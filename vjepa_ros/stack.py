@@ -94,7 +94,7 @@ def processes(options: Options, usual: Mapping[str, Any] | None = None) -> list[
             import rerun  # noqa: F401
         found.append(_nodes(options, defaults, "viewer"))
     placed = [_placed(one, stack) for one in found]
-    return placed + (_views(robot, stack) if stack.rviz else [])
+    return placed + ([_rviz(robot, stack)] if stack.rviz else [])
 
 
 def _placed(process: Process, stack: StackSettings) -> Process:
@@ -246,8 +246,8 @@ def _checked_weights(options: Options) -> Checkpoint:
     return checkpoint
 
 
-def _views(robot: Robot, stack: StackSettings) -> list[Process]:
-    """RViz, told the robot's frame and topics; and the frame itself, where no TF has it."""
+def _rviz(robot: Robot, stack: StackSettings) -> Process:
+    """RViz, told the robot's frame and topics."""
     names = {name: name for name in ("encoder/picture", "plan/markers", "plan/path")}
     names["camera/image_raw"] = robot.topics.camera.name
     if robot.command == "pose":
@@ -257,22 +257,13 @@ def _views(robot: Robot, stack: StackSettings) -> list[Process]:
     for old, new in names.items():
         renamed += ["-r", f"/{old}:={new if new.startswith('/') else f'{root}/{new}'}"]
     config = str(config_folder("vjepa_ros") / "vjepa.rviz")
-    rviz = Process(
+    return Process(
         name="rviz",
         package="rviz2",
         executable="rviz2",
         arguments=("-d", config, "-f", robot.base_frame, "--ros-args", *renamed),
         respawn=False,
     )
-    if not stack.sim:
-        return [rviz]
-    frame = Process(
-        name="frame",
-        package="tf2_ros",
-        executable="static_transform_publisher",
-        arguments=("--frame-id", "world", "--child-frame-id", robot.base_frame),
-    )
-    return [frame, rviz]
 
 
 def _simulation(stack: StackSettings, robot: Robot) -> Process:
