@@ -215,23 +215,17 @@ def test_stop_resume_and_hold(bench, gate):
 
 
 def test_reflex_where_franka_msgs_is_there(bench, gate):
-    """franka_msgs is not to be had here: its topic stands for itself."""
-
-    class FrankaRobotState:
-        robot_mode = 4
-
-        class header:  # noqa: N801
-            stamp = bench.node.get_clock().now().to_msg()
-
+    state = pytest.importorskip("franka_msgs.msg").FrankaRobotState(robot_mode=4)
+    state.header.stamp = bench.node.get_clock().now().to_msg()
     bench.send(dx=0.12, duration=2.0)
     bench.wait_until_moving()
-    gate._on_franka_state(FrankaRobotState)
+    gate._on_franka_state(state)
     bench.wait_for_status("the robot is in mode reflex")
     answer = bench.trigger("resume")
     assert not answer.success
     assert "release it first" in answer.message
-    FrankaRobotState.robot_mode = 2
-    gate._on_franka_state(FrankaRobotState)
+    state.robot_mode = 2
+    gate._on_franka_state(state)
     assert bench.trigger("resume").success
 
 
