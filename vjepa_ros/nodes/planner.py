@@ -10,7 +10,6 @@ import dataclasses
 import math
 import sys
 import threading
-from pathlib import Path as FilePath
 from typing import Any
 
 import numpy as np
@@ -32,7 +31,6 @@ from vjepa_gate.ros.qos import DELTAS, SIGNALS
 from vjepa_gate.ros.spinning import spinning
 from vjepa_gate.settings import declare_parameters, read_parameters
 from vjepa_gate.status import Status
-from vjepa_ros.images import compressed_to_rgb, decode_picture
 from vjepa_ros.model.checkpoints import open_checkpoint
 from vjepa_ros.nodes import plan_messages
 from vjepa_ros.nodes.arm_state import ArmState
@@ -44,7 +42,15 @@ from vjepa_ros.nodes.model_node import ModelNode
 from vjepa_ros.nodes.policy import NodePolicy
 from vjepa_ros.nodes.predictor import PredictorNode
 from vjepa_ros.nodes.qos import GOALS, PICTURES
-from vjepa_ros.nodes.reach import Ended, InterruptibleWorld, Planned, Reach, Result, Timing
+from vjepa_ros.nodes.reach import (
+    Ended,
+    InterruptibleWorld,
+    Planned,
+    Reach,
+    Result,
+    Timing,
+    goal_pictures,
+)
 from vjepa_ros.nodes.reports import Reports
 from vjepa_ros.nodes.settings import PlannerNodeSettings
 from vjepa_ros.nodes.ways import Ways
@@ -229,7 +235,7 @@ class PlannerNode(ModelNode):
 
         try:
             check()
-            pictures, timing = _goal_pictures(request), self._timing(request)
+            pictures, timing = goal_pictures(request), self._timing(request)
         except Ended as end:
             return Result(outcome=end.outcome, message=str(end))
         except (ValueError, OSError) as error:
@@ -387,20 +393,6 @@ class PlannerNode(ModelNode):
 def _name(handle: Any) -> str:
     """The beginning of the goal's own identity, for the log."""
     return bytes(handle.goal_id.uuid[:4]).hex()
-
-
-def _goal_pictures(request: ReachGoal.Goal) -> list[NDArray[np.uint8]]:
-    if bool(request.files) == bool(request.images):
-        raise ValueError("expected files or images, one of the two")
-    if request.images:
-        return [compressed_to_rgb(image) for image in request.images]
-    pictures = []
-    for file in request.files:
-        try:
-            pictures.append(decode_picture(FilePath(file).read_bytes()))
-        except ValueError as error:
-            raise ValueError(f"{file}: {error}") from error
-    return pictures
 
 
 def main() -> int:

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import Tensor
 from vjepa_msgs.action import ReachGoal
 
 from vjepa_gate.errors import UserError
+from vjepa_ros.images import compressed_to_rgb, decode_picture
 from vjepa_ros.nodes.arm_state import ArmState
 from vjepa_ros.nodes.latents import Frame
 from vjepa_ros.nodes.reports import Reports
@@ -277,3 +279,18 @@ class Reach:
 
 def _context(frame: Frame, state: Tensor) -> Context:
     return Context(latents=frame.latents[None], states=state[None], name=frame.name)
+
+
+def goal_pictures(request: ReachGoal.Goal) -> list[NDArray[np.uint8]]:
+    """Read the pictures that a request holds or names; raises ValueError and OSError."""
+    if bool(request.files) == bool(request.images):
+        raise ValueError("expected files or images, one of the two")
+    if request.images:
+        return [compressed_to_rgb(image) for image in request.images]
+    pictures = []
+    for file in request.files:
+        try:
+            pictures.append(decode_picture(Path(file).read_bytes()))
+        except ValueError as error:
+            raise ValueError(f"{file}: {error}") from error
+    return pictures
