@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import signal
 
 import pytest
 
@@ -23,6 +24,11 @@ isolate()
 os.environ["ROS_PYTHON_CHECK_FIELDS"] = "1"
 # Small models gain nothing from a second thread, and two that wait for each other lose much.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# What tests start inherits what nohup, or a shell's background, has these tests ignore.
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(optionalhook=True)

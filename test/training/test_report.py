@@ -24,6 +24,7 @@ class Oracle(nn.Module):
     def __init__(self, episodes: EpisodeSet) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(1)
+        self.device = torch.device("cpu")
         everything = episodes.load(range(len(episodes)), 1)
         self.states = everything.states[:, 0]
         self.pictures = everything.pixels()[:, 0].flatten(1)

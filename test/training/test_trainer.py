@@ -3,11 +3,9 @@
 import csv
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -92,56 +90,6 @@ def test_two_processes_train_as_one_does(whole: Path, tmp_path: Path, folder: Pa
     subprocess.run(command, check=True, timeout=120, env=environment)
     for mine, theirs in zip(losses(tmp_path / "two"), losses(whole), strict=True):
         assert mine == pytest.approx(theirs, rel=5e-3)
-
-
-def test_a_node_that_is_killed_costs_the_steps_since_the_last_checkpoint(
-    whole: Path, tmp_path: Path, folder: Path
-):
-    """Two nodes of two processes on one file system, as torchrun starts them on two machines."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        endpoint = f"127.0.0.1:{free.getsockname()[1]}"
-    preset = pretrain(folder, tmp_path / "nodes")[1:]
-    patience = "last_call_timeout=2,keep_alive_interval=1,keep_alive_max_attempt=3,join_timeout=90"
-
-    def start(host: bool) -> subprocess.Popen:
-        torchrun = [
-            sys.executable, "-m", "torch.distributed.run", "--nnodes=1:2", "--nproc-per-node=2",
-            "--max-restarts=5", "--rdzv-backend=c10d", "--rdzv-id=test", "--local-addr=127.0.0.1",
-            f"--rdzv-endpoint={endpoint}", f"--rdzv-conf=is_host={int(host)},{patience}",
-        ]  # fmt: skip
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        return subprocess.Popen([*torchrun, *preset], env=environment)
-
-    nodes = [start(host=True), start(host=False)]
-    metrics = tmp_path / "nodes" / "run" / "metrics.csv"
-    try:
-        until(lambda: len(read_metrics(metrics)) >= 6, nodes[0])
-        for pid in (*children(nodes[1].pid), nodes[1].pid):
-            os.kill(pid, signal.SIGKILL)
-        nodes[1].wait()
-        assert len(read_metrics(metrics)) < STEPS
-        nodes.append(start(host=False))  # joins where the other has not ended before
-        assert nodes[0].wait(timeout=200) == 0
-    finally:
-        for node in nodes:
-            node.terminate()
-            node.wait(timeout=60)
-    for mine, theirs in zip(losses(tmp_path / "nodes"), losses(whole), strict=True):
-        assert mine == pytest.approx(theirs, rel=5e-3)
-
-
-def until(condition: Callable[[], bool], process: subprocess.Popen) -> None:
-    end = time.monotonic() + 120
-    while not condition():
-        assert process.poll() is None
-        assert time.monotonic() < end
-        time.sleep(0.01)
-
-
-def children(parent: int) -> list[int]:
-    listed = Path(f"/proc/{parent}/task/{parent}/children").read_text()
-    return [int(pid) for pid in listed.split()]
 
 
 def test_the_rate_warms_up_and_falls_as_a_cosine():

@@ -32,9 +32,15 @@ def overridable(
     may be another one after cleanup.
     """
     start = f"qos_overrides.{node.resolve_topic_name(topic)}.{end}."
-    with node.handle:
-        given = [name for name in node.handle.get_parameters(Parameter) if name.startswith(start)]
+    given = [name for name in given_overrides(node) if name.startswith(start)]
     kinds = [QoSPolicyKind[name.removeprefix(start).upper()] for name in given]
     options = QoSOverridingOptions(kinds) if kinds else None
     # A copy: rclpy writes the overrides into the profile.
     return {"qos_profile": copy.copy(profile), "qos_overriding_options": options}
+
+
+def given_overrides(node: Node) -> dict[str, Parameter]:
+    """The `qos_overrides.…` that a node was given, by name."""
+    with node.handle:
+        given = node.handle.get_parameters(Parameter)
+    return {name: value for name, value in given.items() if name.startswith("qos_overrides.")}

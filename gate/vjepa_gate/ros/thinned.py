@@ -17,7 +17,7 @@ from rclpy.subscription import Subscription
 
 from vjepa_gate.images import stamp_of
 from vjepa_gate.robots import Topic
-from vjepa_gate.ros.qos import of_topic
+from vjepa_gate.ros.qos import given_overrides, of_topic, overridable
 from vjepa_gate.ros.timers import steady_timer
 
 _PERIOD = 0.01  # seconds between two looks
@@ -65,9 +65,8 @@ class Thinned:
         profile = QoSProfile(
             depth=max(topic.depth, _QUEUE), reliability=of_topic(topic).reliability
         )
-        subscription = self._apart.create_subscription(
-            kind, name, lambda _: None, profile, raw=True
-        )
+        how = overridable(self._node, topic.name, profile, "subscription")
+        subscription = self._apart.create_subscription(kind, name, lambda _: None, raw=True, **how)
         self._heard.append(_Heard(subscription=subscription, callback=callback, spacing=spacing))
 
     def look(self) -> None:
@@ -93,6 +92,7 @@ def apart(node: Node, name: str) -> Node:
         f"_{node.get_name()}_{name}",
         context=node.context,
         namespace=node.get_namespace(),
+        parameter_overrides=list(given_overrides(node).values()),
         use_global_arguments=False,
         start_parameter_services=False,
         enable_rosout=False,

@@ -142,6 +142,7 @@ def record(tmp_path, wait_until):
                 arm.go()
                 time.sleep(0.02)
             wait_until(lambda: recorder._counts[arm.images.topic_name] > 15, "recorded")
+            wait_until(lambda: recorder._counts[arm.tf_static.topic_name] > 0, "transforms")
             recorder.trigger_shutdown()
             recorder.destroy_node()
         return bag
