@@ -54,6 +54,7 @@ class RecorderNode(ModelNode):
         self._counts: Counter[str] = Counter()  # of messages, by topic
         self._ended = ""  # why
         self._newest = 0  # nanoseconds at which a message came
+        self._early: list[tuple[Connection, bytes]] = []  # latched ones, from before it was active
         self._bag: BagFile | None = BagFile(self._path)
         self._bag.open()
         self.resources.callback(self._close)
@@ -95,13 +96,25 @@ class RecorderNode(ModelNode):
         self.subscribe(
             kind,
             topic,
-            lambda serialized: self._write(connection, serialized),
+            lambda serialized: self._hear(connection, serialized, latched=bool(offered)),
             profile,
             raw=True,
         )
 
+    def start(self) -> None:
+        """Begin with what was said once, before."""
+        for connection, serialized in self._early:
+            self._write(connection, serialized)
+        self._early.clear()
+
+    def _hear(self, connection: Connection, serialized: bytes, *, latched: bool) -> None:
+        if self.active:
+            self._write(connection, serialized)
+        elif latched:
+            self._early.append((connection, serialized))
+
     def _write(self, connection: Connection, serialized: bytes) -> None:
-        if not self.active or self._bag is None:
+        if self._bag is None:
             return
         # A clock that is set back must not mix up the order of messages.
         self._newest = max(self._newest, self.get_clock().now().nanoseconds)

@@ -14,7 +14,6 @@ from tf2_msgs.msg import TFMessage
 
 import vjepa_gate
 from vjepa_gate.robots import load_robot
-from vjepa_gate.ros.process import bring_up
 from vjepa_gate.ros.qos import of_topic
 from vjepa_gate.ros.spinning import spinning_node
 from vjepa_ros import cli
@@ -136,13 +135,14 @@ def record(tmp_path, wait_until):
             )
             node.executor.add_node(recorder)
             arm = Arm(node, load_robot(name))
-            bring_up(recorder)
+            recorder.trigger_configure()
             wait_until(arm.is_heard, "heard")
+            wait_until(lambda: recorder._early, "transforms, which are said once")
+            recorder.trigger_activate()
             for _ in range(20):
                 arm.go()
                 time.sleep(0.02)
             wait_until(lambda: recorder._counts[arm.images.topic_name] > 15, "recorded")
-            wait_until(lambda: recorder._counts[arm.tf_static.topic_name] > 0, "transforms")
             recorder.trigger_shutdown()
             recorder.destroy_node()
         return bag
