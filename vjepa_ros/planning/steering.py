@@ -1,5 +1,7 @@
 """What becomes of a policy's proposals beside joining the search: ranked, vetoed, blended."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -69,13 +71,4 @@ def blended(alpha: float, score: Cost, own: Solution, proposals: Tensor) -> Solu
     """So much of the policy's best, and the rest of one's own plan, with the energy of that."""
     theirs = ranked(score, proposals, own.seed).actions.to(own.actions)
     actions = alpha * theirs + (1 - alpha) * own.actions
-    mixed = ranked(score, actions[None], own.seed)
-    return Solution(
-        actions=actions,
-        energy=mixed.energy,
-        confidence=own.confidence,
-        elites=own.elites,
-        dropped=own.dropped,
-        seed=own.seed,
-        statistics=own.statistics,
-    )
+    return replace(own, actions=actions, energy=ranked(score, actions[None], own.seed).energy)
