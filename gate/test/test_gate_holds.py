@@ -59,6 +59,18 @@ def test_a_camera_without_news(rig, judge, late):
     judge(rig.targets)
 
 
+def test_a_picture_taken_while_poses_are_in_doubt_is_not_of_where_the_tool_was(rig, make_pose):
+    """An arm that has jumped, a recording that begins anew: the picture is of the new place."""
+    rig.send()
+    rig.pass_time(0.2)
+    rig._follow = lambda target: None
+    rig.pose = make_pose(y=-0.15)
+    rig.pass_time(0.01)
+    rig.alive.add("frozen")  # from here on: the first of the new place, again and again
+    rig.pass_time(1.5)
+    assert rig.status().level == "ok"
+
+
 def test_a_frozen_camera_with_new_stamps(rig, judge):
     rig.alive.add("frozen")
     rig.pass_time(1.0)

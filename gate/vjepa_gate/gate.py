@@ -95,7 +95,8 @@ class Gate:
     def observe_image(self, stamp: float, fingerprint: Hashable, now: float) -> None:
         """fingerprint is the same for pictures that are the same, pixel by pixel."""
         self._look_at_clock(now)
-        self._surroundings.observe_image(stamp, fingerprint, self._arm.pose_at(stamp), now)
+        tool = None if self._arm.doubt else self._arm.pose_at(stamp)
+        self._surroundings.observe_image(stamp, fingerprint, tool, now)
 
     def observe_deadman(self, pressed: bool, now: float) -> None:
         """Take news of the deadman's button."""

@@ -29,6 +29,7 @@ from vjepa_msgs.msg import EndEffectorDelta, Latent, Plan
 
 from vjepa_gate.conventions import ACTION_NAMES
 from vjepa_gate.errors import UserError
+from vjepa_gate.plausibility import SETTLED
 from vjepa_gate.robots import Robot
 from vjepa_gate.ros import stamps
 from vjepa_gate.ros.qos import of_topic
@@ -140,6 +141,7 @@ class Player:
         steps = len(reader)
         goal = next(reader.frames(steps - 1, steps))
         self._forget(frames=steps, checked=checked)
+        self._stand(reader.trajectory.states[0])
         with self._heading_for(goal):
             self._lead_in(0, next(reader.frames(0, 1)), reader.trajectory.states[0])
             self._played.messages.clear()
@@ -191,6 +193,14 @@ class Player:
             if self._has_stalled():
                 self._begin_task()
                 self._lead_in(step, frame, state)
+
+    def _stand(self, state: NDArray[np.float64]) -> None:
+        """Tell the arm's place until a gate believes it: since the last episode it has jumped."""
+        with self._changed:
+            self._state = torch.from_numpy(state)
+        self._wait(lambda: False, 2 * SETTLED)
+        with self._changed:
+            self._state = None
 
     def _lead_in(self, step: int, frame: NDArray[np.uint8], state: NDArray[np.float64]) -> None:
         """One frame, until the nodes have found each other and a plan of this task came of it."""
