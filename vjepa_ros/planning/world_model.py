@@ -16,9 +16,9 @@ from vjepa_ros.planning.objectives import Objective
 
 # Bytes for the candidates imagined at once. A GPU wants many; a CPU wants them in its cache.
 BUDGETS = {"cuda": 3 << 30, "cpu": 64 << 20}
-# Candidates are cut at multiples of this, so that their energies do not depend on what else is
-# scored with them, on a CPU to the bit. (The rows that are left over go through other kernels.)
-GRAIN = 8
+# A CPU imagines this many at once, a GPU multiples of it. The kernel of a product depends on how
+# many rows it has: of always as many, energies do not depend on what else is scored, to the bit.
+GRAIN = 16
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -184,6 +184,8 @@ class WorldModel:
                 f"the predictor was trained for {self.reach + 1 - context}"
             )
         at_once = self.candidates_at_once(context, horizon)
+        if self.device.type == "cpu":
+            at_once = min(at_once, GRAIN)
         size = _divided_up(len(actions), _divided_up(len(actions), at_once))
         if at_once >= GRAIN:
             size = _divided_up(size, GRAIN) * GRAIN
