@@ -247,11 +247,10 @@ BUDGET = 8 << 20
 @pytest.mark.parametrize(("frames", "horizon"), [(1, 1), (1, 2), (3, 3)])
 @pytest.mark.parametrize("changes", [{"latent_width": 512}, {"depth": 12}, {"window": 2}])
 def test_candidates_fit_the_memory_budget(frames, horizon, dtype, changes, monkeypatch):
-    """As on a GPU, which takes all that fit."""
-    monkeypatch.setattr("vjepa_ros.planning.world_model.GRAIN", 1 << 20)
     config = dataclasses.replace(CONFIG, **changes)
     model = make_model(config, dtype=dtype, memory_budget=BUDGET)
     candidates = model.candidates_at_once(frames, horizon)
+    monkeypatch.setattr("vjepa_ros.planning.world_model.GRAIN", candidates)  # at once, as a GPU
     goal = Goal(latents=make_latents(config=config))
     cost = model.cost(make_context(frames, config), goal, L1())
     actions = make_actions(candidates, horizon)
