@@ -6,6 +6,7 @@ from table_world import HIGH, LOW, PLACE, KnowsTheWay, Straight, TableWorld, goa
 
 from vjepa_ros.planning.subgoals.driver import hold_fingers
 from vjepa_ros.planning.subgoals.pursuit import Aim, Pursuit, PursuitConfig, Step
+from vjepa_ros.planning.task import TaskStatus
 
 
 def pursue(world: TableWorld, disturb=lambda step, world: None, **options) -> list[Step]:
@@ -74,8 +75,10 @@ def test_an_object_dropped_while_carried_is_picked_up_again():
 def test_a_grasp_that_failed_is_tried_again_but_not_for_ever(fails: int, placed: bool):
     world = TableWorld()
     world.slippery = fails
-    pursue(world, tries=2)
+    last = pursue(world, tries=2)[-1]
     assert (float((world.thing[:2] - PLACE).norm()) < 0.02) is placed
+    assert last.end is (TaskStatus.REACHED if placed else TaskStatus.STALLED)
+    assert ("does not agree with it, after 2 more tries" in last.reason) is not placed
 
 
 def test_steps_are_limited():

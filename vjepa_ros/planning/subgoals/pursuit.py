@@ -105,11 +105,12 @@ class Pursuit:
             return self._end("no way to this goal is known", TaskStatus.PLANNING_FAILED)
         way = self._look(proposals, context)
         while self._arrived(way, state):
-            if not self._agrees(way, context) and self._begun < self.config.tries:
+            agrees = self._agrees(way, context)
+            if not agrees and self._begun < self.config.tries:
                 way = self._try_again(way, proposals, context)
                 break
             if way.at_goal:
-                return self._end("the last key frame is reached", TaskStatus.REACHED)
+                return self._at_the_end(agrees)
             way.advance()
         self._last_closedness = float(state[GRIPPER])
         action = self._drive(way, context)
@@ -135,6 +136,15 @@ class Pursuit:
 
     def _end(self, reason: str, end: TaskStatus) -> Step:
         return Step(reason=reason, key_frame=self._way.slot if self._way else -1, end=end)
+
+    def _at_the_end(self, agrees: bool) -> Step:
+        if agrees:
+            return self._end("the last key frame is reached", TaskStatus.REACHED)
+        return self._end(
+            "the hand is where the picture has it, but what is seen does not agree with it, "
+            f"after {self._begun} more tries",
+            TaskStatus.STALLED,
+        )
 
     # --- the way -------------------------------------------------------------------------
 
