@@ -55,6 +55,11 @@ class Rig:
                 self.targets.append(target)
                 self._follow(target)
 
+    def jump(self, pose):
+        """The arm is elsewhere at once, and stays there whatever it is told."""
+        self._follow = lambda target: None
+        self.pose = pose
+
     def _follow(self, target):
         if self.command == "twist":
             turn = from_vector(PERIOD * target.turn_velocity)

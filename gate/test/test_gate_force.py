@@ -115,8 +115,7 @@ def test_a_glitch_of_the_measured_pose_moves_nothing(rig, by):
 def test_a_jump_that_lasts_is_told_and_then_believed(rig, make_pose):
     rig.send()
     rig.pass_time(0.2)
-    rig._follow = lambda target: None
-    rig.pose = make_pose(y=-0.3)
+    rig.jump(make_pose(y=-0.3))
     rig.pass_time(0.4)
     assert "measured poses jumped by 0.30 m and 0.00 rad within" in rig.status().message
     with pytest.raises(Refused):

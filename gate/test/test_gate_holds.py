@@ -63,8 +63,7 @@ def test_a_picture_taken_while_poses_are_in_doubt_is_not_of_where_the_tool_was(r
     """An arm that has jumped, a recording that begins anew: the picture is of the new place."""
     rig.send()
     rig.pass_time(0.2)
-    rig._follow = lambda target: None
-    rig.pose = make_pose(y=-0.15)
+    rig.jump(make_pose(y=-0.15))
     rig.pass_time(0.01)
     rig.alive.add("frozen")  # from here on: the first of the new place, again and again
     rig.pass_time(1.5)
