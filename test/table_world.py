@@ -26,14 +26,16 @@ def latent(tool: Tensor, closedness: float, thing: Tensor, held: bool) -> Tensor
 
 
 class TableWorld:
-    """Does what it is told. Fingers that shut around the thing hold it; it can be moved."""
+    """Does what it is told. Fingers that shut around the thing hold it, on nothing they shut
+    wholly; it can be moved.
+    """
 
     reach = 4
 
     def __init__(self) -> None:
         self.tool, self.closedness = torch.tensor((0.40, 0.0, 0.30)), 0.0
         self.thing, self.held = torch.tensor((0.50, -0.10, LOW)), False
-        self.slippery = 0  # grasps that fail
+        self.slippery = 0  # grasps that slip as they are lifted
 
     def context(self) -> Context:
         seen = latent(self.tool, self.closedness, self.thing, self.held)
@@ -44,14 +46,18 @@ class TableWorld:
         before = self.closedness
         self.closedness = min(1.0, max(0.0, self.closedness + float(action[GRIPPER])))
         around = float((self.tool - self.thing).norm()) < 0.015
-        if self.closedness > 0.4 > before and around:
-            self.held = not self.slippery
-            self.slippery = max(0, self.slippery - 1)
+        if self.closedness > 0.4 > before:
+            self.held = around
+        if self.held and self.slippery and self.tool[2] > LOW + 0.03:
+            self.held, self.slippery = False, self.slippery - 1
+            self.thing = torch.tensor((*self.thing[:2].tolist(), LOW))
         if self.held and self.closedness < 0.4:
             self.held = False
             self.thing = torch.tensor((*self.thing[:2].tolist(), LOW))
         if self.held:
             self.thing = self.tool.clone()
+        elif self.closedness > 0.4:
+            self.closedness = 1.0
 
     def rollout(self, context: Context, actions: Tensor) -> Tensor:
         """What this world imagines: grasps never fail."""

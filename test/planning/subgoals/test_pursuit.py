@@ -1,5 +1,7 @@
 """The way to a picture: followed, looked at again, begun anew, and given up."""
 
+import itertools
+
 import pytest
 import torch
 from table_world import HIGH, LOW, PLACE, KnowsTheWay, Straight, TableWorld, goal_picture
@@ -9,9 +11,11 @@ from vjepa_ros.planning.subgoals.pursuit import Aim, Pursuit, PursuitConfig, Ste
 from vjepa_ros.planning.task import TaskStatus
 
 
-def pursue(world: TableWorld, disturb=lambda step, world: None, **options) -> list[Step]:
+def pursue(
+    world: TableWorld, disturb=lambda step, world: None, source=None, **options
+) -> list[Step]:
     pursuit = Pursuit(
-        source=KnowsTheWay(),
+        source=source or KnowsTheWay(),
         world_model=world,
         driver=Straight(),
         goal=goal_picture(),
@@ -79,6 +83,22 @@ def test_a_grasp_that_failed_is_tried_again_but_not_for_ever(fails: int, placed:
     assert (float((world.thing[:2] - PLACE).norm()) < 0.02) is placed
     assert last.end is (TaskStatus.REACHED if placed else TaskStatus.STALLED)
     assert ("does not agree with it, after 2 more tries" in last.reason) is not placed
+
+
+def test_what_the_fingers_hold_is_not_let_go_because_it_looks_odd():
+    class Nearsighted(KnowsTheWay):
+        def disagreement(self, seen, imagined):
+            return 2.0 if seen[0, 7] > 0.5 else super().disagreement(seen, imagined)
+
+    world, heights = TableWorld(), []
+
+    def watch(step: int, world: TableWorld) -> None:
+        heights.append(float(world.thing[2]))
+
+    pursue(world, watch, source=Nearsighted())
+    assert_placed(world)
+    lifts = sum(low <= LOW < high for low, high in itertools.pairwise(heights))
+    assert lifts == 1
 
 
 def test_steps_are_limited():

@@ -63,6 +63,7 @@ class PursuitConfig:
     stride: float = 0.075  # along an axis in one imagined step
     at_rest: float = 0.03  # of closedness in a step: fingers that move less have come to rest
     worked: float = 0.1  # of closedness by which fingers must have moved where it is their turn
+    slipped: float = 0.08  # of closedness by which fingers shut further once they hold nothing
     agape: float = 0.3  # fingers this far from how they should come to an object have to move first
 
 
@@ -91,7 +92,7 @@ class Pursuit:
         self._steps, self._begun = 0, 0
         self._way: _Way | None = None
         self._last_closedness = self._fingers_before = math.nan
-        self._expected: Tensor | None = None  # [L, D] after the fingers' work, as imagined before
+        self._held, self._shut = math.nan, 0  # closedness on what is held, the move that shut them
 
     def step(self, context: Context) -> Step:
         """The next action from what is seen."""
@@ -104,6 +105,11 @@ class Pursuit:
         if not proposals:
             return self._end("no way to this goal is known", TaskStatus.PLANNING_FAILED)
         way = self._look(proposals, context)
+        if self._slipped(state):
+            self._held = math.nan
+            if self._begun < self.config.tries:
+                self._begun += 1
+                way.go_back(self._shut)
         while self._arrived(way, state):
             agrees = self._agrees(way, context)
             if not agrees and self._begun < self.config.tries:
@@ -111,6 +117,7 @@ class Pursuit:
                 break
             if way.at_goal:
                 return self._at_the_end(agrees)
+            self._take_hold(way, state)
             way.advance()
         self._last_closedness = float(state[GRIPPER])
         action = self._drive(way, context)
@@ -176,7 +183,7 @@ class Pursuit:
         self._begun += 1
         if way.at_goal:
             return self._begin(proposals, context)
-        way.go_back()
+        way.go_back(way.slot // SLOTS)
         return way
 
     def _arrived(self, way: "_Way", state: Tensor) -> bool:
@@ -197,18 +204,26 @@ class Pursuit:
         return float((position.to(state) - state[POSITION]).norm()) < near
 
     def _agrees(self, way: "_Way", context: Context) -> bool:
-        """Is what a move of the fingers has come to what was imagined before it?
+        """Are the fingers, or at the end all that is seen, as they should be here?
 
         Fingers that shut on nothing go further than those that shut on what was to be held.
         """
-        seen, state = context.latents[-1], context.states[-1]
         if way.slot % SLOTS == _END:
-            return abs(float(way.key_frame[1] - state[GRIPPER])) < self.config.agape
+            gap = abs(float(way.key_frame[1] - context.states[-1, GRIPPER]))
+            return gap < self.config.agape
         if way.at_goal and way.end:
-            return self.source.disagreement(seen, self.goal) < 1
-        if way.slot % SLOTS == SLOTS - 1 and self._expected is not None:
-            return self.source.disagreement(seen, self._expected) < 1
+            return self.source.disagreement(context.latents[-1], self.goal) < 1
         return True
+
+    def _take_hold(self, way: "_Way", state: Tensor) -> None:
+        """Remember how far the fingers shut on what they hold; opened ones hold nothing."""
+        if way.slot % SLOTS == _END and way.aim is not None:
+            self._held = float(state[GRIPPER]) if way.aim.fingers > 0 else math.nan
+            self._shut = way.slot // SLOTS
+
+    def _slipped(self, state: Tensor) -> bool:
+        """Have the fingers lost what they held? Then they have shut further."""
+        return float(state[GRIPPER]) - self._held > self.config.slipped
 
     def _drive(self, way: "_Way", context: Context) -> Tensor | None:
         if way.stale:
@@ -230,9 +245,7 @@ class Pursuit:
         comes = way.slot % SLOTS == 0 and abs(float(closedness - now)) > self.config.agape
         works = way.slot % SLOTS == _END or comes
         fingers = closedness if works else now
-        latents = self.goal
-        if not way.at_goal:
-            latents, self._expected = self._imagine(way, fingers, context)
+        latents = self.goal if way.at_goal else self._imagine(way, fingers, context)
         return Aim(
             latents=latents,
             position=position,
@@ -241,21 +254,16 @@ class Pursuit:
             last=way.at_goal,
         )
 
-    def _imagine(
-        self, way: "_Way", fingers: Tensor, context: Context
-    ) -> tuple[Tensor, Tensor | None]:
-        """The key frame with the fingers so; where they are about to work, the stop after it."""
+    def _imagine(self, way: "_Way", fingers: Tensor, context: Context) -> Tensor:
+        """The key frame [L, D] with the fingers so."""
         position, _ = way.key_frame
-        works = way.slot % SLOTS == _END
-        positions = [position, way.mean(way.slot + 1)[:3]] if works else [position]
-        ahead = Proposal(
+        there = Proposal(
             phase=way.slot,
-            positions=torch.stack(positions),
-            closedness=fingers.float().expand(len(positions)),
+            positions=position[None],
+            closedness=fingers.float()[None],
             confidence=1.0,
         )
-        imagined = imagine(self.world_model, context, ahead, self.config.stride, len(ahead))
-        return imagined[0], imagined[1] if works else self._expected
+        return imagine(self.world_model, context, there, self.config.stride, 1)[0]
 
 
 class _Way:
@@ -285,9 +293,9 @@ class _Way:
         """Position and closedness [4]."""
         return self.sums[slot] / self.counts[slot]
 
-    def go_back(self) -> None:
+    def go_back(self, move: int) -> None:
         """To before this move of the fingers; where it is, is to be seen anew."""
-        self.slot -= self.slot % SLOTS
+        self.slot = move * SLOTS
         known = {slot: self.mean(slot) for slot in self.sums}
         if self.slot not in known:  # it began after that
             self.slot = min(known)
