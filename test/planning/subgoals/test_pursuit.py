@@ -12,12 +12,12 @@ from vjepa_ros.planning.task import TaskStatus
 
 
 def pursue(
-    world: TableWorld, disturb=lambda step, world: None, source=None, **options
+    world: TableWorld, disturb=lambda step, world: None, source=None, driver=None, **options
 ) -> list[Step]:
     pursuit = Pursuit(
         source=source or KnowsTheWay(),
         world_model=world,
-        driver=Straight(),
+        driver=driver or Straight(),
         goal=goal_picture(),
         config=PursuitConfig(**options),
     )
@@ -99,6 +99,32 @@ def test_what_the_fingers_hold_is_not_let_go_because_it_looks_odd():
     assert_placed(world)
     lifts = sum(low <= LOW < high for low, high in itertools.pairwise(heights))
     assert lifts == 1
+
+
+class GivesUp(Straight):
+    """At the goal picture, at once."""
+
+    def step(self, context):
+        return None if self.aims[-1].last else super().step(context)
+
+
+def test_a_driver_that_gives_up_at_the_end_has_not_thereby_reached_it():
+    world = TableWorld()
+    world.slippery = 9
+    last = pursue(world, driver=GivesUp())[-1]
+    assert last.end is TaskStatus.STALLED
+    assert pursue(TableWorld(), driver=GivesUp())[-1].end is TaskStatus.REACHED
+
+
+def test_what_is_in_the_way_is_not_pushed_at_for_long():
+    class Blocked(TableWorld):
+        def act(self, action):
+            super().act(action)
+            self.tool[2] = self.tool[2].clamp(min=LOW + 0.02)
+
+    steps = pursue(Blocked(), max_steps=20)
+    lowering = [step for step in steps if step.key_frame == 1]
+    assert len(lowering) <= 5
 
 
 def test_steps_are_limited():

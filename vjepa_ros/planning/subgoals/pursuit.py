@@ -57,6 +57,7 @@ class PursuitConfig:
     arrived: float = 0.012  # from a key frame where the fingers work
     passed: float = 0.03  # from one that is only passed
     patience: int = 8  # steps for one key frame
+    lingered: int = 2  # steps as near as for one that is passed: what hinders it will not go away
     moved: float = 0.05  # a place proposed this far from before, twice: the object was moved
     tries: int = 2  # times that the way is begun anew
     max_steps: int = 80
@@ -107,25 +108,22 @@ class Pursuit:
         way = self._look(proposals, context)
         if self._slipped(state):
             self._held = math.nan
-            if self._begun < self.config.tries:
+            if self._may_try_again:
                 self._begun += 1
                 way.go_back(self._shut)
-        while self._arrived(way, state):
+        arrived = self._arrived(way, state)
+        while arrived or (action := self._drive(way, context)) is None:  # given up
             agrees = self._agrees(way, context)
-            if not agrees and self._begun < self.config.tries:
+            again = not agrees and self._may_try_again
+            if again:
                 way = self._try_again(way, proposals, context)
-                break
-            if way.at_goal:
+            elif way.at_goal:
                 return self._at_the_end(agrees)
-            self._take_hold(way, state)
-            way.advance()
+            else:
+                self._take_hold(way, state)
+                way.advance()
+            arrived = not again and self._arrived(way, state)
         self._last_closedness = float(state[GRIPPER])
-        action = self._drive(way, context)
-        if action is None and not way.at_goal:
-            way.advance()
-            action = self._drive(way, context)
-        if action is None:
-            return self._end("the driver has ended at the goal picture", TaskStatus.REACHED)
         self._steps += 1
         way.steps += 1
         return Step(
@@ -140,6 +138,10 @@ class Pursuit:
         branch = copy.copy(self)
         branch.driver, branch._way = copy.copy(self.driver), copy.deepcopy(self._way)
         return branch
+
+    @property
+    def _may_try_again(self) -> bool:
+        return self._begun < self.config.tries
 
     def _end(self, reason: str, end: TaskStatus) -> Step:
         return Step(reason=reason, key_frame=self._way.slot if self._way else -1, end=end)
@@ -173,7 +175,7 @@ class Pursuit:
 
     def _begin_anew(self, proposals: list[Proposal], context: Context) -> "_Way | None":
         """None where that was done often enough: then it is gone to its end as it is."""
-        if self._begun >= self.config.tries:
+        if not self._may_try_again:
             return None
         self._begun += 1
         return self._begin(proposals, context)
@@ -200,8 +202,12 @@ class Pursuit:
         if way.aim is not None and way.aim.fingers and gap > self.config.agape:
             return False
         works = way.slot % SLOTS == _BEGIN or way.at_goal
-        near = self.config.arrived if works else self.config.passed
-        return float((position.to(state) - state[POSITION]).norm()) < near
+        off = float((position.to(state) - state[POSITION]).norm())
+        if off >= self.config.passed:
+            way.lingered = 0
+            return False
+        way.lingered += 1
+        return not works or off < self.config.arrived or way.lingered > self.config.lingered
 
     def _agrees(self, way: "_Way", context: Context) -> bool:
         """Are the fingers, or at the end all that is seen, as they should be here?
@@ -275,6 +281,7 @@ class _Way:
         self.sums: dict[int, Tensor] = {}  # position and closedness [4], by key frame
         self.counts: dict[int, int] = {}
         self.steps = 0  # on this key frame
+        self.lingered = 0  # of these, at last, near it
         self.stale = True  # the driver aims at something else
         self.aim: Aim | None = None
         self._odd: Proposal | None = None  # the last one, if it was at odds with the way
@@ -300,11 +307,11 @@ class _Way:
         if self.slot not in known:  # it began after that
             self.slot = min(known)
         self.sums, self.counts = known, dict.fromkeys(known, 1)
-        self.steps, self.stale = 0, True
+        self.steps, self.lingered, self.stale = 0, 0, True
 
     def advance(self) -> None:
         self.slot += 1
-        self.steps, self.stale = 0, True
+        self.steps, self.lingered, self.stale = 0, 0, True
 
     def take(self, proposal: Proposal, config: PursuitConfig) -> bool:
         """Average it in; true where it is at odds with the way, as the one before it was."""
