@@ -1,10 +1,12 @@
 """Which object a frame is labelled with: one that a picture can tell from all others."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from vjepa_ros.episodes.episode import Trajectory
-from vjepa_ros.training.labels import object_of_the_task
+from vjepa_ros.training.labels import is_about_it, object_of_the_task
 
 
 def trajectory(**kinds: str) -> Trajectory:
@@ -47,3 +49,17 @@ def test_the_object_is_the_first_of_its_kind(kinds: dict[str, str], place: float
 )
 def test_what_no_picture_can_tell_is_not_asked(kinds: dict[str, str]):
     assert np.isnan(object_of_the_task(trajectory(**kinds))).all()
+
+
+@pytest.mark.parametrize(
+    ("kinds", "meant", "told"),
+    [
+        ({"cup": "cup", "distractor_0": "can"}, "cup", True),
+        ({"cup": "cup", "cube": "cube"}, "cup", False),  # the cube is told
+        ({"box": "box", "distractor_0": "block"}, "box", False),  # nothing is
+        ({}, "cup", True),  # a recording without truth
+    ],
+)
+def test_a_task_may_be_about_another_object(kinds: dict[str, str], meant: str, told: bool):
+    about = trajectory(**kinds)
+    assert is_about_it(replace(about, provenance={**about.provenance, "object": meant})) is told

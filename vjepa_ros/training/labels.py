@@ -29,6 +29,14 @@ def object_of_the_task(trajectory: Trajectory) -> NDArray[np.float64]:
     return np.full((len(trajectory), 4), np.nan)
 
 
+def is_about_it(trajectory: Trajectory) -> bool:
+    """Is the task of a recording about the very object that `object_of_the_task` tells? True where
+    nobody knows.
+    """
+    true = trajectory.truth.get(f"{trajectory.provenance.get('object')}/position")
+    return true is None or np.array_equal(true, object_of_the_task(trajectory)[:, :3])
+
+
 def _kinds(trajectory: Trajectory) -> dict[str, str]:
     """The kind of each thing whose place was recorded, by its name."""
     suffix = "/position"
