@@ -64,6 +64,22 @@ def test_the_way_is_learnt(bank: Bank):
     assert after["moves"] > 0.9
 
 
+def test_what_asks_for_no_way_is_learnt_too(bank: Bank):
+    """As for a reach: the tool is elsewhere, the thing is where it was."""
+    reaching = replace(
+        bank, states=bank.states.copy(), latents=bank.latents.copy(), lengths=bank.lengths.copy()
+    )
+    first = bank.first_steps[30:]
+    for start, length in zip(first, bank.lengths[30:], strict=True):
+        steps = slice(start, start + length)
+        reaching.states[steps, 6] = 0.0
+        reaching.latents[steps, 0, 3] = -1
+        reaching.latents[steps, 0, 4:7] = reaching.latents[start, 0, 4:7]
+    learning = Learning(reaching, SubGoalConfig(steps=400, batch=128, noise=0.0))
+    learning.run()
+    assert learning.errors()["moves"] > 0.9
+
+
 def test_latents_are_painted_as_they_looked(bank: Bank):
     seen = replace(bank, pictures=bank.pictures.copy())
     bright = (20 * seen.latents[:, 0, 0]).astype(np.uint8)  # as the tool's x has it
@@ -84,6 +100,9 @@ def test_too_few_demonstrations_are_refused(bank: Bank):
     )
     with pytest.raises(ValueError, match="found 1 episodes whose fingers move once or twice"):
         Learning(one, SubGoalConfig())
+    still = replace(bank, states=np.zeros_like(bank.states))
+    with pytest.raises(ValueError, match="found 0 episodes whose fingers move once or twice"):
+        Learning(still, SubGoalConfig())
 
 
 def test_readings_of_a_stage_are_taken_over_as_they_are(bank: Bank, tmp_path):

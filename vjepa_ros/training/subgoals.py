@@ -48,9 +48,11 @@ class Pairs:
 
 
 def usable_episodes(bank: Bank, moves: int) -> NDArray[np.int64]:
-    """Those whose fingers move at least once and at most so often."""
+    """Those whose fingers move at most so often. Where they do not move at all, as the arm reaches
+    for something or wanders, is to be seen what asks for no way.
+    """
     counts = np.array([len(steps) // SLOTS for steps in bank.key_steps])
-    return np.flatnonzero((counts > 0) & (counts <= moves))
+    return np.flatnonzero(counts <= moves)
 
 
 def draw_pairs(
@@ -97,9 +99,10 @@ class Learning:
         if stage is not None:
             self._take_readings(stage)
         episodes = usable_episodes(bank, self.net.config.moves)
-        if len(episodes) < 2:
+        ways = int((self.keys[episodes] >= 0).any(1).sum())
+        if ways < 2:
             raise ValueError(
-                f"found {len(episodes)} episodes whose fingers move once or twice, expected "
+                f"found {ways} episodes whose fingers move once or twice, expected "
                 "hundreds, and at least 2: record more demonstrations"
             )
         every = min(max(2, round(1 / config.held_out)), len(episodes))
