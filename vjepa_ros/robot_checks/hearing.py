@@ -13,10 +13,10 @@ from rclpy.topic_endpoint_info import TopicEndpointInfo
 from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import Bool
 
-from vjepa_gate.images import stamp_of
 from vjepa_gate.robots import Robot, Topic
 from vjepa_gate.ros import stamps
 from vjepa_gate.ros.thinned import apart
+from vjepa_gate.serialized import stamp_of
 from vjepa_gate.watchdog import CLOCK_TOLERANCE
 from vjepa_ros.findings import Note, Problem
 

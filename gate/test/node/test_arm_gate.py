@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import yaml
 from geometry_msgs.msg import PoseStamped
+from rclpy.serialization import serialize_message
 from std_msgs.msg import Bool
 from vjepa_msgs.msg import EndEffectorDelta
 
@@ -219,13 +220,13 @@ def test_reflex_where_franka_msgs_is_there(bench, gate):
     state.header.stamp = bench.node.get_clock().now().to_msg()
     bench.send(dx=0.12, duration=2.0)
     bench.wait_until_moving()
-    gate._on_franka_state(state)
+    gate._on_franka_state(serialize_message(state))
     bench.wait_for_status("the robot is in mode reflex")
     answer = bench.trigger("resume")
     assert not answer.success
     assert "release it first" in answer.message
     state.robot_mode = 2
-    gate._on_franka_state(state)
+    gate._on_franka_state(serialize_message(state))
     assert bench.trigger("resume").success
 
 
