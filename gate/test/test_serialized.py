@@ -43,8 +43,6 @@ def filled(kind, frame):
 def places(message):
     name = {PoseStamped: "pose", TwistStamped: "twist"}.get(type(message), "wrench")
     body = getattr(message, name)
-        message, {PoseStamped: "pose", TwistStamped: "twist"}.get(type(message), "wrench")
-    )
     for field in body.get_fields_and_field_types():
         part = getattr(body, field)
         yield from ((part, name) for name in part.get_fields_and_field_types())
