@@ -97,6 +97,12 @@ def turned(rotation: Quaternion, vector: Vector) -> Vector:
     return a + w * u + y * t - z * v, b + w * v + z * u - x * t, c + w * t + x * v - y * u
 
 
+def angle_between(start: Quaternion, end: Quaternion) -> float:
+    """Give the radians from one orientation to the other, the shorter way round."""
+    x, y, z, w = multiply(end, inverse(start))
+    return 2 * math.atan2(math.sqrt(x * x + y * y + z * z), abs(w))
+
+
 def rotated(rotation: Quaternion, vector: np.ndarray) -> np.ndarray:
     """A vector (3,), turned."""
     return np.array(turned(rotation, vector.tolist()))

@@ -11,4 +11,6 @@ def seconds(stamp: Time) -> float:
 
 def now(node: Node) -> float:
     """Give the time of the node's clock, in seconds."""
-    return 1e-9 * node.get_clock().now().nanoseconds
+    clock = node.get_clock().handle
+    with clock:
+        return 1e-9 * clock.get_now().nanoseconds
