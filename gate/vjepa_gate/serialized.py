@@ -5,7 +5,6 @@ its size. Those looked at here begin with a header.
 """
 
 import struct
-import zlib
 from collections.abc import Sequence
 
 _LITTLE_ENDIAN = b"\x00\x01\x00\x00"
@@ -21,12 +20,12 @@ def stamp_of(serialized: bytes) -> float:
     return whole + 1e-9 * nanoseconds
 
 
-def stamp_and_content(serialized: bytes) -> tuple[float, int]:
-    """Seconds, and a number that is the same for the same pixels.
+def stamp_and_content(serialized: bytes) -> tuple[float, bytes]:
+    """Seconds, and what is the same for the same pixels.
 
     Raises ValueError for what cannot be an image.
     """
-    return stamp_of(serialized), zlib.crc32(memoryview(serialized)[_STAMP_END:])
+    return stamp_of(serialized), serialized[_STAMP_END:]
 
 
 def read_stamped(serialized: bytes, count: int) -> tuple[float, str, tuple[float, ...]]:

@@ -5,9 +5,9 @@ and sequences are, and that is the same from message to message: so one is conve
 after it are only seen to have the same lengths.
 """
 
+import struct
 from typing import Any
 
-import numpy as np
 from rclpy.serialization import deserialize_message
 from rosidl_parser.definition import (
     AbstractSequence,
@@ -31,41 +31,38 @@ class ByteField:
 
     def __init__(self, kind: type, name: str) -> None:
         self._kind, self._name = kind, name
-        self._like = b""  # the message that the layout is that of
-        self._lengths = np.zeros(0, int)  # where they are, in words
-        self._offset = 0
+        self._prefix = b""
+        self._layout = struct.Struct("")
+        self._lengths: list[int] = []
 
     def read(self, serialized: bytes) -> int:
         """Raises ValueError or RuntimeError for bytes that are no such message."""
-        if not self._same_layout(serialized):
-            message = deserialize_message(serialized, self._kind)
-            self._offset, self._lengths = _walk(message, self._name)
-            self._like = serialized
-        return serialized[self._offset]
-
-    def _same_layout(self, serialized: bytes) -> bool:
-        known = self._like
-        if not known or len(serialized) != len(known) or serialized[:_START] != known[:_START]:
-            return False
-        here, there = (_words(message)[self._lengths] for message in (serialized, known))
-        return bool((here == there).all())
-
-
-def _words(serialized: bytes) -> np.ndarray:
-    return np.frombuffer(serialized, np.uint32, len(serialized) // 4)
+        known = self._prefix and serialized.startswith(self._prefix)
+        if known and len(serialized) >= self._layout.size:
+            *lengths, value = self._layout.unpack_from(serialized)
+            if lengths == self._lengths:
+                return value
+        message = deserialize_message(serialized, self._kind)
+        order = "<" if serialized[1] & 1 else ">"
+        self._prefix = serialized[:_START]
+        self._layout = struct.Struct(order + _layout(message, self._name))
+        *self._lengths, value = self._layout.unpack_from(serialized)
+        return value
 
 
-def _walk(message: Any, name: str) -> tuple[int, np.ndarray]:
-    """Where a field begins, in bytes, and all lengths that come before it, in words."""
-    offset, lengths = _START, list[int]()
+def _layout(message: Any, name: str) -> str:
+    """All lengths before a field, and the field, for struct."""
+    offset, read, words = _START, 0, list[str]()
 
     def pass_number(size: int) -> None:
         nonlocal offset
         offset += -(offset - _START) % size + size
 
     def pass_length() -> None:
+        nonlocal read
         pass_number(4)
-        lengths.append(offset // 4 - 1)
+        words.append(f"{offset - 4 - read}xI")
+        read = offset
 
     def pass_value(value: Any, kind: Any) -> None:
         nonlocal offset
@@ -86,7 +83,7 @@ def _walk(message: Any, name: str) -> tuple[int, np.ndarray]:
 
     for field, kind in _fields(message):
         if field == name:
-            return offset, np.array(lengths)
+            return "".join(words) + f"{offset - read}xB"
         pass_value(getattr(message, field), kind)
     raise ValueError(f"{type(message).__name__} has no {name}")
 

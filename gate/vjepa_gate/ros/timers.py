@@ -7,7 +7,9 @@ from rclpy.clock_type import ClockType
 from rclpy.node import Node
 from rclpy.timer import Timer
 
+_STEADY = Clock(clock_type=ClockType.STEADY_TIME)  # one: an executor has a thread for each
+
 
 def steady_timer(node: Node, period: float, callback: Callable[[], None]) -> Timer:
     """One of the node's own clock stands still for as long as that was set back, or is lost."""
-    return node.create_timer(period, callback, clock=Clock(clock_type=ClockType.STEADY_TIME))
+    return node.create_timer(period, callback, clock=_STEADY)
