@@ -25,6 +25,7 @@ from vjepa_gate.admission import Delta, Refused
 from vjepa_gate.conventions import ACTION_NAMES
 from vjepa_gate.gate import ACCEPTED, Gate
 from vjepa_gate.gate_config import ArmGateSettings
+from vjepa_gate.graph_names import node_of
 from vjepa_gate.hand import HandGoal, HandResult
 from vjepa_gate.robots import Robot, Topic, load_robot
 from vjepa_gate.ros import stamps
@@ -218,8 +219,7 @@ class ArmGate(ManagedNode):
 
     def _names_on(self, topic: str) -> list[str]:
         """Of the nodes that publish there."""
-        publishers = self.get_publishers_info_by_topic(topic)
-        return [f"{p.node_namespace.rstrip('/')}/{p.node_name}" for p in publishers]
+        return [node_of(publisher) for publisher in self.get_publishers_info_by_topic(topic)]
 
     # --- services ------------------------------------------------------------------------
 

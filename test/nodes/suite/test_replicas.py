@@ -97,7 +97,7 @@ def test_one_killed_in_mid_plan_costs_only_its_candidates(
     state = torch.tensor([[0.5, 0.0, 0.3, 3.1, 0.0, 0.0, 0.0]])
     context = Context(latents=now[None], states=state, name=frame.name)
     goal = Goal(latents=goal, name="the goal")
-    world = RemoteWorld(asker, PATIENCE, COUNT)
+    world = RemoteWorld(asker, PATIENCE, load=lambda: model, predictors=COUNT)
     world.frames.put(None, frame)
     latents = asker.publisher(Latent, "latent", LATENTS)
     config = choose_planner("plain", {"iterations": 6, "horizon": 2})
@@ -121,7 +121,9 @@ def test_one_killed_in_mid_plan_costs_only_its_candidates(
         time.sleep(0.2)
 
     alone, together = plan(model), plan(world)
-    killed = plan(Killing(world, predictors[predictor_names(COUNT)[1]]))
+    victim = predictor_names(COUNT)[1]
+    killed = plan(Killing(world, predictors[victim]))
+    assert world.lost() == [victim]
     for found in (together, killed):
         assert torch.equal(found.actions, alone.actions)
         assert torch.equal(found.statistics.energies, alone.statistics.energies)
