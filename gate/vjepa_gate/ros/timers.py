@@ -7,9 +7,11 @@ from rclpy.clock_type import ClockType
 from rclpy.node import Node
 from rclpy.timer import Timer
 
-_STEADY = Clock(clock_type=ClockType.STEADY_TIME)  # one: an executor has a thread for each
-
 
 def steady_timer(node: Node, period: float, callback: Callable[[], None]) -> Timer:
-    """One of the node's own clock stands still for as long as that was set back, or is lost."""
-    return node.create_timer(period, callback, clock=_STEADY)
+    """One of the node's own clock stands still for as long as that was set back, or is lost.
+
+    Each has a clock, and with it a thread of the executor's, of its own: where timers share one,
+    rclpy 7.1.6 may serve none of them any more once another is made.
+    """
+    return node.create_timer(period, callback, clock=Clock(clock_type=ClockType.STEADY_TIME))
