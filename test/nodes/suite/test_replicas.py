@@ -82,8 +82,15 @@ class Killing:
         return energies
 
 
+def until(what, why):
+    end = time.monotonic() + PATIENCE
+    while not what():
+        assert time.monotonic() < end, why
+        time.sleep(0.2)
+
+
 def test_one_killed_in_mid_plan_costs_only_its_candidates(
-    asker, predictors, model, weights, picture
+    asker, predictors, model, weights, picture, bench, start_nodes
 ):
     rgb = torch.from_numpy(picture(1, (2 * 48, 64))).unflatten(0, (2, 48))
     now, goal = model.encode(rgb)
@@ -115,15 +122,19 @@ def test_one_killed_in_mid_plan_costs_only_its_candidates(
             return False
         return not world.lost()
 
-    end = time.monotonic() + PATIENCE
-    while not all_answer():
-        assert time.monotonic() < end, "the predictors do not answer"
-        time.sleep(0.2)
+    def named():
+        """What /diagnostics tells of the planner, which plans nothing meanwhile."""
+        values = bench.diagnostics["planner"].values
+        return [value.value for value in values if value.key == "predictors lost"]
 
+    until(all_answer, "the predictors do not answer")
+    start_nodes("planner", predictors=COUNT)
+    until(lambda: "planner" in bench.diagnostics and not named(), "one is lost")
     alone, together = plan(model), plan(world)
     victim = predictor_names(COUNT)[1]
     killed = plan(Killing(world, predictors[victim]))
     assert world.lost() == [victim]
+    until(lambda: named() == [victim], "nobody says who is lost")
     for found in (together, killed):
         assert torch.equal(found.actions, alone.actions)
         assert torch.equal(found.statistics.energies, alone.statistics.energies)
