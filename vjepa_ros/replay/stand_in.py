@@ -35,7 +35,7 @@ class StandIn:
         else:
             self._poses = node.create_publisher(PoseStamped, pose.name, of_topic(pose))
         self._fingers = node.create_publisher(JointState, joints.name, of_topic(joints))
-        self._modes = None
+        self._modes: Any = None
         self.topics = [pose.name if pose else "/tf", joints.name]
         if (state := topics.franka_state) and (kind := _franka_state()):
             self._modes = node.create_publisher(kind, state.name, of_topic(state))
@@ -58,7 +58,7 @@ class StandIn:
         link.transform.rotation = orientation
         self._poses.publish(TFMessage(transforms=[link]))
 
-    def _joints(self, closedness: float, stamp: Any) -> JointState:
+    def _joints(self, closedness: Any, stamp: Any) -> JointState:
         gripper = self._robot.gripper
         width = width_from_closedness(torch.tensor(closedness).double(), gripper.max_width)
         fingers = JointState(name=list(gripper.joints))

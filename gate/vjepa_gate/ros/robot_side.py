@@ -70,9 +70,9 @@ class RobotSide:
                 f"measured poses are given in frame '{frame}', expected '{self._robot.base_frame}'"
             )
             return
-        x, y, z, *quaternion = numbers
+        x, y, z, qx, qy, qz, qw = numbers
         try:
-            pose = Pose.of((x, y, z), tuple(quaternion))
+            pose = Pose.of((x, y, z), (qx, qy, qz, qw))
         except ValueError as error:
             self._on_fault(f"measured pose: {error}")
             return
