@@ -1,19 +1,25 @@
 """What robot fr3 costs at 1 kHz, and what it costs in Python to listen to it.
 
     python benchmarks/twin.py
+    python benchmarks/twin.py --gate-only --beside ../another_checkout
 
 In shares of a core, each over some seconds of real time: the twin's process while nobody, then
 somebody listens, with and without its camera; and a second process that hears each of its fast
-topics, as messages and as bytes; and the arm gate, which hears pose and state, and moves the arm.
-Needs an idle machine: what the twin has no time for does not come.
+topics, as messages and as bytes; and the arm gate, which hears pose and state, and moves the arm,
+at the same time as an empty node that hears the same and sends as much: what ROS itself costs, in
+rclpy and, of both, in DDS's own threads. `--beside` runs the gate of another checkout in the same
+minutes, too. Needs an idle machine: what the twin has no time for does not come, and whoever wakes
+a hundred times a second beside busy neighbours pays for their use of the caches.
 """
 
 import argparse
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 from franka_msgs.msg import FrankaRobotState
 from geometry_msgs.msg import PoseStamped, WrenchStamped
@@ -23,10 +29,15 @@ from sensor_msgs.msg import Image
 from sim_node import cpu_seconds, robot  # sets the environment of DDS
 from vjepa_msgs.msg import EndEffectorDelta
 
+from vjepa_gate.robots import Topic
 from vjepa_gate.ros.spinning import spinning_node
+from vjepa_gate.ros.thinned import Thinned, apart
+from vjepa_gate.ros.timers import steady_timer
+from vjepa_gate.serialized import write_stamped
 
 STATES = "franka_robot_state_broadcaster"
 STATE = f"{STATES}/robot_state"
+TARGETS = {"arm_gate": "target_pose", "other": "other_target", "empty": "empty_target"}
 LISTENERS = (
     ("nobody listens", None, "", False),
     ("robot_state, as bytes", FrankaRobotState, STATE, True),
@@ -40,22 +51,74 @@ LISTENERS = (
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=8.0, help="of each measurement")
-    seconds = parser.parse_args().seconds
-    print("heard                      messages/s    twin  listener: share of a core, ms a message")
+    parser.add_argument("--gate-only", action="store_true", help="nothing but the arm gate")
+    parser.add_argument("--beside", type=Path, help="a checkout whose arm gate is measured, too")
+    parser.add_argument("--empty-node", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.empty_node:
+        empty_node()
     with robot(size=256, robot="fr3", mode="real") as pid:
-        for name, kind, topic, raw in LISTENERS:
-            with spinning_node("listener") as node:
-                print(f"{name:26}" + measure(pid, seconds, subscribe(node, kind, topic, raw)))
-        print(f"the arm gate, that moves it: {gate_share('franka_crisp', seconds)}")
+        if not options.gate_only:
+            hear(pid, options.seconds)
+        print("at the twin's 1 kHz:")
+        gates("franka_crisp", options.seconds, options.beside)
     with robot(size=256, mode="real"):
-        print(f"the arm gate, at robot sim's 100 Hz: {gate_share('sim', seconds)}")
+        print("at robot sim's 100 Hz:")
+        gates("sim", options.seconds, options.beside)
 
 
-def gate_share(robot_file: str, seconds: float) -> str:
-    with arm_gate(robot_file) as pid:
-        before = cpu_seconds(pid)
+def hear(pid: int, seconds: float) -> None:
+    print("heard                      messages/s    twin  listener: share of a core, ms a message")
+    for name, kind, topic, raw in LISTENERS:
+        with spinning_node("listener") as node:
+            print(f"{name:26}" + measure(pid, seconds, subscribe(node, kind, topic, raw)))
+
+
+def gates(robot_file: str, seconds: float, beside: Path | None) -> None:
+    """Measure the arm gate, another one and an empty node, all at once."""
+    commands = {"the arm gate": arm_gate(Path(__file__).parents[1], robot_file)}
+    if beside is not None:
+        commands[f"that of {beside.name}"] = arm_gate(beside.resolve(), robot_file, "other")
+    commands["an empty node"] = [sys.executable, __file__, "--empty-node"]
+    with ExitStack() as stack, spinning_node("planner") as node:
+        started = {name: stack.enter_context(running(what)) for name, what in commands.items()}
+        act_every(node, 0.4)
+        time.sleep(6)  # found each other
+        before = {name: shares(pid) for name, pid in started.items()}
         time.sleep(seconds)
-        return f"{100 * (cpu_seconds(pid) - before) / seconds:.1f} % of a core"
+        for name, pid in started.items():
+            dds, rest = (
+                100 * (now - then) / seconds
+                for now, then in zip(shares(pid), before[name], strict=True)
+            )
+            print(f"  {name:24} {dds + rest:5.1f} % of a core, DDS's threads {dds:.1f} % of it")
+
+
+def shares(pid: int) -> tuple[float, float]:
+    """CPU seconds of DDS's threads, and of the others."""
+    dds = 0.0
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        if (task / "comm").read_text().startswith("dds."):
+            dds += cpu_seconds(f"{pid}/task/{task.name}")
+    return dds, cpu_seconds(pid) - dds
+
+
+def empty_node() -> None:
+    """Hear what the arm gate hears, and send as much, for ever."""
+    with spinning_node("empty") as node:
+        fast = Thinned(node)
+        fast.subscribe(PoseStamped, Topic(name=f"{STATES}/current_pose"), lambda _: None)
+        fast.subscribe(FrankaRobotState, Topic(name=STATE), lambda _: None)
+        subscribe(node, *LISTENERS[-1][1:3], raw=True)
+        targets = node.create_publisher(PoseStamped, TARGETS["empty"], 1)
+        target = write_stamped(0.0, "base", (0.0,) * 7)
+
+        def turn() -> None:
+            fast.look()
+            targets.publish(target)
+
+        steady_timer(node, 0.01, turn)
+        signal.pause()
 
 
 def subscribe(node: Node, kind: type | None, topic: str, raw: bool) -> Callable[[], int]:
@@ -71,33 +134,47 @@ def subscribe(node: Node, kind: type | None, topic: str, raw: bool) -> Callable[
     return lambda: count
 
 
-@contextmanager
-def arm_gate(robot_file: str) -> Iterator[int]:
-    """Its process id, once it carries out an action every 0.4 s."""
+def arm_gate(checkout: Path, robot_file: str, name: str = "arm_gate") -> list[str | Path]:
     options = (f"robot:={robot_file}", "max_state_age:=2.0", "max_camera_age:=5.0")
-    parameters = [part for option in options for part in ("-p", option)]
-    program = [sys.executable, "-m", "vjepa_gate.arm_gate", "--autostart"]
-    command = [*program, "--ros-args", *parameters]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    with spinning_node("planner") as node:
-        deltas, sequence = node.create_publisher(EndEffectorDelta, "ee_delta", 10), 0
+    remaps = (f"__node:={name}", f"target_pose:={TARGETS[name]}")
+    given = [("-r", remap) for remap in remaps] + [("-p", option) for option in options]
+    program = (
+        "import sys; sys.path.insert(0, sys.argv.pop(1)); "
+        "from vjepa_gate.arm_gate import main; sys.exit(main())"
+    )
+    arguments = ["--autostart", "--ros-args", *(part for pair in given for part in pair)]
+    return [sys.executable, "-c", program, checkout / "gate", *arguments]
 
-        def act() -> None:
-            nonlocal sequence
-            sequence += 1
-            stamp = node.get_clock().now().to_msg()
-            dx = 0.02 if sequence % 2 else -0.02
-            delta = EndEffectorDelta(image_stamp=stamp, sequence=sequence, duration=0.3, dx=dx)
-            delta.header.stamp, delta.header.frame_id = stamp, "base"
-            deltas.publish(delta)
 
-        node.create_timer(0.4, act)
-        time.sleep(5)  # found each other
-        try:
-            yield process.pid
-        finally:
-            process.terminate()
-            process.wait()
+@contextmanager
+def running(command: list[str | Path]) -> Iterator[int]:
+    """A process; its id."""
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen(command, stderr=quiet, stdout=quiet)
+    try:
+        yield process.pid
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def act_every(node: Node, seconds: float) -> None:
+    """Ask for an action back and forth, and listen to all that comes of it."""
+    deltas, sequence = node.create_publisher(EndEffectorDelta, "ee_delta", 10), 0
+    unserved = apart(node, "hears")
+    for topic in TARGETS.values():
+        unserved.create_subscription(PoseStamped, topic, lambda _: None, 1)
+
+    def act() -> None:
+        nonlocal sequence
+        sequence += 1
+        stamp = node.get_clock().now().to_msg()
+        dx = 0.02 if sequence % 2 else -0.02
+        delta = EndEffectorDelta(image_stamp=stamp, sequence=sequence, duration=0.3, dx=dx)
+        delta.header.stamp, delta.header.frame_id = stamp, "base"
+        deltas.publish(delta)
+
+    node.create_timer(seconds, act)
 
 
 def measure(pid: int, seconds: float, heard: Callable[[], int]) -> str:

@@ -333,3 +333,16 @@ def test_what_was_not_sent_in_doubt_is_not_made_good_at_once(rig, limits):
     rig.pass_time(PERIOD)
     step = np.linalg.norm(rig.targets[-1].pose.position - last)
     assert step <= 2 * PERIOD * limits.speed * 1.001
+
+
+def test_in_a_dry_run_velocities_go_on_though_no_arm_follows(robot, make_rig):
+    robot = dataclasses.replace(robot, command="twist")
+    rig = make_rig(robot=robot, dry_run=True)
+    rig.jump(rig.pose)
+    most = robot.limits.max_step + robot.limits.lag
+    for _ in range(4):
+        rig.send(dy=0.1)
+        rig.pass_time(1.5)
+        assert rig.status().level == "ok"
+    assert max(target.pose.position[1] for target in rig.targets) <= most
+    assert max(target.velocity[1] for target in rig.targets) > 0.05

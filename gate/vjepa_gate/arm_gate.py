@@ -14,6 +14,7 @@ import time
 from typing import Any
 
 from geometry_msgs.msg import PoseStamped, TwistStamped, WrenchStamped
+from rclpy.serialization import deserialize_message
 from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Bool, String
@@ -24,24 +25,24 @@ from vjepa_gate.admission import Delta, Refused
 from vjepa_gate.conventions import ACTION_NAMES
 from vjepa_gate.gate import ACCEPTED, Gate
 from vjepa_gate.gate_config import ArmGateSettings
+from vjepa_gate.graph_names import node_of
 from vjepa_gate.hand import HandGoal, HandResult
-from vjepa_gate.images import stamp_and_content
 from vjepa_gate.robots import Robot, Topic, load_robot
 from vjepa_gate.ros import stamps
 from vjepa_gate.ros.hand_client import make_hand_client
+from vjepa_gate.ros.layout import ByteField
 from vjepa_gate.ros.managed_node import ManagedNode
 from vjepa_gate.ros.process import run_nodes
 from vjepa_gate.ros.qos import DELTAS, LATCHED, SIGNALS, of_topic
 from vjepa_gate.ros.robot_side import RobotSide
 from vjepa_gate.ros.timers import steady_timer
 from vjepa_gate.ros.tool_check import ToolCheck
+from vjepa_gate.serialized import read_stamped, stamp_and_content, stamp_of, write_stamped
 from vjepa_gate.settings import declare_parameters
 from vjepa_gate.status import Status
 from vjepa_gate.stream import Target
 
 _GRAPH_PERIOD = 0.5  # seconds between two looks at who publishes what
-_MODE_SPACING = 0.08  # seconds: a state takes up to 1 ms to convert
-_WRENCH_SPACING = 0.01  # seconds
 _LONGEST_FAREWELL = 2.0  # seconds; the arm is at rest long before
 
 
@@ -64,13 +65,14 @@ class ArmGate(ManagedNode):
         self._gate = Gate(robot, settings, watch_mode=mode_type is not None)
         self._dry_run = settings.dry_run
 
-        self._target_type = PoseStamped if robot.command == "pose" else TwistStamped
+        target_type = PoseStamped if robot.command == "pose" else TwistStamped
         target = Topic(name="~/shadow_target") if self._dry_run else robot.topics.target
-        self._targets = self.publisher(self._target_type, target.name, of_topic(target))
+        self._targets = self.publisher(target_type, target.name, of_topic(target))
         self._hand = make_hand_client(self, robot.gripper, self._gate.hand_finished)
         self.resources.callback(self._hand.destroy)
         self._pending: EndEffectorDelta | None = None
         self._dropped = 0
+        self._newest_state, self._ticking = b"", False
 
         self._listen(robot)
         self._deltas = self.resolve_topic_name("ee_delta")
@@ -78,24 +80,25 @@ class ArmGate(ManagedNode):
         if settings.deadman:
             self.subscribe(Bool, "deadman", self._on_deadman, SIGNALS)
         if mode_topic and mode_type:
-            self._fast.subscribe(mode_type, mode_topic, self._on_franka_state, _MODE_SPACING)
+            self._mode, self._state_type = ByteField(mode_type, "robot_mode"), mode_type
+            self._robot_side.fast.subscribe(mode_type, mode_topic, self._on_franka_state)
             self.subscribe(String, "robot_description", self._on_description, LATCHED)
         self.serve(Trigger, "~/hold", self._hold)
         self.serve(Trigger, "~/stop", self._stop)
         self.serve(Trigger, "~/resume", self._resume)
-        timer = steady_timer(self, _GRAPH_PERIOD, self._look_at_graph)
-        self.resources.callback(self.destroy_timer, timer)
+        for period, work in ((_GRAPH_PERIOD, self._look_at_graph), (self._period, self._turn)):
+            self.resources.callback(self.destroy_timer, steady_timer(self, period, work))
 
     def start(self) -> None:
         """Look who else is there, and begin to tick."""
         self._look_at_graph()
         self._pending = None
         self._gate.enter()
-        self._timer = steady_timer(self, self._period, self._tick)
+        self._ticking = True
 
     def stop(self) -> None:
         """Returns when the arm is at rest. Time goes on here even if nobody serves the clock."""
-        self.destroy_timer(self._timer)
+        self._ticking = False
         self._gate.leave()
         start, begin, passed = stamps.now(self), time.monotonic(), 0.0
         while not self._gate.silent and passed < _LONGEST_FAREWELL:
@@ -105,7 +108,7 @@ class ArmGate(ManagedNode):
 
     def _listen(self, robot: Robot) -> None:
         gate = self._gate
-        robot_side = RobotSide(
+        self._robot_side = robot_side = RobotSide(
             self,
             robot,
             on_pose=lambda pose, stamp: gate.observe_pose(pose, stamp, stamps.now(self)),
@@ -117,9 +120,8 @@ class ArmGate(ManagedNode):
             self._tool_check = ToolCheck(self, robot, gate.observe_tool)
             self.resources.callback(self._tool_check.destroy)
         topics = robot.topics
-        self._fast = robot_side.fast
         if wrench := topics.external_wrench:
-            self._fast.subscribe(WrenchStamped, wrench, self._on_wrench, _WRENCH_SPACING)
+            robot_side.fast.subscribe(WrenchStamped, wrench, self._on_wrench)
         if collision := topics.collision:
             self.subscribe(
                 Bool,
@@ -157,6 +159,7 @@ class ArmGate(ManagedNode):
             sequence=message.sequence,
             duration=message.duration,
         )
+        self._look_at_joints()
         publishers = self.get_publishers_info_by_topic(self._deltas)
         senders = [bytes(publisher.endpoint_gid) for publisher in publishers]
         try:
@@ -178,20 +181,24 @@ class ArmGate(ManagedNode):
             return
         self._gate.observe_image(stamp, content, stamps.now(self))
 
-    def _on_wrench(self, message: WrenchStamped) -> None:
-        force, torque = message.wrench.force, message.wrench.torque
-        self._gate.observe_wrench(
-            math.hypot(force.x, force.y, force.z), math.hypot(torque.x, torque.y, torque.z)
-        )
+    def _on_wrench(self, serialized: bytes) -> None:
+        _, _, (fx, fy, fz, tx, ty, tz) = read_stamped(serialized, 6)
+        self._gate.observe_wrench(math.hypot(fx, fy, fz), math.hypot(tx, ty, tz))
 
     def _on_deadman(self, message: Bool) -> None:
         self._gate.observe_deadman(message.data, stamps.now(self))
 
-    def _on_franka_state(self, message: Any) -> None:
-        stamp = stamps.seconds(message.header.stamp)
-        self._gate.observe_mode(message.robot_mode, stamp, stamps.now(self))
-        joints = message.measured_joint_state
-        self._gate.keep_out.observe_joints(joints.name, joints.position)
+    def _on_franka_state(self, serialized: bytes) -> None:
+        mode, stamp = self._mode.read(serialized), stamp_of(serialized)
+        self._gate.observe_mode(mode, stamp, stamps.now(self))
+        self._newest_state = serialized
+
+    def _look_at_joints(self) -> None:
+        """Before an action only: the whole state takes long to convert."""
+        if self._newest_state:
+            state: Any = deserialize_message(self._newest_state, self._state_type)
+            joints = state.measured_joint_state
+            self._gate.keep_out.observe_joints(joints.name, joints.position)
 
     def _on_description(self, message: String) -> None:
         try:
@@ -212,8 +219,7 @@ class ArmGate(ManagedNode):
 
     def _names_on(self, topic: str) -> list[str]:
         """Of the nodes that publish there."""
-        publishers = self.get_publishers_info_by_topic(topic)
-        return [f"{p.node_namespace.rstrip('/')}/{p.node_name}" for p in publishers]
+        return [node_of(publisher) for publisher in self.get_publishers_info_by_topic(topic)]
 
     # --- services ------------------------------------------------------------------------
 
@@ -237,6 +243,12 @@ class ArmGate(ManagedNode):
 
     # --- out -----------------------------------------------------------------------------
 
+    def _turn(self) -> None:
+        """What the robot told, then what it is told."""
+        self._robot_side.look()
+        if self._ticking:
+            self._tick()
+
     def _tick(self) -> None:
         message, self._pending = self._pending, None
         if message is not None:
@@ -251,19 +263,13 @@ class ArmGate(ManagedNode):
         if target is not None:
             self._targets.publish(self._message(target))
 
-    def _message(self, target: Target) -> PoseStamped | TwistStamped:
-        message = self._target_type()
-        message.header.stamp = stamps.to_stamp(target.stamp)
-        message.header.frame_id = self._robot.base_frame
-        if self._target_type is TwistStamped:
-            linear, angular = message.twist.linear, message.twist.angular
-            linear.x, linear.y, linear.z = target.velocity.tolist()
-            angular.x, angular.y, angular.z = target.turn_velocity.tolist()
-            return message
-        position, orientation = message.pose.position, message.pose.orientation
-        position.x, position.y, position.z = target.pose.position.tolist()
-        orientation.x, orientation.y, orientation.z, orientation.w = target.pose.rotation
-        return message
+    def _message(self, target: Target) -> bytes:
+        """A PoseStamped or TwistStamped: to fill one takes longer than all the rest of a tick."""
+        if self._robot.command == "twist":
+            numbers = (*target.velocity.tolist(), *target.turn_velocity.tolist())
+        else:
+            numbers = (*target.pose.position.tolist(), *target.pose.rotation)
+        return write_stamped(target.stamp, self._robot.base_frame, numbers)
 
     def _move_hand(self, goal: HandGoal) -> None:
         if self._dry_run:

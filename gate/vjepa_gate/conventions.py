@@ -25,6 +25,7 @@ POSITION = slice(0, 3)
 ROTATION = slice(3, 6)
 GRIPPER = 6
 
+NEAR_UNIT = (0.99, 1.01)  # the norms of what passes for a unit quaternion
 _SLACK = 1e-4  # what float32 arithmetic may add to a bound
 
 
@@ -64,7 +65,7 @@ def check_quaternion(xyzw: ArrayLike) -> None:
     The order of its components cannot be told from the numbers: w comes last.
     """
     norm = np.linalg.norm(_numbers("quaternion", xyzw, 4), axis=-1)
-    if _outside(norm, 0.99, 1.01):
+    if _outside(norm, *NEAR_UNIT):
         raise ValueError(
             f"quaternion of norm {_worst(norm, 1.0):.4g}, expected a unit quaternion (x, y, z, w): "
             "an all-zero one usually means that no pose was filled in"

@@ -46,6 +46,8 @@ class Gate:
 
     def __init__(self, robot: Robot, config: GateConfig, *, watch_mode: bool = False) -> None:
         self._robot, self._config = robot, config
+        # In a dry run no arm follows: velocities are then those between targets, as of poses.
+        self._closes_loop = robot.command == "twist" and not config.dry_run
         self._arm = MeasuredArm(
             config.max_state_age, config.max_image_age + 1, watch_mode=watch_mode
         )
@@ -207,16 +209,16 @@ class Gate:
             if leaving or not self._awake:
                 return None
             self._stream = self._start(now)
-        if self._robot.command == "twist":
+        if self._closes_loop:
             self._follow(now, measured=not blind)
         if leaving or self._holds(now) or self._idle(now):
             self._stream.hold()
-        if self._robot.command == "pose" and self._in_doubt(self._stream.pose):
+        if not self._closes_loop and self._in_doubt(self._stream.pose):
             return None
         target = self._stream.advance(now)
         if target.stamp == self._sent_stamp:
             return None
-        if self._robot.command == "pose" and not self._may_send(target.pose):
+        if not self._closes_loop and not self._may_send(target.pose):
             return None
         self._sent_stamp = target.stamp
         if self._following is not None:
@@ -312,7 +314,7 @@ class Gate:
 
     def _start(self, now: float) -> TargetStream:
         limits = self._robot.limits
-        settle = _TWIST_SETTLE if self._robot.command == "twist" else None
+        settle = _TWIST_SETTLE if self._closes_loop else None
         start = confine(self._arm.pose, limits)
         if self._following is not None:
             self._following.rest(self._arm.pose, now)
@@ -390,7 +392,7 @@ class Gate:
     def _touch(self, what: str) -> None:
         """Stop, and push no longer: targets start again from where the arm is."""
         self.stop(f"{what}: call ~/resume when it is free")
-        if self._robot.command == "pose" and not self._touched:
+        if not self._closes_loop and not self._touched:
             self._stream = None
         self._touched = True
 

@@ -31,6 +31,7 @@ class GateConfig:
     home_hand: bool = setting(
         False, "home a franka_hand that was not: its open fingers close once, and open"
     )
+    dry_run: bool = setting(False, "publish targets on ~/shadow_target, and command nothing")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,4 +39,3 @@ class ArmGateSettings(GateConfig):
     """What the gate's node can be told."""
 
     robot: str = setting("sim", "robot YAML: a file, or a name in gate/config/")
-    dry_run: bool = setting(False, "publish targets on ~/shadow_target, and command nothing")

@@ -1,4 +1,4 @@
-"""Names of the ROS graph that settings say: namespaces, and whose quality of service is another."""
+"""Names of the ROS graph: of nodes, as it tells them, and those that settings say."""
 
 import re
 from typing import Any
@@ -10,6 +10,19 @@ _NAMESPACE = re.compile(r"/?([A-Za-z_]\w*(/[A-Za-z_]\w*)*/?)?", re.ASCII)
 QOS_OVERRIDE = re.compile(
     r"qos_overrides\..+\.(publisher|subscription)\.(history|depth|reliability|durability)"
 )
+
+_UNKNOWN = "_NODE_NAME_UNKNOWN_"  # rcl's word
+
+
+def node_of(endpoint: Any) -> str:
+    """Full name of the node that has an endpoint, by rclpy's TopicEndpointInfo.
+
+    A middleware may hear of an endpoint before it hears of its node, or of its node never.
+    """
+    if endpoint.node_name == _UNKNOWN:
+        gid = bytes(endpoint.endpoint_gid)[:12].hex()
+        return f"a node whose name the middleware does not know (participant {gid})"
+    return f"{endpoint.node_namespace.rstrip('/')}/{endpoint.node_name}"
 
 
 def check_namespace(namespace: str) -> None:

@@ -6,14 +6,15 @@ from elbow to wrist. The hand is looked at always; what needs joints, where the 
 and its joints were heard.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from vjepa_gate.kinematics import Chain
-from vjepa_gate.pose import Pose, placed
+from vjepa_gate.pose import Pose
 from vjepa_gate.robots import Box, Robot
-from vjepa_gate.rotations import between, from_vector, multiply
+from vjepa_gate.rotations import between, from_vector, multiply, turned
 
 # Two ends in the tool's frame (z out of the fingers, which open along y), and a radius; metres.
 _HAND = (
@@ -82,8 +83,7 @@ class KeepOut:
                     excess,
                     f"{joint.name} would be {excess:.2f} rad beyond its limit {limit:.2f} rad",
                 )
-            frames, _, _ = self._chain.frames(joints)
-            origins = [frame.position for frame in frames]
+            origins, _, _ = self._chain.frames(joints)
             if len(origins) > _WRIST:
                 shapes.append(("forearm", _line(origins[_ELBOW], origins[_WRIST]), _FOREARM))
                 column = _line(np.zeros(3), origins[_SHOULDER])
@@ -104,9 +104,7 @@ class KeepOut:
 
 def _hand(tool: Pose) -> Iterator[_Shape]:
     for one, other, radius in _HAND:
-        ends = (
-            placed(tool, Pose(np.array(end), (0.0, 0.0, 0.0, 1.0))).position for end in (one, other)
-        )
+        ends = (tool.position + turned(tool.rotation, end) for end in (one, other))
         yield "hand", _line(*ends), radius
 
 
@@ -123,7 +121,8 @@ def _above(points: np.ndarray, box: Box) -> float:
 
 
 def _apart(points: np.ndarray, others: np.ndarray) -> float:
-    return float(np.linalg.norm(points[:, None] - others[None], axis=2).min())
+    away = points[:, None] - others
+    return math.sqrt(np.einsum("ijk,ijk->ij", away, away).min())
 
 
 def _mm(length: float) -> str:

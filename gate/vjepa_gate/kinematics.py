@@ -8,8 +8,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vjepa_gate.pose import Pose, placed
-from vjepa_gate.rotations import between, from_euler, from_vector, multiply, rotated
+from vjepa_gate.pose import Pose
+from vjepa_gate.rotations import (
+    Quaternion,
+    Vector,
+    about,
+    between,
+    from_euler,
+    multiply,
+    turned,
+)
 
 _DAMPING = 0.02
 _ENDS = (("lower", -math.inf), ("upper", math.inf))
@@ -22,8 +30,9 @@ class Joint:
 
     name: str
     kind: str  # fixed, revolute, continuous or prismatic
-    origin: Pose
-    axis: np.ndarray  # (3,)
+    place: Vector
+    turn: Quaternion
+    axis: Vector  # of length 1
     low: float
     high: float
 
@@ -50,58 +59,66 @@ class Chain:
             link = _link(above[link], "parent")
         self._joints = joints
         self.moving = [joint for joint in joints if joint.moves]
+        self._slides = np.array([[joint.kind == "prismatic"] for joint in self.moving])
 
-    def frames(self, positions: np.ndarray) -> tuple[list[Pose], list[np.ndarray], Pose]:
-        """Frames of the joints that move, their axes in the base, and the tool."""
-        pose = Pose(np.zeros(3), (0.0, 0.0, 0.0, 1.0))
-        frames, axes, values = list[Pose](), list[np.ndarray](), iter(positions)
+    def frames(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray, Pose]:
+        """Places (n, 3) and axes (n, 3) of the joints that move, in the base, and the tool."""
+        place, turn = (0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0)
+        places, axes, values = list[Vector](), list[Vector](), iter(positions.tolist())
         for joint in self._joints:
-            pose = placed(pose, joint.origin)
+            place = _gone(place, turned(turn, joint.place))
+            turn = multiply(turn, joint.turn)
             if not joint.moves:
                 continue
-            axis, value = rotated(pose.rotation, joint.axis), float(next(values))
-            frames.append(pose)
+            axis, value = turned(turn, joint.axis), next(values)
+            places.append(place)
             axes.append(axis)
             if joint.kind == "prismatic":
-                pose = Pose(pose.position + value * axis, pose.rotation)
+                place = _gone(place, axis, value)
             else:
-                pose = Pose(pose.position, multiply(from_vector(value * axis), pose.rotation))
-        return frames, axes, pose
+                turn = multiply(turn, about(joint.axis, value))
+        return np.array(places), np.array(axes), Pose(np.array(place), turn)
 
     def solve(self, wanted: Pose, start: np.ndarray) -> tuple[np.ndarray, float]:
         """Positions near the start at which the tool is there, and the metres that are missing."""
         positions = np.array(start, float)
         for _ in range(_STEPS):
-            frames, axes, tool = self.frames(positions)
+            places, axes, tool = self.frames(positions)
             way = wanted.position - tool.position
             error = np.concatenate((way, between(tool.rotation, wanted.rotation)))
             if np.abs(error).max() < 1e-4:
                 break
-            columns = [
-                np.concatenate((axis, np.zeros(3)))
-                if joint.kind == "prismatic"
-                else np.concatenate((np.cross(axis, tool.position - frame.position), axis))
-                for joint, frame, axis in zip(self.moving, frames, axes, strict=True)
-            ]
-            jacobian = np.stack(columns, 1)
+            turns = np.where(self._slides, 0.0, axes)
+            moves = np.where(self._slides, axes, np.cross(axes, tool.position - places))
+            jacobian = np.concatenate((moves, turns), 1).T
             gram = jacobian @ jacobian.T + _DAMPING**2 * np.eye(6)
             positions = positions + jacobian.T @ np.linalg.solve(gram, error)
         missing = wanted.position - self.frames(positions)[2].position
         return positions, math.sqrt(missing @ missing)
 
 
+def _gone(place: Vector, way: Vector, share: float = 1.0) -> Vector:
+    x, y, z = place
+    a, b, c = way
+    return x + share * a, y + share * b, z + share * c
+
+
 def _joint(element: ElementTree.Element) -> Joint:
     origin, axis, limit = (element.find(name) for name in ("origin", "axis", "limit"))
     kind = element.get("type", "fixed")
-    place = np.zeros(3) if origin is None else _numbers(origin.get("xyz", "0 0 0"))
-    turn = np.zeros(3) if origin is None else _numbers(origin.get("rpy", "0 0 0"))
+    place = "0 0 0" if origin is None else origin.get("xyz", "0 0 0")
+    turn = "0 0 0" if origin is None else origin.get("rpy", "0 0 0")
+    along = _numbers("1 0 0" if axis is None else axis.get("xyz", "1 0 0"))
+    if kind != "fixed" and not along.any():
+        raise ValueError(f"robot_description has a joint without an axis, {element.get('name')}")
     bounds = {} if limit is None or kind == "continuous" else limit.attrib
     low, high = (float(bounds.get(name, end)) for name, end in _ENDS)
     return Joint(
         name=element.get("name", ""),
         kind=kind,
-        origin=Pose(place, from_euler(turn)),
-        axis=np.array((1.0, 0.0, 0.0)) if axis is None else _numbers(axis.get("xyz", "1 0 0")),
+        place=tuple(_numbers(place).tolist()),
+        turn=from_euler(_numbers(turn)),
+        axis=tuple((along / (math.sqrt(along @ along) or 1.0)).tolist()),
         low=low,
         high=high,
     )

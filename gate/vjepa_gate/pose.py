@@ -11,6 +11,7 @@ import numpy as np
 
 from vjepa_gate.conventions import (
     ARM_REACH,
+    NEAR_UNIT,
     POSITION,
     ROTATION,
     check_quaternion,
@@ -18,6 +19,7 @@ from vjepa_gate.conventions import (
 )
 from vjepa_gate.rotations import (
     Quaternion,
+    angle_between,
     between,
     from_euler,
     from_vector,
@@ -38,7 +40,9 @@ class Pose:
     @classmethod
     def of(cls, position: Sequence[float], quaternion_xyzw: Quaternion) -> Pose:
         """Raises ValueError for numbers that cannot be a pose."""
-        check_quaternion(quaternion_xyzw)
+        norm = math.hypot(*quaternion_xyzw)
+        if not NEAR_UNIT[0] <= norm <= NEAR_UNIT[1]:
+            check_quaternion(quaternion_xyzw)
         if not all(math.isfinite(value) for value in position):
             raise ValueError(f"position {list(position)} holds NaN or infinite numbers")
         if max(abs(value) for value in position) > ARM_REACH:
@@ -46,7 +50,6 @@ class Pose:
                 f"position {list(position)} is beyond any arm's reach: expected metres within "
                 f"±{ARM_REACH:g} in the robot's base frame"
             )
-        norm = math.hypot(*quaternion_xyzw)
         x, y, z, w = quaternion_xyzw
         return cls(np.array(position, float), (x / norm, y / norm, z / norm, w / norm))
 
@@ -76,9 +79,8 @@ def placed(frame: Pose, pose: Pose) -> Pose:
 
 def apart(one: Pose, other: Pose) -> tuple[float, float]:
     """Metres and radians between two poses."""
-    way = one.position - other.position
-    turn = between(other.rotation, one.rotation)
-    return math.sqrt(way @ way), math.sqrt(turn @ turn)
+    turn = angle_between(other.rotation, one.rotation)
+    return math.dist(one.position.tolist(), other.position.tolist()), turn
 
 
 class PoseHistory:

@@ -9,6 +9,7 @@ import math
 import numpy as np
 
 Quaternion = tuple[float, float, float, float]
+Vector = tuple[float, float, float]
 
 # Beyond this |sin(pitch)| roll and yaw turn about one axis and only their sum is known.
 GIMBAL_EDGE = 1.0 - 1e-7
@@ -81,13 +82,30 @@ def between(start: Quaternion, end: Quaternion) -> np.ndarray:
     return to_vector(multiply(end, inverse(start)))
 
 
+def about(axis: Vector, angle: float) -> Quaternion:
+    """Give the rotation about an axis of length 1."""
+    x, y, z = axis
+    sine = math.sin(angle / 2)
+    return x * sine, y * sine, z * sine, math.cos(angle / 2)
+
+
+def turned(rotation: Quaternion, vector: Vector) -> Vector:
+    """A vector, turned."""
+    x, y, z, w = rotation
+    a, b, c = vector
+    u, v, t = 2 * (y * c - z * b), 2 * (z * a - x * c), 2 * (x * b - y * a)
+    return a + w * u + y * t - z * v, b + w * v + z * u - x * t, c + w * t + x * v - y * u
+
+
+def angle_between(start: Quaternion, end: Quaternion) -> float:
+    """Give the radians from one orientation to the other, the shorter way round."""
+    x, y, z, w = multiply(end, inverse(start))
+    return 2 * math.atan2(math.sqrt(x * x + y * y + z * z), abs(w))
+
+
 def rotated(rotation: Quaternion, vector: np.ndarray) -> np.ndarray:
     """A vector (3,), turned."""
-    x, y, z, w = rotation
-    a, b, c = vector.tolist()
-    u, v, t = 2 * (y * c - z * b), 2 * (z * a - x * c), 2 * (x * b - y * a)
-    turned = a + w * u + y * t - z * v, b + w * v + z * u - x * t, c + w * t + x * v - y * u
-    return np.array(turned)
+    return np.array(turned(rotation, vector.tolist()))
 
 
 def z_axis(rotation: Quaternion) -> tuple[float, float, float]:

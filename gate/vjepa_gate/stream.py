@@ -63,7 +63,8 @@ class TargetStream:
     @property
     def at_rest(self) -> bool:
         """Whether it stands still."""
-        return max(np.abs(self._velocity).max(), np.abs(self._turn_velocity).max()) <= _STILL
+        speeds = (*self._velocity.tolist(), *self._turn_velocity.tolist())
+        return max(map(abs, speeds)) <= _STILL
 
     @property
     def has_goal(self) -> bool:
@@ -100,28 +101,25 @@ class TargetStream:
         if steps > MADE_GOOD:
             steps, self._stamp = MADE_GOOD, now - MADE_GOOD * self._period
         for _ in range(steps):
-            self._move()
-            self._turn()
+            self._velocity, self._turn_velocity = self._next_velocity(), self._next_turn_velocity()
+            self._step(self._velocity * self._period, self._turn_velocity * self._period)
         self._stamp += max(0, steps) * self._period
         return Target(self._stamp, self._pose, self._velocity, self._turn_velocity)
 
     def _stop(self) -> None:
         self._velocity = self._turn_velocity = np.zeros(3)
 
-    def _move(self) -> None:
-        limits, period = self._limits, self._period
-        velocity = _braked(self._velocity, limits.acceleration * period)
+    def _next_velocity(self) -> np.ndarray:
+        limits = self._limits
         if self._goal is not None:
             offset = self._goal.position - self._pose.position
             towards = self._approach(self._velocity, offset, self._speed, limits.acceleration)
             if self._stays_inside(towards):
-                velocity = towards
-        self._velocity = velocity
-        self._step(velocity * period, np.zeros(3))
+                return towards
+        return _braked(self._velocity, limits.acceleration * self._period)
 
-    def _turn(self) -> None:
-        limits, period = self._limits, self._period
-        velocity = _braked(self._turn_velocity, limits.turn_acceleration * period)
+    def _next_turn_velocity(self) -> np.ndarray:
+        limits = self._limits
         if self._goal is not None:
             towards = self._approach(
                 self._turn_velocity,
@@ -130,9 +128,8 @@ class TargetStream:
                 limits.turn_acceleration,
             )
             if self._stays_upright(towards):
-                velocity = towards
-        self._turn_velocity = velocity
-        self._step(np.zeros(3), velocity * period)
+                return towards
+        return _braked(self._turn_velocity, limits.turn_acceleration * self._period)
 
     def _step(self, way: np.ndarray, turn: np.ndarray) -> None:
         turned = from_vector(turn)
@@ -159,12 +156,18 @@ class TargetStream:
         limits = self._limits
         way = self._period + _braking_time(velocity, limits.acceleration, self._period)
         for start in self._places():
-            end = start.position + velocity * way
-            # An arm that has left it, pushed or late, may always move inwards.
-            too_high = (velocity > 0) & (end > np.add(limits.workspace_high, _ROUNDING))
-            too_low = (velocity < 0) & (end < np.subtract(limits.workspace_low, _ROUNDING))
-            if (too_high | too_low).any():
-                return False
+            for at, speed, low, high in zip(
+                start.position.tolist(),
+                velocity.tolist(),
+                limits.workspace_low,
+                limits.workspace_high,
+                strict=True,
+            ):
+                end = at + speed * way
+                # An arm that has left it, pushed or late, may always move inwards.
+                too_high = speed > 0 and end > high + _ROUNDING
+                if too_high or (speed < 0 and end < low - _ROUNDING):
+                    return False
         return True
 
     def _stays_upright(self, velocity: np.ndarray) -> bool:

@@ -10,8 +10,10 @@ from vjepa_gate.conventions import closedness_from_width
 from vjepa_gate.pose import Pose, PoseHistory
 from vjepa_gate.robots import Robot
 from vjepa_gate.ros.robot_side import RobotSide
+from vjepa_gate.ros.timers import steady_timer
 
 _SECONDS = 10.0  # that poses are kept
+_PERIOD = 0.01  # seconds between two looks at the robot
 _TOLERANCE = 0.25  # seconds between a picture and the pose next to it
 
 
@@ -31,9 +33,11 @@ class ArmState:
             on_fingers=self._on_fingers,
             on_fault=self._on_fault,
         )
+        self._node, self._timer = node, steady_timer(node, _PERIOD, self._robot_side.look)
 
     def destroy(self) -> None:
         """Stop listening."""
+        self._node.destroy_timer(self._timer)
         self._robot_side.destroy()
 
     def at(self, stamp: float) -> Tensor | None:

@@ -40,7 +40,7 @@ class ModelNode(ManagedNode):
 
     def serve_apart(self, kind: type, name: str, callback: Any) -> None:
         """In a thread of its own: the callback may take its time, and wait for messages."""
-        node = self.node_apart(name.removeprefix("~/"))
+        node = self.node_apart(name.removeprefix("~/").replace("/", "_"))
         node.create_service(kind, self.resolve_service_name(name), callback)
         self.resources.enter_context(spinning(node))
 

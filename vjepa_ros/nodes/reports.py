@@ -33,7 +33,10 @@ class Reports:
         return f"{name}: {status.message}"
 
     def hindrance(self) -> str:
-        """Why the arm gate takes no action now; one that was never heard may yet take some."""
+        """Why the arm gate takes no action now; one that was never heard may yet take some.
+
+        The encoder's trouble is told beside it: to the gate pictures that stay black are frozen.
+        """
         silence = self._silence("arm_gate")
         if silence is not None and silence > _LIFETIME:
             return f"arm_gate: it has said nothing for {silence:.0f} s: does it hang?"
@@ -42,7 +45,9 @@ class Reports:
             return ""
         values = {value.key: value.value for value in status.values}
         why = values.get(HINDRANCE, status.message)  # a gate that is not active has no values
-        return f"arm_gate: {why}" if why else ""
+        if not why:
+            return ""
+        return "; ".join(filter(None, (f"arm_gate: {why}", self.trouble("encoder"))))
 
     def accepted(self, sequence: int, sent: float) -> bool | None:
         """Whether the arm gate took an action that was sent at a time of `time.monotonic`.

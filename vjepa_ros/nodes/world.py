@@ -187,9 +187,16 @@ class RemoteWorld:
         return self._replicas.cost(costs)
 
     def lost(self) -> list[str]:
-        """Name the predictors that others have to stand in for."""
-        names = list(self._predictors)
-        return [names[number] for number in self._replicas.lost()]
+        """Name the predictors that others have to stand in for: late, or not in the graph."""
+        if len(self._predictors) == 1:
+            return []
+        late = self._replicas.lost()
+        clients = enumerate(self._predictors.items())
+        return [
+            name
+            for number, (name, client) in clients
+            if number in late or not client.service_is_ready()
+        ]
 
     def _score(self, predictor: str, about: Mapping[str, Any], actions: Tensor) -> Tensor:
         numbers = array.array("f", actions.detach().float().cpu().numpy().tobytes())

@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from geometry_msgs.msg import Point, Pose, PoseStamped, Quaternion
+from geometry_msgs.msg import PoseStamped, TwistStamped
 from numpy.typing import NDArray
 from rclpy.action import ActionClient
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
-from sensor_msgs.msg import CompressedImage, Image, JointState
+from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Float32
 from torch import Tensor
 from vjepa_msgs.action import ReachGoal
@@ -34,10 +34,10 @@ from vjepa_gate.robots import Robot
 from vjepa_gate.ros import stamps
 from vjepa_gate.ros.qos import of_topic
 from vjepa_gate.ros.spinning import ask, wait_for
-from vjepa_ros.conventions import pose_from_state, width_from_closedness
 from vjepa_ros.episodes.episode import EpisodeReader
 from vjepa_ros.images import encode_png, rgb_to_fields
 from vjepa_ros.nodes.latents import stamp_key, to_frame
+from vjepa_ros.replay.stand_in import StandIn
 
 PACE = 0.02  # seconds between the planner's answer and the image that it looks at next
 _STATE_PERIOD = 0.02  # seconds
@@ -92,21 +92,11 @@ class Player:
 
     def __init__(self, node: Node, robot: Robot, check: Callable[[], object]) -> None:
         topics = robot.topics
-        if topics.current_pose is None:
-            raise UserError(
-                f"robot {robot.name}: topics.current_pose is null: a replay cannot play TF, name "
-                "a topic"
-            )
         self._node, self._robot, self._check = node, robot, check
         kind = CompressedImage if topics.camera.compressed else Image
-        self._topics = (topics.camera.name, topics.current_pose.name, topics.joint_states.name)
+        self._arm = StandIn(node, robot)
+        self._topics = (topics.camera.name, *self._arm.topics)
         self._images = node.create_publisher(kind, topics.camera.name, of_topic(topics.camera))
-        self._poses = node.create_publisher(
-            PoseStamped, topics.current_pose.name, of_topic(topics.current_pose)
-        )
-        self._fingers = node.create_publisher(
-            JointState, topics.joint_states.name, of_topic(topics.joint_states)
-        )
         self._reach = ActionClient(node, ReachGoal, "reach_goal")
         self._changed = threading.Condition()
         self._end: Any = None  # the task's result
@@ -117,12 +107,13 @@ class Player:
 
     def _listen(self) -> None:
         queue = QoSProfile(depth=1000)
+        target = PoseStamped if self._robot.command == "pose" else TwistStamped
         for kind, topic, callback in (
             (Latent, "latent", self._on_latent),
             (EndEffectorDelta, "ee_delta", self._on_delta),
             (Plan, "plan", self._on_plan),
             (Float32, "surprise", None),
-            (PoseStamped, "arm_gate/shadow_target", None),
+            (target, "arm_gate/shadow_target", None),
         ):
             self._node.create_subscription(kind, topic, self._counting(topic, callback), queue)
 
@@ -242,17 +233,7 @@ class Player:
                 self._tell_state(self._state, self._node.get_clock().now().to_msg())
 
     def _tell_state(self, state: Tensor, stamp: Any) -> None:
-        (x, y, z), (qx, qy, qz, qw), closedness = (part.tolist() for part in pose_from_state(state))
-        orientation = Quaternion(x=qx, y=qy, z=qz, w=qw)
-        pose = PoseStamped(pose=Pose(position=Point(x=x, y=y, z=z), orientation=orientation))
-        pose.header.stamp, pose.header.frame_id = stamp, self._robot.base_frame
-        gripper = self._robot.gripper
-        width = width_from_closedness(torch.tensor(closedness).double(), gripper.max_width)
-        fingers = JointState(name=list(gripper.joints))
-        fingers.header.stamp = stamp
-        fingers.position = [gripper.command(float(width))] * len(gripper.joints)
-        self._fingers.publish(fingers)
-        self._poses.publish(pose)
+        self._arm.tell(state, stamp)
         self._played.messages.update(self._topics[1:])
 
     # --- the task --------------------------------------------------------------------------

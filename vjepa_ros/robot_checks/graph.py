@@ -14,6 +14,7 @@ from control_msgs.action import GripperCommand
 from geometry_msgs.msg import PoseStamped, TwistStamped
 from rclpy.node import Node
 
+from vjepa_gate.graph_names import node_of
 from vjepa_gate.hand import HandGoal, HandResult, make_hand
 from vjepa_gate.limits import confine
 from vjepa_gate.measured import MODES, MOVING_MODE, SAME, SAME_TURN
@@ -27,7 +28,6 @@ from vjepa_ros.robot_checks.hearing import (
     RECOVER,
     Ears,
     is_reliable,
-    node_of,
     state_type,
     type_name,
 )

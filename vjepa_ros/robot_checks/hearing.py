@@ -13,10 +13,11 @@ from rclpy.topic_endpoint_info import TopicEndpointInfo
 from sensor_msgs.msg import CompressedImage, Image, JointState
 from std_msgs.msg import Bool
 
-from vjepa_gate.images import stamp_of
+from vjepa_gate.graph_names import node_of
 from vjepa_gate.robots import Robot, Topic
 from vjepa_gate.ros import stamps
 from vjepa_gate.ros.thinned import apart
+from vjepa_gate.serialized import stamp_of
 from vjepa_gate.watchdog import CLOCK_TOLERANCE
 from vjepa_ros.findings import Note, Problem
 
@@ -196,11 +197,6 @@ def state_type() -> Any:
 def type_name(kind: type, what: str = "msg") -> str:
     """As the graph has it."""
     return f"{kind.__module__.split('.')[0]}/{what}/{kind.__name__}"
-
-
-def node_of(endpoint: TopicEndpointInfo) -> str:
-    """Full name of the node that has it."""
-    return f"{endpoint.node_namespace.rstrip('/')}/{endpoint.node_name}"
 
 
 def is_reliable(endpoint: TopicEndpointInfo) -> bool:

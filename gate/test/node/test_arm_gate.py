@@ -214,21 +214,6 @@ def test_stop_resume_and_hold(bench, gate):
     assert violations(*bench.stream(), LIMITS) == []
 
 
-def test_reflex_where_franka_msgs_is_there(bench, gate):
-    state = pytest.importorskip("franka_msgs.msg").FrankaRobotState(robot_mode=4)
-    state.header.stamp = bench.node.get_clock().now().to_msg()
-    bench.send(dx=0.12, duration=2.0)
-    bench.wait_until_moving()
-    gate._on_franka_state(state)
-    bench.wait_for_status("the robot is in mode reflex")
-    answer = bench.trigger("resume")
-    assert not answer.success
-    assert "release it first" in answer.message
-    state.robot_mode = 2
-    gate._on_franka_state(state)
-    assert bench.trigger("resume").success
-
-
 def test_a_few_hundred_hostile_actions(bench, gate):
     chance = random.Random(0)
     numbers = ("dx", "dy", "dz", "droll", "dpitch", "dyaw", "dclosedness")

@@ -77,6 +77,34 @@ def test_contact_stops_it_until_resume(bench, active_gate, tmp_path):
     bench.wait_for_status("stopped: the robot detected a collision")
 
 
+def test_a_reflex_stops_it_until_the_robot_and_the_gate_are_released(bench, active_gate, tmp_path):
+    state = pytest.importorskip("franka_msgs.msg").FrankaRobotState(robot_mode=2)
+    content = yaml.safe_load((config_folder("vjepa_gate") / "sim.yaml").read_text())
+    content["topics"]["franka_state"] = {"name": "robot_state"}
+    path = tmp_path / "franka.yaml"
+    path.write_text(yaml.safe_dump(content))
+    states = bench.node.create_publisher(type(state), "robot_state", 1)
+
+    def tell():
+        state.header.stamp = bench.node.get_clock().now().to_msg()
+        states.publish(state)
+
+    bench.node.create_timer(0.02, tell)
+    active_gate(robot=str(path))
+    bench.send(dx=0.12, duration=2.0)
+    bench.wait_until_moving()
+    state.robot_mode = 4
+    bench.wait_for_status("the robot is in mode reflex")
+    answer = bench.trigger("resume")
+    assert not answer.success
+    assert "release it first" in answer.message
+    state.robot_mode = 2
+    bench.wait_for_status("stopped: the robot was in mode reflex")
+    assert bench.trigger("resume").success
+    bench.send(dx=0.05)
+    bench.wait_until_moving()
+
+
 def test_a_clock_that_is_lost_does_not_keep_it_from_its_last_words(bench):
     bench.gate = "gate_process"
     clock = bench.node.create_publisher(Clock, "/clock", 10)

@@ -5,7 +5,7 @@ import math
 import types
 
 import pytest
-from geometry_msgs.msg import PoseStamped, TransformStamped
+from geometry_msgs.msg import TransformStamped
 from rclpy.context import Context
 from rclpy.node import Node
 from sensor_msgs.msg import JointState
@@ -13,6 +13,7 @@ from tf2_msgs.msg import TFMessage
 
 from vjepa_gate.robots import load_robot
 from vjepa_gate.ros.robot_side import RobotSide
+from vjepa_gate.serialized import write_stamped
 
 SIM = load_robot("sim")
 
@@ -49,12 +50,8 @@ def listen(node):
         side.destroy()
 
 
-def pose_message(frame="base", x=0.4, w=0.0):
-    message = PoseStamped()
-    message.header.frame_id, message.header.stamp.sec = frame, 7
-    message.pose.position.x = x
-    message.pose.orientation.x, message.pose.orientation.w = 1.0, w
-    return message
+def pose_message(frame="base", x=0.4, w=0.0, stamp=7.0):
+    return write_stamped(stamp, frame, (x, 0.0, 0.0, 1.0, 0.0, 0.0, w))
 
 
 def test_a_pose(listen):
@@ -78,9 +75,7 @@ def test_a_pose_that_cannot_be_used(listen, wrong, why):
 
 def test_without_a_stamp_a_message_is_as_new_as_its_arrival(listen, node):
     side, told = listen()
-    message = pose_message()
-    message.header.stamp.sec = 0
-    side._on_pose_message(message)
+    side._on_pose_message(pose_message(stamp=0.0))
     assert told.poses[0][1] == pytest.approx(node.get_clock().now().nanoseconds * 1e-9, abs=60)
 
 
@@ -106,16 +101,16 @@ def link(parent, child, stamp=0, *, y=0.0, turn=(0.0, 0.0, 0.0, 1.0)):
 def test_the_tool_from_tf(listen):
     """Through moving and fixed links, and a base that is itself somewhere in the world."""
     side, told = listen(load_robot("franka_servo"))
-    side._look_up()
+    side.look()
     assert told.faults == ["TF: no transform from fr3_link0 to fr3_hand_tcp: TF is silent"]
     half = math.sqrt(0.5)
     fixed = [link("world", "fr3_link0", y=5.0), link("hand", "fr3_hand_tcp", y=0.1)]
     side._transforms._note(TFMessage(transforms=fixed), True)
-    side._look_up()
+    side.look()
     assert "to fr3_hand_tcp: TF has 2 frames below hand, world" in told.faults[-1]
     moving = link("fr3_link0", "hand", 3, y=0.2, turn=(half, 0.0, 0.0, half))
     side._transforms._note(TFMessage(transforms=[moving]), False)
-    side._look_up()
+    side.look()
     ((pose, stamp),) = told.poses
     assert pose.position.tolist() == pytest.approx([0, 0.2, 0.1])  # y of the hand is z of the base
     assert (pose.rotation, stamp) == (pytest.approx((half, 0, 0, half)), 3.0)

@@ -1,5 +1,6 @@
 """A lifecycle node that says why it cannot start, how it is, and gives back what it took."""
 
+import traceback
 from contextlib import ExitStack
 from typing import Any, TypeVar
 
@@ -69,6 +70,9 @@ class ManagedNode(LifecycleNode):
             self.get_logger().error(self._failure)
             self.tear_down()
             return _FAILURE
+        except Exception:  # rclpy makes an error of the transition, and says nothing
+            self.get_logger().error(f"cannot be configured:\n{traceback.format_exc()}")
+            raise
         self._failure, self._configured = "", True
         return _SUCCESS
 

@@ -15,15 +15,13 @@ from vjepa_gate.robots import Robot, Topic
 from vjepa_gate.ros import stamps
 from vjepa_gate.ros.qos import of_topic, overridable
 from vjepa_gate.ros.thinned import Thinned
-from vjepa_gate.ros.timers import steady_timer
 from vjepa_gate.ros.transforms import Transforms
-
-_TF_PERIOD = 0.01  # seconds between two looks
-_SPACING = 0.0095  # seconds between two poses, at least; they are told 1000 times a second
+from vjepa_gate.serialized import read_stamped
 
 
 class RobotSide:
-    """Calls back with the tool's measured pose and the width between the fingers.
+    """Calls back with the width between the fingers when it is told, and at each `look` with the
+    tool's newest pose.
 
     Stamps are in seconds; a message without one is as new as its arrival. What cannot be
     used is told to on_fault.
@@ -46,37 +44,35 @@ class RobotSide:
         if pose_topic is None:
             self._transforms = Transforms(node)
             self._resources.callback(self._transforms.destroy)
-            timer = steady_timer(node, _TF_PERIOD, self._look_up)
-            self._resources.callback(node.destroy_timer, timer)
         else:
-            self.fast.subscribe(PoseStamped, pose_topic, self._on_pose_message, _SPACING)
+            self.fast.subscribe(PoseStamped, pose_topic, self._on_pose_message)
         self._subscribe(JointState, robot.topics.joint_states, self._on_joint_states)
 
     def destroy(self) -> None:
         """Stop listening."""
         self._resources.close()
 
+    def look(self) -> None:
+        """Take what came since the last look; a hundred looks a second are enough."""
+        self.fast.look()
+        if self._robot.topics.current_pose is None:
+            self._look_up()
+
     def _subscribe(self, kind: type, topic: Topic, callback: Callable[[Any], None]) -> None:
         how = overridable(self._node, topic.name, of_topic(topic), "subscription")
         subscription = self._node.create_subscription(kind, topic.name, callback, **how)
         self._resources.callback(self._node.destroy_subscription, subscription)
 
-    def _on_pose_message(self, message: PoseStamped) -> None:
-        if message.header.frame_id != self._robot.base_frame:
+    def _on_pose_message(self, serialized: bytes) -> None:
+        stamp, frame, numbers = read_stamped(serialized, 7)
+        if frame != self._robot.base_frame:
             self._on_fault(
-                f"measured poses are given in frame '{message.header.frame_id}', "
-                f"expected '{self._robot.base_frame}'"
+                f"measured poses are given in frame '{frame}', expected '{self._robot.base_frame}'"
             )
             return
-        position, orientation = message.pose.position, message.pose.orientation
-        self._tell_pose(position, orientation, stamps.seconds(message.header.stamp))
-
-    def _tell_pose(self, position: Any, orientation: Any, stamp: float) -> None:
+        x, y, z, qx, qy, qz, qw = numbers
         try:
-            pose = Pose.of(
-                (position.x, position.y, position.z),
-                (orientation.x, orientation.y, orientation.z, orientation.w),
-            )
+            pose = Pose.of((x, y, z), (qx, qy, qz, qw))
         except ValueError as error:
             self._on_fault(f"measured pose: {error}")
             return

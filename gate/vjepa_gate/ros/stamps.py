@@ -9,12 +9,8 @@ def seconds(stamp: Time) -> float:
     return stamp.sec + 1e-9 * stamp.nanosec
 
 
-def to_stamp(time: float) -> Time:
-    """Turn seconds into a stamp."""
-    nanoseconds = round(time * 1e9)
-    return Time(sec=nanoseconds // 10**9, nanosec=nanoseconds % 10**9)
-
-
 def now(node: Node) -> float:
     """Give the time of the node's clock, in seconds."""
-    return 1e-9 * node.get_clock().now().nanoseconds
+    clock = node.get_clock().handle
+    with clock:
+        return 1e-9 * clock.get_now().nanoseconds

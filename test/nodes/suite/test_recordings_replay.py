@@ -1,5 +1,6 @@
 """What was recorded of any robot that has a YAML is replayed, with nothing said of its topics."""
 
+import json
 import time
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
 from tf2_msgs.msg import TFMessage
 
 import vjepa_gate
+from vjepa_gate.isolation import reserve_domain
 from vjepa_gate.robots import load_robot
 from vjepa_gate.ros.qos import of_topic
 from vjepa_gate.ros.spinning import spinning_node
@@ -167,6 +169,21 @@ def test_a_recording_of_every_shipped_robot_is_replayed(name, record, weights, t
     words = ["replay", str(bag), "--weights", str(weights), "--html", str(tmp_path / "page.html")]
     quick = ["--samples=8", "--iterations=1", "--elites=2", "--workers=1", "--plan-every=4"]
     assert cli.main([*words, *quick]) == 0
+
+
+def test_a_recording_of_a_robot_whose_pose_is_in_tf_goes_through_the_real_graph(
+    record, weights, tmp_path, monkeypatch
+):
+    """TF, the robot's mode and, of a gate in dry run, velocities that no arm follows."""
+    bag, found = record("franka_servo"), tmp_path / "graph.json"
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(reserve_domain()))
+    words = ["replay", str(bag), "--graph", "--rate", "0", "--weights", str(weights)]
+    quick = ["--samples=8", "--iterations=1", "--elites=2", "--composed", f"--json={found}"]
+    assert cli.main([*words, *quick, "--robot", "franka_servo"]) == 0
+    (episode,) = json.loads(found.read_text())["episodes"]
+    assert episode["planned"] >= episode["frames"] - 1
+    assert episode["rates"]["/tf"] > 0
+    assert episode["rates"]["arm_gate/shadow_target"] > 0
 
 
 def test_a_robot_in_a_namespace(record):

@@ -82,8 +82,15 @@ class Killing:
         return energies
 
 
+def until(what, why):
+    end = time.monotonic() + PATIENCE
+    while not what():
+        assert time.monotonic() < end, why
+        time.sleep(0.2)
+
+
 def test_one_killed_in_mid_plan_costs_only_its_candidates(
-    asker, predictors, model, weights, picture
+    asker, predictors, model, weights, picture, bench, start_nodes
 ):
     rgb = torch.from_numpy(picture(1, (2 * 48, 64))).unflatten(0, (2, 48))
     now, goal = model.encode(rgb)
@@ -97,7 +104,7 @@ def test_one_killed_in_mid_plan_costs_only_its_candidates(
     state = torch.tensor([[0.5, 0.0, 0.3, 3.1, 0.0, 0.0, 0.0]])
     context = Context(latents=now[None], states=state, name=frame.name)
     goal = Goal(latents=goal, name="the goal")
-    world = RemoteWorld(asker, PATIENCE, COUNT)
+    world = RemoteWorld(asker, PATIENCE, load=lambda: model, predictors=COUNT)
     world.frames.put(None, frame)
     latents = asker.publisher(Latent, "latent", LATENTS)
     config = choose_planner("plain", {"iterations": 6, "horizon": 2})
@@ -115,13 +122,19 @@ def test_one_killed_in_mid_plan_costs_only_its_candidates(
             return False
         return not world.lost()
 
-    end = time.monotonic() + PATIENCE
-    while not all_answer():
-        assert time.monotonic() < end, "the predictors do not answer"
-        time.sleep(0.2)
+    def named():
+        """What /diagnostics tells of the planner, which plans nothing meanwhile."""
+        values = bench.diagnostics["planner"].values
+        return [value.value for value in values if value.key == "predictors lost"]
 
+    until(all_answer, "the predictors do not answer")
+    start_nodes("planner", predictors=COUNT)
+    until(lambda: "planner" in bench.diagnostics and not named(), "one is lost")
     alone, together = plan(model), plan(world)
-    killed = plan(Killing(world, predictors[predictor_names(COUNT)[1]]))
+    victim = predictor_names(COUNT)[1]
+    killed = plan(Killing(world, predictors[victim]))
+    assert world.lost() == [victim]
+    until(lambda: named() == [victim], "nobody says who is lost")
     for found in (together, killed):
         assert torch.equal(found.actions, alone.actions)
         assert torch.equal(found.statistics.energies, alone.statistics.energies)

@@ -44,8 +44,9 @@ def test_why_the_gate_takes_no_action(hear):
     warning = DiagnosticStatus.WARN
     refused = hear("left/arm_gate", warning, "gripper: closing was refused", **{HINDRANCE: ""})
     assert refused.hindrance() == ""
-    held = hear("left/arm_gate", warning, "holding: no camera", **{HINDRANCE: "no camera"})
-    assert held.hindrance() == "arm_gate: no camera"
+    held = hear("left/arm_gate", warning, "holding: frozen", **{HINDRANCE: "frozen"})
+    assert held.hindrance() == "arm_gate: frozen; encoder: no"  # as pictures that stay black
+    assert hear("left/encoder", DiagnosticStatus.OK, "").hindrance() == "arm_gate: frozen"
     assert hear("left/arm_gate", warning, "not active").hindrance() == "arm_gate: not active"
 
 
