@@ -15,7 +15,8 @@ import torch
 from vjepa_gate.errors import UserError
 from vjepa_ros.commands.settings import read, shared
 from vjepa_ros.commands.settings import training as commands
-from vjepa_ros.model.checkpoints import load_weights, save_weights
+from vjepa_ros.model.checkpoints import Weights, load_weights, save_weights
+from vjepa_ros.model.decoder import decoder_beside, save_decoder
 from vjepa_ros.model.presets import PRESETS
 from vjepa_ros.model.probe import save_probe
 from vjepa_ros.planning.config import PLANNERS
@@ -25,6 +26,7 @@ from vjepa_ros.planning.subgoals.proposer import save_proposer
 from vjepa_ros.training import stages
 from vjepa_ros.training.attentive import ProbeTraining, accuracy, train_probe
 from vjepa_ros.training.card import model_card
+from vjepa_ros.training.decoding import DecoderTraining, drawing_errors, train_decoder
 from vjepa_ros.training.report import examine, page
 from vjepa_ros.training.settings import TrainingSettings, load_settings
 from vjepa_ros.training.subgoals import Learning, SubGoalConfig
@@ -37,6 +39,8 @@ def run(args: argparse.Namespace) -> int:
         return _subgoals(read(commands.TrainSubGoals, args))
     if args.verb == "probe":
         return _probe(read(commands.TrainProbe, args))
+    if args.verb == "decoder":
+        return _decoder(read(commands.TrainDecoder, args))
     kind, work = _VERBS[args.verb]
     told: Any = read(kind, args)
     preset = load_settings(told.preset, told.set)
@@ -171,13 +175,8 @@ def _subgoals(args: commands.TrainSubGoals) -> int:
 
 
 def _probe(args: commands.TrainProbe) -> int:
-    weights = load_weights(args.weights)
-    if weights.encoder is None:
-        raise UserError(f"{args.weights} holds no encoder: there is nothing to ask")
-    run = stages.Run(
-        stage="probe", data=args.data, out=args.out.parent, held_out=args.held_out,
-        unpacked=args.out.parent / "unpacked", device=torch.device("cpu"),
-    )  # fmt: skip
+    weights, run = _frozen(args, args.out)
+    assert weights.encoder is not None
     config = ProbeTraining(**shared(ProbeTraining, args))
     try:
         probe = train_probe(weights.encoder, run.episodes(weights.config), args.label, config)
@@ -189,6 +188,35 @@ def _probe(args: commands.TrainProbe) -> int:
     save_probe(args.out, probe, weights.identity, {**asdict(config), "right": figures})
     print(args.out)
     return 0
+
+
+def _decoder(args: commands.TrainDecoder) -> int:
+    out = args.out or decoder_beside(args.weights)
+    weights, run = _frozen(args, out)
+    config = DecoderTraining(**shared(DecoderTraining, args))
+    try:
+        decoder = train_decoder(weights, run.episodes(weights.config), config)
+        errors = drawing_errors(decoder, weights, run.held_out_episodes(weights.config))
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    for name, error in errors.items():
+        print(f"{name:14} off by {error:.1f} of 255 grey levels on held-out frames")
+    save_decoder(out, decoder, weights.identity, {**asdict(config), "errors": errors})
+    print(out)
+    return 0
+
+
+def _frozen(
+    args: commands.TrainProbe | commands.TrainDecoder, out: Path
+) -> tuple[Weights, stages.Run]:
+    """Weights whose latents something is trained on, and the episodes that it is trained on."""
+    weights = load_weights(args.weights, _device(None))
+    if weights.encoder is None:
+        raise UserError(f"{args.weights} holds no encoder: it makes no latents")
+    return weights, stages.Run(
+        stage="frozen", data=args.data, out=out.parent, held_out=args.held_out,
+        unpacked=out.parent / "unpacked", device=weights.encoder.device,
+    )  # fmt: skip
 
 
 # --- all of it ---------------------------------------------------------------------------

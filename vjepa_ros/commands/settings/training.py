@@ -124,3 +124,15 @@ class TrainProbe(Command):
     steps: int = setting(1000, "of the optimizer", low=1)
     held_out: float = setting(0.1, "share of the episodes, to measure on", low=0.0, high=0.5)
     seed: int = setting(0, "of the draws", low=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainDecoder(Command):
+    """Train a decoder that draws what latents show: for people, no plan looks at it."""
+
+    data: Path = setting(REQUIRED, "folder of episodes")
+    weights: Path = setting(REQUIRED, "file of weights, with an encoder at least")
+    out: Path | None = setting(None, "file to write [beside the weights, where it is looked for]")
+    steps: int = setting(2000, "of the optimizer", low=1)
+    seed: int = setting(0, "of the training", low=0)
+    held_out: float = setting(0.1, "share of the episodes, to measure on", low=0.0, high=0.5)

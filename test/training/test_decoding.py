@@ -1,0 +1,64 @@
+"""A decoder learns to draw what frames show from their latents alone."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from vjepa_gate.errors import UserError
+from vjepa_ros import cli
+from vjepa_ros.model.checkpoints import load_weights, save_weights
+from vjepa_ros.model.decoder import Decoder, DecoderConfig, decoder_of, load_decoder, save_decoder
+from vjepa_ros.model.encoder import Encoder
+from vjepa_ros.model.predictor import Predictor
+from vjepa_ros.model.presets import ModelConfig
+from vjepa_ros.training.data import EpisodeSet
+from vjepa_ros.training.decoding import DecoderTraining, drawing_errors, train_decoder
+
+
+@pytest.fixture
+def weights(tmp_path: Path, small: ModelConfig) -> Path:
+    path = tmp_path / "small.safetensors"
+    save_weights(path, small, Encoder(small.encoder), Predictor(small.predictor))
+    return path
+
+
+def test_it_draws_where_the_tool_is(weights: Path, episodes: EpisodeSet):
+    loaded = load_weights(weights)
+    decoder = train_decoder(loaded, episodes, DecoderTraining(steps=200, width=48))
+    errors = drawing_errors(decoder, loaded, episodes)
+    assert errors["drawn"] < 0.75 * errors["mean picture"]
+    untrained = train_decoder(loaded, episodes, DecoderTraining(steps=1, batch=2))
+    assert drawing_errors(untrained, loaded, episodes)["drawn"] > errors["mean picture"]
+    batch = episodes.load(np.arange(4), 1)
+    drawn = decoder.draw(loaded.encoder.encode(batch.pixels()[:, 0]))
+    assert (drawn.shape, drawn.dtype) == ((4, 32, 32, 3), torch.uint8)
+    off = (drawn.float() - batch.frames[:, 0].float()).abs().mean()
+    assert off < errors["mean picture"]
+
+
+def test_the_command_puts_it_beside_the_weights(
+    weights: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+):
+    identity = load_weights(weights).identity
+    assert decoder_of(weights, identity) is None
+    command = ["train", "decoder", "--data", folder, "--weights", weights, "--steps", "2"]
+    assert cli.run(list(map(str, [*command, "--held-out", "0.34"]))) == 0
+    told = capsys.readouterr().out
+    assert "imagined" in told
+    assert told.splitlines()[-1] == str(weights.with_suffix(".decoder.safetensors"))
+    decoder = decoder_of(weights, identity)
+    assert decoder.config == DecoderConfig(latent_width=32, grid=4, size=32)
+
+
+def test_a_decoder_comes_back_but_for_other_latents(tmp_path: Path):
+    decoder = Decoder(DecoderConfig(latent_width=6, grid=2, size=16, width=8))
+    save_decoder(tmp_path / "d.safetensors", decoder, "tiny-1", {})
+    latents = torch.randn(2, 4, 6)
+    drawn = load_decoder(tmp_path / "d.safetensors", "tiny-1").draw(latents)
+    assert (drawn.int() - decoder.draw(latents).int()).abs().max() <= 1  # half precision on disk
+    with pytest.raises(UserError, match=r"tiny-1, not of tiny-2.*`vjepa-ros train decoder`"):
+        load_decoder(tmp_path / "d.safetensors", "tiny-2")
+    with pytest.raises(ValueError, match="size is 24, expected 2 times a power of two"):
+        Decoder(DecoderConfig(latent_width=6, grid=2, size=24))
