@@ -28,7 +28,7 @@ def test_it_draws_where_the_tool_is(weights: Path, episodes: EpisodeSet):
     loaded = load_weights(weights)
     decoder = train_decoder(loaded, episodes, DecoderTraining(steps=200, width=48))
     errors = drawing_errors(decoder, loaded, episodes)
-    assert errors["drawn"] < 0.75 * errors["mean picture"]
+    assert errors["drawn"] < 0.85 * errors["mean picture"]
     untrained = train_decoder(loaded, episodes, DecoderTraining(steps=1, batch=2))
     assert drawing_errors(untrained, loaded, episodes)["drawn"] > errors["mean picture"]
     batch = episodes.load(np.arange(4), 1)

@@ -16,7 +16,7 @@ from vjepa_gate.errors import UserError
 from vjepa_ros.commands.settings import read, shared
 from vjepa_ros.commands.settings import training as commands
 from vjepa_ros.model.checkpoints import Weights, load_weights, save_weights
-from vjepa_ros.model.decoder import decoder_beside, save_decoder
+from vjepa_ros.model.decoder import decoder_beside, decoder_of, save_decoder
 from vjepa_ros.model.presets import PRESETS
 from vjepa_ros.model.probe import save_probe
 from vjepa_ros.planning.config import PLANNERS
@@ -27,7 +27,7 @@ from vjepa_ros.training import stages
 from vjepa_ros.training.attentive import ProbeTraining, accuracy, train_probe
 from vjepa_ros.training.card import model_card
 from vjepa_ros.training.decoding import DecoderTraining, drawing_errors, train_decoder
-from vjepa_ros.training.report import examine, page
+from vjepa_ros.training.report import examine, imagine, page
 from vjepa_ros.training.settings import TrainingSettings, load_settings
 from vjepa_ros.training.subgoals import Learning, SubGoalConfig
 from vjepa_ros.training.trainer import process_group
@@ -133,7 +133,10 @@ def _report(
         windows=args.windows,
     )
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(page(weights, findings, args.metrics))
+    decoder = decoder_of(args.weights, weights.identity) if weights.predictor else None
+    held_out = run.held_out_episodes(weights.config)
+    imagined = imagine(weights, decoder.to(device), held_out) if decoder else ()
+    args.out.write_text(page(weights, findings, args.metrics, imagined))
     args.out.with_suffix(".json").write_text(json.dumps(findings.figures(), indent=1))
     if findings.predictions:
         print(findings.predictions.table())
@@ -199,8 +202,8 @@ def _decoder(args: commands.TrainDecoder) -> int:
         errors = drawing_errors(decoder, weights, run.held_out_episodes(weights.config))
     except ValueError as error:
         raise UserError(str(error)) from error
-    for name, error in errors.items():
-        print(f"{name:14} off by {error:.1f} of 255 grey levels on held-out frames")
+    for name, levels in errors.items():
+        print(f"{name:14} off by {levels:.1f} of 255 grey levels on held-out frames")
     save_decoder(out, decoder, weights.identity, {**asdict(config), "errors": errors})
     print(out)
     return 0

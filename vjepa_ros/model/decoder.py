@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vjepa_ros.model.heads import HeadFiles
+from vjepa_ros.model.located import located
 
 _LEAST = 16  # channels
 
@@ -23,7 +25,7 @@ class DecoderConfig:
     latent_width: int  # channels of a token
     grid: int  # tokens along each side
     size: int  # pixels along each side of the picture
-    width: int = 160  # channels, halved at every doubling
+    width: int = 128  # channels, halved at every doubling
 
 
 class Decoder(nn.Module):
@@ -31,8 +33,8 @@ class Decoder(nn.Module):
 
     def __init__(self, config: DecoderConfig) -> None:
         super().__init__()
-        doublings = int(math.log2(config.size // config.grid))
-        if config.grid << doublings != config.size:
+        doublings = int(math.log2(max(1, config.size // config.grid)))
+        if doublings < 1 or config.grid << doublings != config.size:
             raise ValueError(
                 f"size is {config.size}, expected {config.grid} times a power of two: the grid "
                 "is doubled"
@@ -40,12 +42,12 @@ class Decoder(nn.Module):
         self.config = config
         self.begin = nn.Conv2d(config.latent_width, config.width, 3, padding=1)
         self.mix = _Residual(config.width)
-        narrower = (max(_LEAST, config.width >> step) for step in range(1, doublings + 1))
+        narrower = (max(_LEAST, config.width >> step) for step in range(1, doublings))
         widths = [config.width, *narrower]
         self.doublings = nn.ModuleList(
             _Doubling(before, after) for before, after in itertools.pairwise(widths)
         )
-        self.end = nn.Conv2d(widths[-1], 3, 3, padding=1)
+        self.end = nn.Conv2d(widths[-1], 4 * 3, 3, padding=1)  # four pixels of three colours
 
     def forward(self, latents: Tensor) -> Tensor:
         """Colours [B, 3, size, size] about 0 … 1, from latents [B, L, D]."""
@@ -53,7 +55,7 @@ class Decoder(nn.Module):
         features = self.mix(self.begin(grid))
         for doubling in self.doublings:
             features = doubling(features)
-        return self.end(features) + 0.5
+        return F.pixel_shuffle(self.end(F.gelu(features)), 2) + 0.5
 
     @torch.no_grad()
     def draw(self, latents: Tensor) -> Tensor:
@@ -86,8 +88,8 @@ class _Doubling(nn.Module):
         self.smooth = nn.Conv2d(after, after, 3, padding=1)
 
     def forward(self, features: Tensor) -> Tensor:
-        doubled = nn.functional.pixel_shuffle(self.spread(nn.functional.gelu(features)), 2)
-        return doubled + self.smooth(nn.functional.gelu(doubled))
+        doubled = F.pixel_shuffle(self.spread(F.gelu(features)), 2)
+        return doubled + self.smooth(F.gelu(doubled))
 
 
 # --- files -------------------------------------------------------------------------------
@@ -108,6 +110,6 @@ def decoder_beside(weights: Path) -> Path:
 
 
 def decoder_of(weights: Path, identity: str) -> Decoder | None:
-    """The one beside weights of this identity; None where there is none."""
-    path = decoder_beside(weights)
+    """The one beside weights, as `located` takes them, of this identity; None without one."""
+    path = decoder_beside(located(weights))
     return load_decoder(path, identity) if path.is_file() else None

@@ -24,7 +24,7 @@ class DecoderTraining:
     """How a decoder is optimised."""
 
     steps: int = 2000
-    width: int = 160  # channels
+    width: int = 128  # channels
     batch: int = 16
     seed: int = 0
     learning_rate: float = 2e-3
@@ -44,7 +44,8 @@ def train_decoder(weights: Weights, episodes: EpisodeSet, config: DecoderTrainin
             width=config.width,
         )
     )
-    net = net.to(encoder.device, memory_format=torch.channels_last)  # several times as fast on CPUs
+    net.to(encoder.device)
+    net.to(memory_format=torch.channels_last)  # several times as fast on CPUs
     optimizer = torch.optim.AdamW(
         net.parameters(), config.learning_rate, weight_decay=config.weight_decay
     )
