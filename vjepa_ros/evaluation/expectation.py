@@ -1,8 +1,9 @@
 """Violation of expectation: is a model more surprised by what cannot happen?
 
-Within a pair of clips the larger surprise is taken for the impossible one, as IntPhys 2 does; half
-of that is chance. Beside it stand two that predict nothing: how much pixels, and how much latents
-change from frame to frame. Each clip is also judged by the threshold that the graph judges by.
+Of a pair of clips the one that surprises more, on average over what follows the parting, is taken
+for the impossible one, as IntPhys 2 does; half of that is chance. Beside it stand two that predict
+nothing: how much pixels, and how much latents change from frame to frame. Each clip is also judged
+by the threshold that the graph judges by.
 """
 
 import functools
@@ -10,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -41,7 +43,7 @@ class Expectation:
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """One clip: the largest value after the parting by each way to measure, and the verdict."""
+    """One clip: the mean after the parting by each way to measure, and the verdict."""
 
     values: dict[str, float]
     surprised: bool  # the graph's threshold was passed after the parting
@@ -158,18 +160,18 @@ def judge_clip(clip: Clip, model: WorldModel, objective: Objective) -> Judged:
     after = slice(clip.parting, None)
     return Judged(
         values={
-            MODEL: max(verdict.surprise for verdict in verdicts[after]),
-            "pixels": _most_changed(frames[after].float(), objective),
-            "copy last": _most_changed(latents[after], objective),
+            MODEL: fmean(verdict.surprise for verdict in verdicts[after]),
+            "pixels": _changed(frames[after].float(), objective),
+            "copy last": _changed(latents[after], objective),
         },
         surprised=any(verdict.surprising for verdict in verdicts[after]),
     )
 
 
-def _most_changed(frames: Tensor, objective: Objective) -> float:
-    """The largest distance between neighbours of [T, …]."""
+def _changed(frames: Tensor, objective: Objective) -> float:
+    """The mean distance between neighbours of [T, …]."""
     flat = frames.flatten(1).unsqueeze(1)
-    return max(float(objective.distance(a[None], b)) for a, b in pairwise(flat))
+    return fmean(float(objective.distance(a[None], b)) for a, b in pairwise(flat))
 
 
 @functools.cache
