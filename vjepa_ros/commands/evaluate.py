@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _surprise(settings: Evaluate, given: Mapping[str, Any]) -> int:
-    asked = Expectation(**shared(Expectation, settings) | given)
+    asked = Expectation(**{**shared(Expectation, settings), **given})
     report = expect(asked, workers=fleet(settings.workers, settings.ray))
     print(report.table())
     _write(settings.json, report)

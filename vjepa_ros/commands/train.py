@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from vjepa_gate.errors import UserError
+from vjepa_ros.commands.opening import opening
 from vjepa_ros.commands.settings import read, shared
 from vjepa_ros.commands.settings import training as commands
 from vjepa_ros.model.checkpoints import Weights, load_weights, save_weights
@@ -74,6 +75,7 @@ def _run(
         unpacked=args.unpacked or args.out.parent / "unpacked",
         held_out=settings.data.held_out,
         device=device,
+        opening=opening(args),
     )
 
 
@@ -156,12 +158,13 @@ def _subgoals(args: commands.TrainSubGoals) -> int:
     else:
         period = loaded.config.step_period
         bank = build_bank(
-            demonstrations(args.data, period),
+            demonstrations(args.data, period, **opening(args)),
             folder,
             loaded.world_model.encode,
             crop=loaded.config.crop,
             weights=loaded.identity,
             step_period=period,
+            opening=opening(args),
         )
     try:
         learning = Learning(bank, SubGoalConfig(**shared(SubGoalConfig, args)), args.readings)
@@ -219,6 +222,7 @@ def _frozen(
     return weights, stages.Run(
         stage="frozen", data=args.data, out=out.parent, held_out=args.held_out,
         unpacked=out.parent / "unpacked", device=weights.encoder.device,
+        opening=opening(args),
     )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ class DecoderConfig:
     latent_width: int  # channels of a token
     grid: int  # tokens along each side
     size: int  # pixels along each side of the picture
-    width: int = 128  # channels, halved at every doubling
+    width: int = 96  # channels, halved at every doubling
 
 
 class Decoder(nn.Module):

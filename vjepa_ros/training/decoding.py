@@ -24,8 +24,8 @@ class DecoderTraining:
     """How a decoder is optimised."""
 
     steps: int = 2000
-    width: int = 128  # channels
-    batch: int = 16
+    width: int = 96  # channels
+    batch: int = 8
     seed: int = 0
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
