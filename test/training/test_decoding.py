@@ -26,11 +26,11 @@ def weights(tmp_path: Path, small: ModelConfig) -> Path:
 
 def test_it_draws_where_the_tool_is(weights: Path, episodes: EpisodeSet):
     loaded = load_weights(weights)
-    decoder = train_decoder(loaded, episodes, DecoderTraining(steps=200, width=48))
+    decoder = train_decoder(loaded, episodes, DecoderTraining(steps=20, width=32))
     errors = drawing_errors(decoder, loaded, episodes)
     assert errors["drawn"] < 0.85 * errors["mean picture"]
-    untrained = train_decoder(loaded, episodes, DecoderTraining(steps=1, batch=2))
-    assert drawing_errors(untrained, loaded, episodes)["drawn"] > errors["mean picture"]
+    unfitted = train_decoder(loaded, episodes, DecoderTraining(steps=1, batch=2, fitted=2))
+    assert drawing_errors(unfitted, loaded, episodes)["drawn"] > errors["drawn"]
     batch = episodes.load(np.arange(4), 1)
     drawn = decoder.draw(loaded.encoder.encode(batch.pixels()[:, 0]))
     assert (drawn.shape, drawn.dtype) == ((4, 32, 32, 3), torch.uint8)

@@ -26,10 +26,11 @@ class DecoderConfig:
     grid: int  # tokens along each side
     size: int  # pixels along each side of the picture
     width: int = 96  # channels, halved at every doubling
+    kernel: int = 3  # tokens along each side that a token's part of the picture is read from
 
 
 class Decoder(nn.Module):
-    """Convolutions that double the grid of tokens until it is a picture."""
+    """What is linear in the tokens, and what convolutions that double their grid add to it."""
 
     def __init__(self, config: DecoderConfig) -> None:
         super().__init__()
@@ -40,6 +41,9 @@ class Decoder(nn.Module):
                 "is doubled"
             )
         self.config = config
+        self.patch = config.size // config.grid  # pixels along each side of a token's part
+        colours, kernel = 3 * self.patch**2, config.kernel
+        self.straight = nn.Conv2d(config.latent_width, colours, kernel, padding=kernel // 2)
         self.begin = nn.Conv2d(config.latent_width, config.width, 3, padding=1)
         self.mix = _Residual(config.width)
         narrower = (max(_LEAST, config.width >> step) for step in range(1, doublings))
@@ -48,14 +52,20 @@ class Decoder(nn.Module):
             _Doubling(before, after) for before, after in itertools.pairwise(widths)
         )
         self.end = nn.Conv2d(widths[-1], 4 * 3, 3, padding=1)  # four pixels of three colours
+        nn.init.zeros_(self.end.weight)  # it begins as what is linear
 
     def forward(self, latents: Tensor) -> Tensor:
         """Colours [B, 3, size, size] about 0 … 1, from latents [B, L, D]."""
-        grid = latents.transpose(1, 2).unflatten(2, (self.config.grid, -1))
+        grid = self.on_grid(latents)
         features = self.mix(self.begin(grid))
         for doubling in self.doublings:
             features = doubling(features)
-        return F.pixel_shuffle(self.end(F.gelu(features)), 2) + 0.5
+        added = F.pixel_shuffle(self.end(F.gelu(features)), 2)
+        return F.pixel_shuffle(self.straight(grid), self.patch) + added
+
+    def on_grid(self, latents: Tensor) -> Tensor:
+        """Tokens [B, L, D] where their patches are: [B, D, rows, columns]."""
+        return latents.transpose(1, 2).unflatten(2, (self.config.grid, -1))
 
     @torch.no_grad()
     def draw(self, latents: Tensor) -> Tensor:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
@@ -17,6 +19,8 @@ from vjepa_ros.training.losses import rolled_out
 _EDGES = 1.0  # how much differences between neighbouring pixels count beside the pixels
 _MEASURED = 512  # frames
 _AT_ONCE = 32
+_NARROW = 256  # channels; of wider latents the neighbours are too much to fit
+_RIDGE = 1e-4  # share of the features' mean square
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,10 +28,11 @@ class DecoderTraining:
     """How a decoder is optimised."""
 
     steps: int = 2000
+    fitted: int = 2000  # frames that what is linear is fitted to
     width: int = 96  # channels
     batch: int = 8
     seed: int = 0
-    learning_rate: float = 2e-3
+    learning_rate: float = 1e-3
     weight_decay: float = 0.01
 
 
@@ -42,17 +47,18 @@ def train_decoder(weights: Weights, episodes: EpisodeSet, config: DecoderTrainin
             grid=grid,
             size=episodes.frame_shape[0],
             width=config.width,
+            kernel=3 if shape.encoder.width <= _NARROW else 1,
         )
     )
     net.to(encoder.device)
     # Several times as fast on CPUs; the types of torch leave it out.
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    rng = np.random.default_rng(config.seed)
+    _fit(net, encoder, episodes, episodes.draw(min(config.fitted, len(episodes)), 1, rng))
     optimizer = torch.optim.AdamW(
         net.parameters(), config.learning_rate, weight_decay=config.weight_decay
     )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, config.learning_rate, config.steps, pct_start=0.05
-    )
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.steps)
     batches = episodes.stream(
         batch=config.batch, frames=1, seed=config.seed, steps=range(config.steps)
     )
@@ -64,6 +70,24 @@ def train_decoder(weights: Weights, episodes: EpisodeSet, config: DecoderTrainin
         optimizer.step()
         schedule.step()
     return net.eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def _fit(net: Decoder, encoder: Encoder, episodes: EpisodeSet, frames: NDArray[np.int64]) -> None:
+    """What is linear, by least squares: descent would take a hundred times as long."""
+    weight, kernel = net.straight.weight, net.config.kernel
+    gram = moment = torch.zeros(())
+    for chosen in tqdm(np.array_split(frames, -(-len(frames) // _AT_ONCE)), "fit", unit="batch"):
+        batch = episodes.load(chosen, 1)
+        around = F.unfold(net.on_grid(latents(encoder, batch)), kernel, padding=kernel // 2)
+        tokens = F.pad(around, (0, 0, 0, 1), value=1.0).transpose(1, 2).flatten(0, 1)  # and a bias
+        parts = F.pixel_unshuffle(_pictures(batch).to(tokens), net.patch)
+        gram = gram + tokens.T @ tokens
+        moment = moment + tokens.T @ parts.flatten(2).transpose(1, 2).flatten(0, 1)
+    gram.diagonal().add_(_RIDGE * gram.diagonal().mean())
+    solution = torch.linalg.solve(gram.double(), moment.double()).to(weight)
+    weight.copy_(solution[:-1].T.unflatten(1, weight.shape[1:]))
+    net.straight.bias.copy_(solution[-1])
 
 
 @torch.no_grad()
