@@ -8,13 +8,25 @@ import torch
 
 from vjepa_gate.errors import UserError
 from vjepa_ros import cli
+from vjepa_ros.episodes.library import find_episodes, open_episode
 from vjepa_ros.model.checkpoints import load_weights, save_weights
-from vjepa_ros.model.decoder import Decoder, DecoderConfig, decoder_of, load_decoder, save_decoder
+from vjepa_ros.model.decoder import (
+    Decoder,
+    DecoderConfig,
+    decoder_beside,
+    decoder_of,
+    load_decoder,
+    save_decoder,
+)
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.predictor import Predictor
 from vjepa_ros.model.presets import ModelConfig
+from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
+from vjepa_ros.planning.loading import load_world_model
 from vjepa_ros.training.data import EpisodeSet
 from vjepa_ros.training.decoding import DecoderTraining, drawing_errors, train_decoder
+
+BAGS = Path(__file__).parents[1] / "data" / "bags"
 
 
 @pytest.fixture
@@ -62,3 +74,15 @@ def test_a_decoder_comes_back_but_for_other_latents(tmp_path: Path):
         load_decoder(tmp_path / "d.safetensors", "tiny-2")
     with pytest.raises(ValueError, match="size is 24, expected 2 times a power of two"):
         Decoder(DecoderConfig(latent_width=6, grid=2, size=24))
+
+
+def test_the_shipped_one_draws_what_the_shipped_recordings_show():
+    loaded = load_world_model(SHIPPED_WEIGHTS)
+    decoder = decoder_of(SHIPPED_WEIGHTS, loaded.identity)
+    assert decoder_beside(SHIPPED_WEIGHTS).stat().st_size < 4e6
+    frames = list(open_episode(next(find_episodes(BAGS))).frames(0, 8))
+    rgb = torch.from_numpy(np.stack(frames))
+    drawn = decoder.draw(loaded.world_model.encode(rgb)).float()
+    seen = loaded.world_model.preprocessor.view(rgb).permute(0, 2, 3, 1)
+    plain = seen.mean((1, 2), keepdim=True)
+    assert (drawn - seen).abs().mean() < 0.6 * (plain - seen).abs().mean()
