@@ -543,8 +543,9 @@ def test_what_features_mean_is_told_to_training_and_memories_too(
     common = ("--weights", weights, "--out")
     told = [
         ("memory", "build", f"lerobot:{path}", *common, tmp_path / "memory", "--workers", 1),
-        ("train", "decoder", "--data", f"lerobot:{path}", *common, tmp_path / "d", "--steps", 1),
-    ]
+        ("train", "decoder", "--data", f"lerobot:{path}", *common, tmp_path / "d", "--steps", 1,
+         "--held-out", 0.4),
+    ]  # fmt: skip
     for command in told:
         with pytest.raises(UserError, match="angles: degrees"):
             cli.run(list(map(str, command)))

@@ -87,6 +87,7 @@ def _fit(net: Decoder, encoder: Encoder, episodes: EpisodeSet, frames: NDArray[n
     gram.diagonal().add_(_RIDGE * gram.diagonal().mean())
     solution = torch.linalg.solve(gram.double(), moment.double()).to(weight)
     weight.copy_(solution[:-1].T.unflatten(1, weight.shape[1:]))
+    assert net.straight.bias is not None
     net.straight.bias.copy_(solution[-1])
 
 

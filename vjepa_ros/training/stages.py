@@ -59,7 +59,12 @@ class Run:
         attach_latents(episodes, encoder, weights.identity)
 
     def _unpack(self, model: ModelConfig, part: int) -> EpisodeSet:
-        paths = split_episodes(self.data, self.held_out)[part]
+        parts = split_episodes(self.data, self.held_out)
+        paths = parts[part]
+        if not paths:
+            raise ValueError(
+                f"{self.data} has {len(parts[0])} episodes: too few to hold {self.held_out:.0%} out"
+            )
         view = View(size=model.image_size, crop=model.crop, step_period=model.step_period)
         if this_share().rank == 0:  # for all processes
             unpack(paths, view, self.unpacked, self.opening)
