@@ -181,7 +181,7 @@ def _subgoals(args: commands.TrainSubGoals) -> int:
 
 
 def _probe(args: commands.TrainProbe) -> int:
-    weights, run = _frozen(args, args.out)
+    weights, run = _frozen(args, args.out, _device(None))
     assert weights.encoder is not None
     config = ProbeTraining(**shared(ProbeTraining, args))
     try:
@@ -198,7 +198,7 @@ def _probe(args: commands.TrainProbe) -> int:
 
 def _decoder(args: commands.TrainDecoder) -> int:
     out = args.out or decoder_beside(args.weights)
-    weights, run = _frozen(args, out)
+    weights, run = _frozen(args, out, _device(args.device))
     config = DecoderTraining(**shared(DecoderTraining, args))
     try:
         decoder = train_decoder(weights, run.episodes(weights.config), config)
@@ -213,15 +213,15 @@ def _decoder(args: commands.TrainDecoder) -> int:
 
 
 def _frozen(
-    args: commands.TrainProbe | commands.TrainDecoder, out: Path
+    args: commands.TrainProbe | commands.TrainDecoder, out: Path, device: torch.device
 ) -> tuple[Weights, stages.Run]:
     """Weights whose latents something is trained on, and the episodes that it is trained on."""
-    weights = load_weights(args.weights, _device(None))
+    weights = load_weights(args.weights, device)
     if weights.encoder is None:
         raise UserError(f"{args.weights} holds no encoder: it makes no latents")
     return weights, stages.Run(
         stage="frozen", data=args.data, out=out.parent, held_out=args.held_out,
-        unpacked=out.parent / "unpacked", device=weights.encoder.device,
+        unpacked=out.parent / "unpacked", device=device,
         opening=opening(args),
     )  # fmt: skip
 

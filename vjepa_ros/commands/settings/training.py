@@ -133,6 +133,7 @@ class TrainDecoder(Opening):
     data: Path = setting(REQUIRED, "folder of episodes")
     weights: Path = setting(REQUIRED, "file of weights, with an encoder at least")
     out: Path | None = setting(None, "file to write [beside the weights, where it is looked for]")
+    device: str | None = setting(None, "cpu or cuda [cuda where there is one]")
     steps: int = setting(2000, "of the optimizer", low=1)
     seed: int = setting(0, "of the training", low=0)
     held_out: float = setting(0.1, "share of the episodes, to measure on", low=0.0, high=0.5)
