@@ -80,7 +80,8 @@ def test_from_episodes_to_weights_and_a_report(
     third = load_weights(first_path(tmp_path / "c"))
     assert set(third.predictor.state_dict()) == set(second.predictor.state_dict())
 
-    run("decoder", "--data", folder, "--weights", first_path(tmp_path / "c"), "--steps", "1")
+    decoder = ("--steps", "1", "--held-out", "0.34")
+    run("decoder", "--data", folder, "--weights", first_path(tmp_path / "c"), *decoder)
     page = tmp_path / "report.html"
     metrics = tmp_path / "b" / "metrics.csv"
     run(
