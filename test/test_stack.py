@@ -170,7 +170,7 @@ def test_rviz_configuration_shows_topics_that_are_published():
     topics = {one["Topic"]["Value"] for one in manager["Displays"] if "Topic" in one}
     assert topics == {
         *("/camera/image_raw", "/encoder/picture", "/plan/markers", "/plan/path"),
-        "/way/compressed",
+        *("/predictor/imagined", "/way/compressed"),
         *("/target_pose", "/franka_robot_state_broadcaster/current_pose"),
     }
 

@@ -248,7 +248,8 @@ def _checked_weights(options: Options) -> Checkpoint:
 
 def _rviz(robot: Robot, stack: StackSettings) -> Process:
     """RViz, told the robot's frame and topics."""
-    names = {name: name for name in ("encoder/picture", "plan/markers", "plan/path")}
+    own = ("encoder/picture", "predictor/imagined", "way/compressed", "plan/markers", "plan/path")
+    names = {name: name for name in own}
     names["camera/image_raw"] = robot.topics.camera.name
     if robot.command == "pose":
         names["target_pose"] = robot.topics.target.name

@@ -219,3 +219,15 @@ def test_the_broad_palette_keeps_away_from_colours_that_are_held_out():
     assert np.linalg.norm(broad[:, None] - unseen, axis=-1).min() > 0.2
     assert {tuple(colour) for colour in train} <= {tuple(colour) for colour in broad}
     assert PALETTES["broad"].tables == PALETTES["train"].tables
+
+
+def test_what_was_can_be_looked_at_again():
+    with Scene(SceneConfig(objects=("cube",))) as scene:
+        scene.reset(5)
+        before, seen = scene.arrangement(), scene.render()
+        scene.set_target((0.5, 0.1, 0.2), pointing_down())
+        scene.step(1.0)
+        assert (scene.render() != seen).any()
+        scene.arrange(before)
+        assert np.array_equal(scene.render(), seen)
+        assert scene.arrangement().joints == pytest.approx(before.joints)

@@ -96,6 +96,14 @@ class ObjectTruth:
     touches: frozenset[str]  # names as in Scene.contacts
 
 
+@dataclass(frozen=True, kw_only=True)
+class Arrangement:
+    """How everything that moves stands at one moment."""
+
+    joints: tuple[float, ...]  # of arm and fingers
+    objects: dict[str, tuple[np.ndarray, np.ndarray]]  # position (3,) and quaternion (4,), by name
+
+
 class Scene:
     """One PyBullet world without a window; `reset` builds it anew from a seed."""
 
@@ -212,6 +220,29 @@ class Scene:
             )
             self._bullet.resetBaseVelocity(unique, (0, 0, 0), (0, 0, 0))
             self._bullet.changeVisualShape(unique, -1, rgbaColor=(*thing.colour, 1.0))
+
+    def arrangement(self) -> Arrangement:
+        """As it is now."""
+        body, bullet = self.robot.body, self._bullet
+        states = bullet.getJointStates(body, range(bullet.getNumJoints(body)))
+        poses = {
+            name: bullet.getBasePositionAndOrientation(unique)
+            for name, (unique, _) in self._objects.items()
+        }
+        return Arrangement(
+            joints=tuple(state[0] for state in states),
+            objects={
+                name: (np.array(at), np.array(turned)) for name, (at, turned) in poses.items()
+            },
+        )
+
+    def arrange(self, arrangement: Arrangement) -> None:
+        """As it was, or could never be: to look at, until the next reset. No time passes."""
+        for index, angle in enumerate(arrangement.joints):
+            self._bullet.resetJointState(self.robot.body, index, angle)
+        for name, (position, quaternion) in arrangement.objects.items():
+            unique, _ = self._objects[name]
+            self._bullet.resetBasePositionAndOrientation(unique, position, quaternion)
 
     @property
     def placed(self) -> list[Placed]:

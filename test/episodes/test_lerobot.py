@@ -18,6 +18,7 @@ from scipy.spatial.transform import Rotation
 
 from lerobot_sets import as_v21, edit_info, foreign, with_stills
 from vjepa_gate.errors import UserError
+from vjepa_ros import cli
 from vjepa_ros.episodes import lerobot_writer
 from vjepa_ros.episodes.episode import Episode
 from vjepa_ros.episodes.files import EpisodeError, written_whole
@@ -25,6 +26,7 @@ from vjepa_ros.episodes.lerobot_map import DROID_GRIPPER, DROID_IMAGE, DROID_POS
 from vjepa_ros.episodes.lerobot_names import INFO, LABELS
 from vjepa_ros.episodes.lerobot_writer import LeRobotWriter
 from vjepa_ros.episodes.library import find_episodes, layout_of, open_episode, write_episode
+from vjepa_ros.planning.subgoals.bank import load_bank
 from vjepa_ros.training.data import View, split_episodes, unpack
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "lerobot"
@@ -529,3 +531,25 @@ def test_a_set_is_trained_on_like_a_folder(dataset, tmp_path, make_episode):
     unpacked = unpack([Path(f"lerobot:{path}") for path in known], view, tmp_path / "unpacked")
     states = np.concatenate([make_episode(steps=6, seed=seed).states for seed in range(2)])
     np.testing.assert_allclose(unpacked.columns["states"], states, atol=1e-6)
+
+
+def test_what_features_mean_is_told_to_training_and_memories_too(
+    open_handed, small_weights, tmp_path
+):
+    """Degrees are refused, unless they are said to be some."""
+    path, features = foreign(open_handed[0], degrees), tmp_path / "features.yaml"
+    features.write_text("angles: degrees\n")
+    weights = small_weights(step_period=0.25)
+    common = ("--weights", weights, "--out")
+    told = [
+        ("memory", "build", f"lerobot:{path}", *common, tmp_path / "memory", "--workers", 1),
+        ("train", "decoder", "--data", f"lerobot:{path}", *common, tmp_path / "d", "--steps", 1,
+         "--held-out", 0.4),
+    ]  # fmt: skip
+    for command in told:
+        with pytest.raises(UserError, match="angles: degrees"):
+            cli.run(list(map(str, command)))
+        assert cli.run(list(map(str, (*command, "--features", features)))) == 0
+    bank = load_bank(tmp_path / "memory")
+    expected = np.concatenate([episode.states for episode in open_handed[1]])
+    np.testing.assert_allclose(bank.states, expected, atol=1e-9)

@@ -57,10 +57,12 @@ def test_surprise_is_the_distance_to_the_prediction():
     next_state = apply_action(state, action)
     predicted = model.rollout(Context(latents=before[None], states=state[None]), action[None, None])
 
-    verdict = Surprise(model, L1()).judge(before, state, after, next_state)
+    surprise = Surprise(model, L1())
+    imagined = surprise.imagine(before, state, next_state)
+    verdict = surprise.judge(imagined, after)
     assert verdict.threshold is None
     assert verdict.surprise == pytest.approx(
         float((predicted[0, 0] - after).abs().mean()), rel=1e-2
     )
-    as_predicted = Surprise(model, L1()).judge(before, state, predicted[0, 0], next_state)
+    as_predicted = Surprise(model, L1()).judge(imagined, predicted[0, 0])
     assert as_predicted.surprise < 0.05 * verdict.surprise

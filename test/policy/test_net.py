@@ -86,8 +86,8 @@ def test_served_it_proposes(trained):
 def test_other_weights_and_other_files_are_refused(tmp_path):
     net = PolicyNet(PolicyConfig(width=4, tokens=2))
     save_policy(tmp_path / "p.safetensors", net, "tiny-1", {})
-    with pytest.raises(UserError, match="reads latents of tiny-1, not of tiny-2"):
+    with pytest.raises(UserError, match="was trained on latents of tiny-1, not of tiny-2"):
         load_policy(tmp_path / "p.safetensors", "tiny-2")
     (tmp_path / "q.safetensors").write_bytes(b"no")
-    with pytest.raises(UserError, match="`policy train` writes"):
+    with pytest.raises(UserError, match="`vjepa-ros policy train` writes"):
         load_policy(tmp_path / "q.safetensors", "tiny-1")

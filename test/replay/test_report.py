@@ -10,6 +10,7 @@ import pytest
 
 from vjepa_ros.episodes.calibration import Calibration
 from vjepa_ros.images import decode_picture
+from vjepa_ros.model.decoder import Decoder, DecoderConfig
 from vjepa_ros.planning.config import PlannerConfig
 from vjepa_ros.planning.loading import load_world_model
 from vjepa_ros.replay import pictures
@@ -69,6 +70,7 @@ def test_the_page_shows_it_all_in_one_file(found, weights, tmp_path):
         load_world_model(weights).world_model,
         failures=["reach step 3: plan.error_cm is 9.1, above 5"],
         folder=tmp_path / "pictures",
+        decoder=Decoder(DecoderConfig(latent_width=48, grid=4, size=64, width=16)),
     )
     path = tmp_path / "out" / "page.html"
     text = text_of(path)
@@ -81,14 +83,18 @@ def test_the_page_shows_it_all_in_one_file(found, weights, tmp_path):
         "Prediction error by horizon",
         "the goal",
         "Landscape of step",
+        "the same drawn from its latents; what was imagined",
         "planned",
     ):
         assert said in text, said
     assert path.stat().st_size < 3e6
 
     names = {path.stem for path in (tmp_path / "pictures").iterdir()}
-    for kind in ("energy", "surprise", "landscape", "frame_0", "prediction_by_horizon"):
+    for kind in ("energy", "surprise", "landscape", "imagined", "frame_0", "prediction_by_horizon"):
         assert any(kind in name for name in names), (kind, names)
+    sheets = [path for path in (tmp_path / "pictures").iterdir() if "imagined" in path.stem]
+    shapes = {decode_picture(path.read_bytes()).shape for path in sheets}
+    assert (3 * 64, 3 * 64, 3) in shapes  # three rows, three steps
     for path in (tmp_path / "pictures").iterdir():
         assert decode_picture(path.read_bytes()).size > 0
 

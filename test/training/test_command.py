@@ -80,6 +80,8 @@ def test_from_episodes_to_weights_and_a_report(
     third = load_weights(first_path(tmp_path / "c"))
     assert set(third.predictor.state_dict()) == set(second.predictor.state_dict())
 
+    decoder = ("--steps", "1", "--held-out", "0.34")
+    run("decoder", "--data", folder, "--weights", first_path(tmp_path / "c"), *decoder)
     page = tmp_path / "report.html"
     metrics = tmp_path / "b" / "metrics.csv"
     run(
@@ -87,6 +89,7 @@ def test_from_episodes_to_weights_and_a_report(
         "--metrics", metrics, "--frames", "30", "--windows", "8",
     )  # fmt: skip
     assert "<html" in page.read_text()
+    assert "What it imagines" in page.read_text()
     assert page.with_suffix(".json").exists()
 
 

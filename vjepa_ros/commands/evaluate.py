@@ -2,23 +2,30 @@
 
 Closed loop in the simulation without ROS: look, plan, move, until the planner ends; then the
 simulation's own truth decides. The same arguments give the same trials, bit for bit, however
-many workers share them.
+many workers share them. The task `surprise` plans nothing: it shows clips.
 """
 
 import argparse
 import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 from vjepa_gate.errors import UserError
 from vjepa_gate.settings import read_options
-from vjepa_ros.commands.settings import check_folders, read, shared
+from vjepa_ros.commands.settings import check_folders, read, refuse_unused, shared
 from vjepa_ros.commands.settings.planning import Evaluate
 from vjepa_ros.episodes.workers import fleet
 from vjepa_ros.evaluation.conditions import CONDITIONS
+from vjepa_ros.evaluation.expectation import Expectation, ExpectationReport, expect
 from vjepa_ros.evaluation.runs import Evaluation, Report, evaluate, failure
 from vjepa_ros.evaluation.statistics import median_and_p95, wilson_interval
 from vjepa_ros.planning.config import PlannerConfig
 from vjepa_ros.planning.loading import load_world_model
 from vjepa_ros.policy.settings import PolicySettings
+
+# What the task `surprise` can be told.
+_SHOWN = {"task", "episodes", "seed", "weights", "objective", "json", "workers", "ray"}
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -26,6 +33,10 @@ def run(arguments: argparse.Namespace) -> int:
     settings = read(Evaluate, arguments)
     check_folders(json=settings.json)
     given = read_options(PlannerConfig, arguments)
+    if settings.task == "surprise":
+        asked = {*read_options(Evaluate, arguments), *given}
+        refuse_unused(asked, _SHOWN, "beside --task surprise")
+        return _surprise(settings, given)
     name, planner = load_world_model(settings.weights).chosen_planner(settings.planner, given)
     about = shared(Evaluation, settings) | {
         "planner": planner,
@@ -41,10 +52,22 @@ def run(arguments: argparse.Namespace) -> int:
     except ValueError as error:
         raise UserError(str(error)) from error
     print(_table(report))
-    if settings.json:
-        settings.json.write_text(json.dumps(report.as_json(), indent=1) + "\n")
-        print(f"wrote {settings.json}")
+    _write(settings.json, report)
     return 0
+
+
+def _surprise(settings: Evaluate, given: Mapping[str, Any]) -> int:
+    asked = Expectation(**{**shared(Expectation, settings), **given})
+    report = expect(asked, workers=fleet(settings.workers, settings.ray))
+    print(report.table())
+    _write(settings.json, report)
+    return 0
+
+
+def _write(path: Path | None, report: Report | ExpectationReport) -> None:
+    if path is not None:
+        path.write_text(json.dumps(report.as_json(), indent=1) + "\n")
+        print(f"wrote {path}")
 
 
 def _table(report: Report) -> str:

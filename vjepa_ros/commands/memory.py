@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from vjepa_ros.commands.opening import opening
 from vjepa_ros.commands.settings import read
 from vjepa_ros.commands.settings.episodes import BuildMemory
 from vjepa_ros.episodes.workers import fleet
@@ -21,12 +22,13 @@ def run(args: argparse.Namespace) -> int:
     loaded = load_world_model(settings.weights)
     period = loaded.config.step_period
     bank = build_bank(
-        demonstrations(settings.episodes, period),
+        demonstrations(settings.episodes, period, **opening(settings)),
         settings.out,
         partial(_encode, settings.weights),  # a worker loads them once for all its episodes
         crop=loaded.config.crop,
         weights=loaded.identity,
         step_period=period,
+        opening=opening(settings),
         workers=fleet(settings.workers, settings.ray),
     )
     moves = sum(len(steps) // SLOTS for steps in bank.key_steps)

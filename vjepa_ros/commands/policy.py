@@ -4,6 +4,7 @@ import argparse
 import threading
 
 from vjepa_gate.signals import signals_noted
+from vjepa_ros.commands.opening import opening
 from vjepa_ros.commands.settings import read, shared
 from vjepa_ros.commands.settings.training import ServePolicy, TrainPolicy
 from vjepa_ros.extras import extra
@@ -34,7 +35,7 @@ def _bank(settings: TrainPolicy, loaded: Loaded) -> Bank:
     folder = settings.out.with_suffix(".bank")
     if folder.exists() and (bank := load_bank(folder)).weights == loaded.identity:
         return bank
-    episodes = demonstrations(settings.data, loaded.config.step_period)
+    episodes = demonstrations(settings.data, loaded.config.step_period, **opening(settings))
     return build_bank(
         episodes,
         folder,
@@ -42,6 +43,7 @@ def _bank(settings: TrainPolicy, loaded: Loaded) -> Bank:
         crop=loaded.config.crop,
         weights=loaded.identity,
         step_period=loaded.config.step_period,
+        opening=opening(settings),
     )
 
 

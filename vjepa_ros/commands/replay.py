@@ -14,6 +14,7 @@ from vjepa_ros.commands.opening import opening
 from vjepa_ros.commands.settings import check_folders, read, refuse_unused, shared
 from vjepa_ros.commands.settings import planning as commands
 from vjepa_ros.episodes.workers import fleet
+from vjepa_ros.model.decoder import decoder_of
 from vjepa_ros.planning.config import PlannerConfig
 from vjepa_ros.planning.loading import chosen_device, load_world_model
 from vjepa_ros.replay.compare import Comparison, compare
@@ -93,14 +94,15 @@ def _write(
         args.json.write_text(found.to_json())
         print(f"wrote {args.json}")
     if args.html:
-        world_model = load_world_model(config.weights, config.device).world_model
+        loaded = load_world_model(config.weights, config.device)
         write_report(
             found,
             args.html,
-            world_model,
+            loaded.world_model,
             failures=failures,
             opening=config.opening,
             folder=args.pictures,
+            decoder=decoder_of(config.weights, loaded.identity),
         )
         print(f"wrote {args.html}")
     if args.write_gate:

@@ -13,9 +13,11 @@ from typing import Any
 import torch
 
 from vjepa_gate.errors import UserError
+from vjepa_ros.commands.opening import opening
 from vjepa_ros.commands.settings import read, shared
 from vjepa_ros.commands.settings import training as commands
-from vjepa_ros.model.checkpoints import load_weights, save_weights
+from vjepa_ros.model.checkpoints import Weights, load_weights, save_weights
+from vjepa_ros.model.decoder import decoder_beside, decoder_of, save_decoder
 from vjepa_ros.model.presets import PRESETS
 from vjepa_ros.model.probe import save_probe
 from vjepa_ros.planning.config import PLANNERS
@@ -25,7 +27,8 @@ from vjepa_ros.planning.subgoals.proposer import save_proposer
 from vjepa_ros.training import stages
 from vjepa_ros.training.attentive import ProbeTraining, accuracy, train_probe
 from vjepa_ros.training.card import model_card
-from vjepa_ros.training.report import examine, page
+from vjepa_ros.training.decoding import DecoderTraining, drawing_errors, train_decoder
+from vjepa_ros.training.report import examine, imagine, page
 from vjepa_ros.training.settings import TrainingSettings, load_settings
 from vjepa_ros.training.subgoals import Learning, SubGoalConfig
 from vjepa_ros.training.trainer import process_group
@@ -37,6 +40,8 @@ def run(args: argparse.Namespace) -> int:
         return _subgoals(read(commands.TrainSubGoals, args))
     if args.verb == "probe":
         return _probe(read(commands.TrainProbe, args))
+    if args.verb == "decoder":
+        return _decoder(read(commands.TrainDecoder, args))
     kind, work = _VERBS[args.verb]
     told: Any = read(kind, args)
     preset = load_settings(told.preset, told.set)
@@ -70,6 +75,7 @@ def _run(
         unpacked=args.unpacked or args.out.parent / "unpacked",
         held_out=settings.data.held_out,
         device=device,
+        opening=opening(args),
     )
 
 
@@ -129,7 +135,10 @@ def _report(
         windows=args.windows,
     )
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(page(weights, findings, args.metrics))
+    decoder = decoder_of(args.weights, weights.identity) if weights.predictor else None
+    held_out = run.held_out_episodes(weights.config)
+    imagined = imagine(weights, decoder.to(device), held_out) if decoder else ()
+    args.out.write_text(page(weights, findings, args.metrics, imagined))
     args.out.with_suffix(".json").write_text(json.dumps(findings.figures(), indent=1))
     if findings.predictions:
         print(findings.predictions.table())
@@ -149,12 +158,13 @@ def _subgoals(args: commands.TrainSubGoals) -> int:
     else:
         period = loaded.config.step_period
         bank = build_bank(
-            demonstrations(args.data, period),
+            demonstrations(args.data, period, **opening(args)),
             folder,
             loaded.world_model.encode,
             crop=loaded.config.crop,
             weights=loaded.identity,
             step_period=period,
+            opening=opening(args),
         )
     try:
         learning = Learning(bank, SubGoalConfig(**shared(SubGoalConfig, args)), args.readings)
@@ -171,13 +181,8 @@ def _subgoals(args: commands.TrainSubGoals) -> int:
 
 
 def _probe(args: commands.TrainProbe) -> int:
-    weights = load_weights(args.weights)
-    if weights.encoder is None:
-        raise UserError(f"{args.weights} holds no encoder: there is nothing to ask")
-    run = stages.Run(
-        stage="probe", data=args.data, out=args.out.parent, held_out=args.held_out,
-        unpacked=args.out.parent / "unpacked", device=torch.device("cpu"),
-    )  # fmt: skip
+    weights, run = _frozen(args, args.out, _device(None))
+    assert weights.encoder is not None
     config = ProbeTraining(**shared(ProbeTraining, args))
     try:
         probe = train_probe(weights.encoder, run.episodes(weights.config), args.label, config)
@@ -189,6 +194,36 @@ def _probe(args: commands.TrainProbe) -> int:
     save_probe(args.out, probe, weights.identity, {**asdict(config), "right": figures})
     print(args.out)
     return 0
+
+
+def _decoder(args: commands.TrainDecoder) -> int:
+    out = args.out or decoder_beside(args.weights)
+    weights, run = _frozen(args, out, _device(args.device))
+    config = DecoderTraining(**shared(DecoderTraining, args))
+    try:
+        decoder = train_decoder(weights, run.episodes(weights.config), config)
+        errors = drawing_errors(decoder, weights, run.held_out_episodes(weights.config))
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    for name, levels in errors.items():
+        print(f"{name:14} off by {levels:.1f} of 255 grey levels on held-out frames")
+    save_decoder(out, decoder, weights.identity, {**asdict(config), "errors": errors})
+    print(out)
+    return 0
+
+
+def _frozen(
+    args: commands.TrainProbe | commands.TrainDecoder, out: Path, device: torch.device
+) -> tuple[Weights, stages.Run]:
+    """Weights whose latents something is trained on, and the episodes that it is trained on."""
+    weights = load_weights(args.weights, device)
+    if weights.encoder is None:
+        raise UserError(f"{args.weights} holds no encoder: it makes no latents")
+    return weights, stages.Run(
+        stage="frozen", data=args.data, out=out.parent, held_out=args.held_out,
+        unpacked=out.parent / "unpacked", device=device,
+        opening=opening(args),
+    )  # fmt: skip
 
 
 # --- all of it ---------------------------------------------------------------------------

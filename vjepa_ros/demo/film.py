@@ -1,5 +1,6 @@
 """What was recorded, looked at again: every frame with its latents and its energy."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,18 +13,22 @@ from vjepa_ros.demo.performance import Performance
 from vjepa_ros.demo.settings import DemoSettings
 from vjepa_ros.episodes.bag import read_bag
 from vjepa_ros.episodes.episode import Episode
+from vjepa_ros.episodes.library import open_episode
 from vjepa_ros.evaluation.trials import Moment
 from vjepa_ros.evaluation.video import Film
 from vjepa_ros.images import decode_picture
+from vjepa_ros.model.decoder import Decoder, decoder_of
 from vjepa_ros.model.latent_picture import LatentPainter
 from vjepa_ros.model.preprocessing import Preprocessor
 from vjepa_ros.planning.config import choose_planner
-from vjepa_ros.planning.loading import load_world_model
+from vjepa_ros.planning.imagination import Illustrator
+from vjepa_ros.planning.loading import Loaded, load_world_model
 from vjepa_ros.planning.objectives import make_objective
 
 _PERIOD = 0.2  # seconds between two frames, more where there would be more than _MOST
 _MOST = 400
 _RATE = 10.0  # frames a second of the film
+_SHEETS = 3  # of what was imagined
 _BEFORE, _AFTER = 0.5, 1.0  # seconds shown before the first plan and after the last
 
 
@@ -36,6 +41,7 @@ class Recording:
     energies: NDArray[np.float64]  # [T] of each frame against the goal of that time
     goals: NDArray[np.int64]  # [T] index of that goal
     film: Film
+    imagined: Sequence[NDArray[np.uint8]]  # sheets of an `Illustrator`; none without a decoder
 
 
 def look_again(bag: Path, performance: Performance, settings: DemoSettings) -> Recording:
@@ -58,8 +64,29 @@ def look_again(bag: Path, performance: Performance, settings: DemoSettings) -> R
         moment = Moment(rgb=rgb, goal=goal, energy=energies[-1])
         film.add(moment, f"{time:.1f} s", painter.paint(latents[0]).numpy())
     return Recording(
-        episode=episode, times=times, energies=np.array(energies), goals=goals, film=film
+        episode=episode,
+        times=times,
+        energies=np.array(energies),
+        goals=goals,
+        film=film,
+        imagined=_imagined(bag, loaded, decoder_of(settings.weights, loaded.identity)),
     )
+
+
+def _imagined(bag: Path, loaded: Loaded, decoder: Decoder | None) -> list[NDArray[np.uint8]]:
+    """What the model imagines from a few frames on, as many steps as it was trained for."""
+    if decoder is None:
+        return []
+    illustrator, ahead = Illustrator(loaded.world_model, decoder), loaded.world_model.reach
+    reader = open_episode(bag, step_period=loaded.config.step_period)
+    starts = np.linspace(0, len(reader) - 1 - ahead, _SHEETS).round().astype(int)
+    sheets = []
+    for start in np.unique(starts[starts >= 0]).tolist():
+        window = reader.select(np.arange(start, start + ahead + 1)).load()
+        states, actions = (torch.from_numpy(one).float() for one in (window.states, window.actions))
+        rgb = torch.from_numpy(np.stack(list(window.frames)))
+        sheets.append(illustrator.sheet(rgb, states, actions).numpy())
+    return sheets
 
 
 def _between(bag: Path, start: float, end: float) -> Episode:

@@ -14,6 +14,7 @@ from vjepa_ros.demo.settings import DemoSettings
 from vjepa_ros.evaluation.statistics import median_and_p95
 from vjepa_ros.html import Captioned
 from vjepa_ros.images import decode_picture, encode_jpeg
+from vjepa_ros.planning.imagination import ROWS
 
 _FRAMES = 60  # that the page's player holds at most
 _WIDE = 9.4  # inches of a plot
@@ -50,6 +51,11 @@ def report(settings: DemoSettings, performance: Performance, recording: Recordin
         film=_film(recording),
         goals=_goals(performance),
         way=None if performance.way is None else html.photo(performance.way, "the way"),
+        rows=ROWS,
+        imagined=[
+            html.photo(sheet, f"imagined {number}")
+            for number, sheet in enumerate(recording.imagined, 1)
+        ],
         energy=_plot_energy(recording),
         tool=_plot_tool(recording),
         closedness=_plot_closedness(recording),

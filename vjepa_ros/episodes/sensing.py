@@ -4,10 +4,11 @@ import torch
 from torch import Tensor
 
 from vjepa_ros import conventions
+from vjepa_sim.robot import RobotState
 from vjepa_sim.scene import Observation
 
 
-def state_of(observation: Observation) -> Tensor:
+def state_of(observation: Observation | RobotState) -> Tensor:
     """The state [7], float64."""
     return conventions.state_from_pose(
         torch.from_numpy(observation.position),

@@ -12,6 +12,7 @@ from pathlib import Path
 from vjepa_gate.errors import UserError
 
 _SUFFIXES = (".safetensors", ".pt", ".pth", ".tar")
+_BESIDE = (".decoder", ".subgoals")  # small nets that lie beside weights, and are none
 
 
 def located(path: Path) -> Path:
@@ -71,6 +72,7 @@ def _snapshot(owner: str, name: str) -> Path | None:
 
 def _only_weights(folder: Path) -> Path:
     files = sorted(path for path in folder.iterdir() if path.suffix in _SUFFIXES)
+    files = [path for path in files if Path(path.stem).suffix not in _BESIDE]
     if len(files) == 1:
         return files[0]
     if any(path.name.endswith(".index.json") for path in folder.iterdir()):

@@ -2,7 +2,8 @@
 
 The service `score_actions` rolls candidates out from a latent and measures how far from a
 goal they end. Actions on `ee_delta` are followed: when the camera shows what came of one,
-`surprise` tells how far the prediction was off.
+`surprise` tells how far the prediction was off, and `~/imagined` shows it, where somebody looks and
+a decoder lies beside the weights.
 
 A predictor by another name (`-r __node:=predictor_2`) is a replica: it serves `score_actions`
 under that name, and does nothing else.
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 from builtin_interfaces.msg import Time
+from sensor_msgs.msg import Image
 from std_msgs.msg import Float32
 from torch import Tensor
 from vjepa_msgs.msg import EndEffectorDelta, Latent
@@ -28,15 +30,18 @@ from vjepa_gate.ros.process import run_node
 from vjepa_gate.ros.qos import DELTAS, SIGNALS
 from vjepa_gate.settings import declare_parameters
 from vjepa_gate.status import Status
+from vjepa_ros.images import rgb_to_fields
+from vjepa_ros.model.decoder import decoder_of
 from vjepa_ros.nodes.arm_state import ArmState
 from vjepa_ros.nodes.encoder import EncoderNode
 from vjepa_ros.nodes.health import Meter, memory
 from vjepa_ros.nodes.latents import Frame, stamp_key, to_frame
 from vjepa_ros.nodes.model_node import ModelNode
-from vjepa_ros.nodes.qos import GOALS, GOALS_KEPT, LATENTS
+from vjepa_ros.nodes.qos import GOALS, GOALS_KEPT, LATENTS, PICTURES
 from vjepa_ros.nodes.settings import PREDICTOR, PredictorSettings, score_service
 from vjepa_ros.nodes.shelf import Shelf
 from vjepa_ros.nodes.weights import load
+from vjepa_ros.planning.imagination import beside
 from vjepa_ros.planning.objectives import make_objective
 from vjepa_ros.planning.replicas import ReplicatedWorldModel
 from vjepa_ros.planning.surprise import Surprise, Threshold, Verdict
@@ -93,6 +98,10 @@ class PredictorNode(ModelNode):
         self._arm = ArmState(self, robot)
         self.resources.callback(self._arm.destroy)
         self._surprises = self.publisher(Float32, "surprise", SIGNALS)
+        self._decoder = decoder_of(settings.weights, weights.identity)
+        if self._decoder is not None:
+            self._decoder.to(devices[0])
+        self._imaginations = self.publisher(Image, "~/imagined", PICTURES)
         if self._encoder is None:
             self.subscribe(Latent, "latent", self._on_latent, LATENTS)
         self.subscribe(Latent, "goal_latent", self._on_goal, GOALS)
@@ -147,8 +156,12 @@ class PredictorNode(ModelNode):
         before, after = self._arm.at(start.stamp), self._arm.at(end.stamp)
         if before is None or after is None:
             return
-        self._verdict = self._surprise.judge(start.latents, before, end.latents, after)
+        imagined = self._surprise.imagine(start.latents, before, after)
+        self._verdict = self._surprise.judge(imagined, end.latents)
         self._surprises.publish(Float32(data=self._verdict.surprise))
+        if self._decoder and self._imaginations.get_subscription_count() > 0:
+            picture = beside(self._decoder, imagined, end.latents).numpy()
+            self._imaginations.publish(Image(header=end.header, **rgb_to_fields(picture)))
 
     # --- scoring ---------------------------------------------------------------------------
 

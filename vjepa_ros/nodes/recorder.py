@@ -14,10 +14,12 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped, TwistStamped
+from nav_msgs.msg import Path as Way
 from rosbags.interfaces import Connection, Qos
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
 from std_msgs.msg import Float32
 from tf2_msgs.msg import TFMessage
+from visualization_msgs.msg import MarkerArray
 from vjepa_msgs.msg import EndEffectorDelta, Plan
 
 from vjepa_gate.robots import Robot, Topic, load_robot
@@ -158,6 +160,9 @@ def _topics(robot: Robot) -> list[tuple[Any, Topic]]:
         (PoseStamped if robot.command == "pose" else TwistStamped, topics.target),
         (EndEffectorDelta, Topic(name="ee_delta")),
         (Plan, Topic(name="plan")),
+        (Way, Topic(name="plan/path")),
+        (MarkerArray, Topic(name="plan/markers")),
+        (Image, Topic(name="predictor/imagined")),
         (CompressedImage, Topic(name=GOAL_PICTURES)),
         (CompressedImage, Topic(name=WAYS)),
         (Float32, Topic(name="surprise")),

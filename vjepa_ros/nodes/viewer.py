@@ -55,6 +55,7 @@ class ViewerNode(ModelNode):
             self._show(PoseStamped, pose.name, stream.pose, of_topic(pose))
         self._show(CompressedImage, GOAL_PICTURES, stream.goal, GOALS)
         self._show(Image, "encoder/picture", stream.latents, PICTURES)
+        self._show(Image, "predictor/imagined", stream.imagined, PICTURES)
         self._show(Plan, "plan", stream.plan, SIGNALS)
         self._show(Float32, "surprise", stream.surprise, SIGNALS)
 

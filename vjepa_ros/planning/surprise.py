@@ -74,13 +74,13 @@ class Surprise:
         self._threshold = threshold or Threshold()
 
     @torch.no_grad()
-    def judge(
-        self, latents: Tensor, state: Tensor, next_latents: Tensor, next_state: Tensor
-    ) -> Verdict:
-        """Of a step from latents [L, D] and state [7] to those observed after it."""
+    def imagine(self, latents: Tensor, state: Tensor, next_state: Tensor) -> Tensor:
+        """The latents [L, D] after a step from latents [L, D] and state [7] to the next state."""
         context = Context(latents=latents[None], states=state[None])
         action = action_between(state, next_state)
-        predicted = self._world_model.rollout(context, action[None, None])[:, -1]  # [1, L, D]
-        return self._threshold.judge(
-            float(self._objective.distance(predicted, next_latents.to(predicted)))
-        )
+        return self._world_model.rollout(context, action[None, None])[0, -1]
+
+    def judge(self, imagined: Tensor, seen: Tensor) -> Verdict:
+        """Of latents [L, D] that were imagined, and those that came."""
+        distance = self._objective.distance(imagined[None], seen.to(imagined))
+        return self._threshold.judge(float(distance))

@@ -4,24 +4,19 @@ It reads the latents of frozen weights, and is trained by cloning recorded episo
 did next on its way to a later frame.
 """
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from vjepa_gate.errors import UserError
 from vjepa_ros import conventions
+from vjepa_ros.model.heads import HeadFiles
 from vjepa_ros.planning.subgoals.bank import Bank
 
-FORMAT, HEADER = "vjepa_ros policy 1", "vjepa_ros"
 _UNITS = (0.03, 0.03, 0.03, 0.1, 0.1, 0.1, 0.2)  # of an action: metres, radians, closedness
 
 
@@ -134,28 +129,10 @@ def _latents(bank: Bank, frames: NDArray[np.int64]) -> Tensor:
 
 # --- files -------------------------------------------------------------------------------
 
-
-def save_policy(path: Path, net: PolicyNet, weights: str, about: Mapping[str, object]) -> None:
-    """As safetensors, with the identity of the weights whose latents it reads."""
-    header = {"format": FORMAT, "weights": weights, "config": asdict(net.config), "about": about}
-    save_file(net.state_dict(), path, metadata={HEADER: json.dumps(header)})
-
-
-def load_policy(path: Path, weights: str) -> PolicyNet:
-    """The policy of a file, for latents of the weights of this identity."""
-    try:
-        with safe_open(path, "pt") as file:
-            header = json.loads((file.metadata() or {}).get(HEADER, "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path}: found {error}; expected what `policy train` writes") from error
-    if header.get("format") != FORMAT:
-        raise UserError(f"{path} holds no policy of format {FORMAT!r}; `policy train` makes one")
-    if header["weights"] != weights:
-        raise UserError(
-            f"{path} reads latents of {header['weights']}, not of {weights}: give the --weights "
-            "that it was trained with, or train it again"
-        )
-    net = PolicyNet(PolicyConfig(**header["config"]))
-    net.load_state_dict(tensors)
-    return net.eval().requires_grad_(False)
+_FILES = HeadFiles(
+    kind="policy",
+    what="policy",
+    made_by="vjepa-ros policy train",
+    make=lambda **config: PolicyNet(PolicyConfig(**config)),
+)
+save_policy, load_policy = _FILES.save, _FILES.load

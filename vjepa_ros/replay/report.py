@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from vjepa_ros import html
 from vjepa_ros.episodes.episode import EpisodeReader
 from vjepa_ros.episodes.library import open_episode
 from vjepa_ros.html import Captioned
+from vjepa_ros.model.decoder import Decoder
+from vjepa_ros.planning.imagination import ROWS, Illustrator
 from vjepa_ros.planning.world_model import WorldModel
 from vjepa_ros.replay import pictures
 from vjepa_ros.replay.pictures import Gallery, Picture
@@ -45,15 +48,17 @@ def write_report(
     failures: Sequence[str] | None = None,
     opening: Mapping[str, Any] | None = None,
     folder: Path | None = None,
+    decoder: Decoder | None = None,
 ) -> None:
     """The page, and its pictures as PNGs in a folder. `failures` are the gate's, None where there
-    was none; `opening` is what open_episode was told when the recordings were scored.
+    was none; `opening` is what open_episode was told when the recordings were scored; a decoder
+    shows what was imagined.
     """
     count = len(replay.episodes)
     text = html.render(
         "replay.html",
         title=f"Replay of {count} recording{'s' * (count != 1)}",
-        page=Page(replay, world_model, Gallery(folder), opening or {}),
+        page=Page(replay, world_model, Gallery(folder), opening or {}, decoder),
         replay=replay,
         failures=failures,
         shown=worst_episodes(replay)[:_EPISODES],
@@ -148,8 +153,9 @@ class Page:
         world_model: WorldModel,
         gallery: Gallery,
         opening: Mapping[str, Any],
+        decoder: Decoder | None,
     ) -> None:
-        self.replay, self.world_model = replay, world_model
+        self.replay, self.world_model, self.decoder = replay, world_model, decoder
         self.gallery, self.opening = gallery, opening
         self._readers: dict[str, EpisodeReader] = {}
 
@@ -225,8 +231,24 @@ class Page:
         worst = worst_steps([episode], _STEPS_OF_EPISODE)
         for step in sorted(worst, key=lambda step: step.number):
             yield self._step_card(step, step.name)
+            if self.decoder is not None:
+                yield self._imagined(step, self.decoder)
             if step.actions:
                 yield self._landscape(step)
+
+    def _imagined(self, step: Step, decoder: Decoder) -> Captioned:
+        ahead = min(self.replay.settings.horizon, step.episode.steps - 1 - step.number)
+        steps = range(step.number, step.number + ahead + 1)
+        trajectory = self._reader(step.episode).trajectory
+        sheet = Illustrator(self.world_model, decoder).sheet(
+            torch.from_numpy(np.stack(self._frames(step.episode, steps))),
+            torch.from_numpy(trajectory.states[steps.start : steps.stop]).float(),
+            torch.from_numpy(trajectory.actions[steps.start : steps.stop - 1]).float(),
+        )
+        return Captioned(
+            self.gallery.photo(sheet.numpy(), f"{step.name} imagined"),
+            f"{ahead} steps from step {step.number} on, from above: {ROWS}",
+        )
 
     def _landscape(self, step: Step) -> Captioned:
         figure = pictures.plot_step_landscape(

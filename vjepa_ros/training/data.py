@@ -10,7 +10,7 @@ import functools
 import hashlib
 import json
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -105,24 +105,32 @@ def split_episodes(root: Path, held_out: float) -> tuple[list[Path], list[Path]]
     return kept, paths[every - 1 :: every]
 
 
-def unpack(paths: Sequence[Path], view: View, folder: Path) -> "EpisodeSet":
-    """The episodes as a set that windows are read from; unpacked in `folder` on first use."""
-    about = [asdict(view), [[str(path.absolute()), written_at(path)] for path in paths]]
-    name = hashlib.sha256(json.dumps(about).encode()).hexdigest()[:16]
+def unpack(
+    paths: Sequence[Path], view: View, folder: Path, opening: Mapping[str, Any] | None = None
+) -> "EpisodeSet":
+    """The episodes as a set that windows are read from; unpacked in `folder` on first use.
+
+    `opening` is for open_episode.
+    """
+    opening = opening or {}
+    about = [asdict(view), [[str(path.absolute()), written_at(path)] for path in paths], opening]
+    name = hashlib.sha256(json.dumps(about, default=asdict).encode()).hexdigest()[:16]
     place = folder / name
     if not place.exists():
         with written_whole(place) as scratch:
             scratch.mkdir()
-            _write_unpacked(paths, view, scratch)
+            _write_unpacked(paths, view, scratch, opening)
     return EpisodeSet(place)
 
 
-def _write_unpacked(paths: Sequence[Path], view: View, folder: Path) -> None:
+def _write_unpacked(
+    paths: Sequence[Path], view: View, folder: Path, opening: Mapping[str, Any]
+) -> None:
     preprocessor = Preprocessor(view.size, view.crop)
     columns: dict[str, list[NDArray[Any]]] = {name: [] for name in _COLUMNS}
 
     def read(path: Path) -> tuple[NDArray[np.uint8], Trajectory]:
-        reader = open_episode(path, step_period=view.step_period)
+        reader = open_episode(path, step_period=view.step_period, **opening)
         rgb = torch.from_numpy(np.stack(list(reader.frames())))
         seen = preprocessor.view(rgb).round().to(torch.uint8).permute(0, 2, 3, 1)
         return seen.contiguous().numpy(), reader.trajectory

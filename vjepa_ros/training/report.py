@@ -1,6 +1,6 @@
 """`vjepa-ros train report`: one page that says how good a model is, and at what."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,16 +8,22 @@ from typing import Any
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from torch import Tensor
 
 from vjepa_ros import html
 from vjepa_ros.html import COLOURS, figure_png
 from vjepa_ros.model.checkpoints import Weights
+from vjepa_ros.model.decoder import Decoder
 from vjepa_ros.model.encoder import Encoder
+from vjepa_ros.model.preprocessing import Preprocessor
+from vjepa_ros.planning.imagination import ROWS, Illustrator
+from vjepa_ros.planning.world_model import WorldModel
 from vjepa_ros.training.data import EpisodeSet
 from vjepa_ros.training.probes import FAR, EnergyPairs, Readings, energy_pairs, probe
 from vjepa_ros.training.trainer import read_metrics
 from vjepa_ros.training.validation import PredictionErrors, prediction_errors
 
+_SHEETS = 4  # of what is imagined
 _CURVES = ("loss", "masked", "dynamics", "inverse", "readout", "teacher", "rollout")
 
 
@@ -75,11 +81,32 @@ def examine(
     return Findings(readings, energy_pairs(weights.encoder, held_out), predictions)
 
 
+def imagine(weights: Weights, decoder: Decoder, held_out: EpisodeSet) -> list[Tensor]:
+    """Sheets of what the model imagines in a few windows, as far as it was trained to look."""
+    assert weights.encoder is not None
+    assert weights.predictor is not None
+    config = weights.config
+    view = Preprocessor(config.image_size, config.crop)
+    model = WorldModel(weights.encoder, weights.predictor, view)
+    ahead = min(config.trained_horizon or 1, int(held_out.lengths.max()) - 1)
+    starts = held_out.draw(_SHEETS, ahead + 1, np.random.default_rng(0))
+    windows = [held_out.load([int(start)], ahead + 1) for start in starts]
+    illustrator = Illustrator(model, decoder)
+    return [illustrator.sheet(one.frames[0], one.states[0], one.actions[0]) for one in windows]
+
+
 # --- the page ----------------------------------------------------------------------------
 
 
-def page(weights: Weights, findings: Findings, metrics: Iterable[Path] = ()) -> str:
-    """Give the report as one HTML file with its pictures inside."""
+def page(
+    weights: Weights,
+    findings: Findings,
+    metrics: Iterable[Path] = (),
+    imagined: Sequence[Tensor] = (),
+) -> str:
+    """Give the report as one HTML file with its pictures inside; `imagined` are sheets of an
+    `Illustrator`.
+    """
     config, predictions = weights.config, findings.predictions
     shown: dict[str, Any] = {}
     if predictions:
@@ -93,6 +120,11 @@ def page(weights: Weights, findings: Findings, metrics: Iterable[Path] = ()) -> 
         predictions=predictions,
         probes=[_probe_row(name, reading) for name, reading in findings.readings.items()],
         readings=figure_png(_plot_readings(findings.readings["latents"]), "probe against truth"),
+        rows=ROWS,
+        imagined=[
+            html.photo(sheet.numpy(), f"imagined {number}")
+            for number, sheet in enumerate(imagined, 1)
+        ],
         energies=findings.energies,
         far=FAR,
         energy_plot=figure_png(_plot_energies(findings.energies), "energy over distance"),

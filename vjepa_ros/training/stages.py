@@ -3,8 +3,8 @@
 A stage that was interrupted goes on where its last checkpoint was written.
 """
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ class Run:
     unpacked: Path
     held_out: float  # share of the episodes that training never sees
     device: torch.device
+    opening: Mapping[str, Any] = field(default_factory=dict)  # of open_episode
 
     def episodes(self, model: ModelConfig) -> EpisodeSet:
         """Episodes to train on."""
@@ -58,13 +59,18 @@ class Run:
         attach_latents(episodes, encoder, weights.identity)
 
     def _unpack(self, model: ModelConfig, part: int) -> EpisodeSet:
-        paths = split_episodes(self.data, self.held_out)[part]
+        parts = split_episodes(self.data, self.held_out)
+        paths = parts[part]
+        if not paths:
+            raise ValueError(
+                f"{self.data} has {len(parts[0])} episodes: too few to hold {self.held_out:.0%} out"
+            )
         view = View(size=model.image_size, crop=model.crop, step_period=model.step_period)
         if this_share().rank == 0:  # for all processes
-            unpack(paths, view, self.unpacked)
+            unpack(paths, view, self.unpacked, self.opening)
         if dist.is_initialized():
             dist.barrier()
-        return unpack(paths, view, self.unpacked)
+        return unpack(paths, view, self.unpacked, self.opening)
 
 
 def pretrain(settings: Pretrain, model: ModelConfig, run: Run, starts: Sequence[Path] = ()) -> Path:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from vjepa_ros.images import compressed_to_rgb, to_rgb
 
 APPLICATION = "vjepa_ros"
+PICTURES = ("camera", "goal", "latents", "imagined")
 _TRAIL = 300  # places of the tool that stay to be seen
 _POSE_RATE = 15.0  # Hz, of those that a robot tells a thousand of in a second
 _AXIS = 0.05  # metres, of the tool's axes
@@ -20,7 +21,7 @@ _JPEG = 85
 
 def layout() -> rrb.Blueprint:
     """Pictures beside the arm, figures below it."""
-    pictures = [rrb.Spatial2DView(origin=name, name=name) for name in ("camera", "goal", "latents")]
+    pictures = [rrb.Spatial2DView(origin=name, name=name) for name in PICTURES]
     figures = [
         rrb.TimeSeriesView(origin=name, name=name) for name in ("energy", "surprise", "planning")
     ]
@@ -59,6 +60,10 @@ class Stream:
     def latents(self, message: Any) -> None:
         """What the encoder saw, and its latents as colours."""
         self.picture("latents", _rgb(message))
+
+    def imagined(self, message: Any) -> None:
+        """What was imagined of the last step, and what came, drawn alike."""
+        self.picture("imagined", _rgb(message))
 
     def picture(self, name: str, rgb: NDArray[np.uint8]) -> None:
         """Any picture, as JPEG."""

@@ -50,6 +50,7 @@ def test_the_main_branch_counts_or_the_only_revision(snapshot):
 
 def test_a_folder_is_its_only_file_of_weights(tmp_path):
     save_weights(tmp_path / "one.safetensors", *own_model())
+    (tmp_path / "one.decoder.safetensors").touch()  # which is no weights
     assert open_checkpoint(tmp_path).file.path == tmp_path / "one.safetensors"
     assert known_hash(tmp_path / "one.safetensors") is None
     (tmp_path / "two.pt").touch()

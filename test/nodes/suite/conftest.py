@@ -17,6 +17,7 @@ from vjepa_gate.ros.process import bring_up
 from vjepa_gate.ros.spinning import spinning
 from vjepa_ros.images import rgb_to_fields
 from vjepa_ros.model.checkpoints import load_weights
+from vjepa_ros.model.decoder import Decoder, DecoderConfig, decoder_beside, save_decoder
 from vjepa_ros.model.preprocessing import Preprocessor
 from vjepa_ros.nodes.composed import make_nodes
 from vjepa_ros.planning.world_model import WorldModel, fast_dtype
@@ -24,7 +25,11 @@ from vjepa_ros.planning.world_model import WorldModel, fast_dtype
 
 @pytest.fixture(scope="session")
 def weights(small_weights):
-    return small_weights()
+    """With a decoder beside them."""
+    path = small_weights()
+    decoder = Decoder(DecoderConfig(latent_width=48, grid=4, size=64, width=16))
+    save_decoder(decoder_beside(path), decoder, load_weights(path).identity, {})
+    return path
 
 
 @pytest.fixture(scope="session")

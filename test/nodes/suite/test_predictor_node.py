@@ -12,7 +12,7 @@ from vjepa_msgs.srv import EncodeImage, ScoreActions
 
 from vjepa_ros.images import rgb_to_fields
 from vjepa_ros.nodes.latents import to_frame
-from vjepa_ros.nodes.qos import GOALS
+from vjepa_ros.nodes.qos import GOALS, PICTURES
 from vjepa_ros.planning.objectives import L1, L2
 from vjepa_ros.planning.world_model import Context, Goal
 
@@ -135,9 +135,11 @@ def test_a_goal_that_was_kept_before_it_started_is_known(
 
 
 def test_surprise_is_told_for_each_executed_step(bench, camera, scene, model, picture, wait_until):
-    surprises = []
+    surprises, imagined = [], []
     bench.node.create_subscription(Float32, "surprise", surprises.append, 10)
-    wait_until(lambda: bench.node.count_publishers("surprise"), "surprise")
+    bench.node.create_subscription(Image, "predictor/imagined", imagined.append, PICTURES)
+    for topic in ("surprise", "predictor/imagined"):
+        wait_until(lambda topic=topic: bench.node.count_publishers(topic), topic)
     start = scene[0]
 
     def told():
@@ -149,9 +151,10 @@ def test_surprise_is_told_for_each_executed_step(bench, camera, scene, model, pi
         for _ in range(10):
             time.sleep(0.1)
             camera.show(picture(3))
-        return surprises
+        return surprises and imagined
 
-    wait_until(told, "a surprise")
+    wait_until(told, "a surprise, and a picture of what was imagined")
+    assert (imagined[0].height, imagined[0].width) == (64, 2 * 64)  # beside what came
     seen = to_frame(start).latents
     with torch.no_grad():
         states = torch.tensor([[*bench_state(0.5)], [*bench_state(0.52)]])

@@ -92,5 +92,5 @@ def test_a_file_that_holds_no_net_is_named(tmp_path: Path):
     with pytest.raises(UserError, match="holds no proposer of sub-goals"):
         load_proposer(path, "tiny-1")
     path.write_bytes(b"nonsense")
-    with pytest.raises(UserError, match="expected what `train subgoals` writes"):
+    with pytest.raises(UserError, match="expected what `vjepa-ros train subgoals` writes"):
         load_proposer(path, "tiny-1")

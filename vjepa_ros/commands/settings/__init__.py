@@ -47,6 +47,7 @@ COMMANDS: dict[str, type[Command] | dict[str, type[Command]]] = {
         "finetune": training.Finetune,
         "subgoals": training.TrainSubGoals,
         "probe": training.TrainProbe,
+        "decoder": training.TrainDecoder,
         "report": training.ReportTraining,
     },
     "memory": {"build": episodes.BuildMemory},

@@ -80,7 +80,7 @@ class ViewEpisode(Opening):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BuildMemory(Weighted, Shared):
+class BuildMemory(Weighted, Opening, Shared):
     """Encode the episodes under a path; what is marked as failed is left out."""
 
     positional = ("episodes",)

@@ -30,7 +30,10 @@ _SEARCH = set(PLANNER_SETTINGS[: PLANNER_SETTINGS.index("goal_steps")]) - {
 class Evaluate(Planning, Shared, Turned, PolicySettings):
     """Count how often the simulated arm reaches its goal, closed loop."""
 
-    task: Literal["reach", "grasp", "pick_place"] = setting(REQUIRED, "what the arm has to do")
+    task: Literal["reach", "grasp", "pick_place", "surprise"] = setting(
+        REQUIRED,
+        "what the arm has to do; surprise: does the model tell what can happen from what cannot?",
+    )
     object: Literal["cube", "box", "cup"] = setting("cube", "with what")
     place: Literal["spot", "bowl"] = setting("spot", "of pick_place: where to")
     goals: Literal["single", "paper", "dense"] = setting(
@@ -48,7 +51,7 @@ class Evaluate(Planning, Shared, Turned, PolicySettings):
         "the floors look at nothing",
     )
     subgoals: str = setting("none", SUBGOALS)
-    episodes: int = setting(20, "how many", low=1)
+    episodes: int = setting(20, "how many; of surprise, of each kind", low=1)
     seed: int = setting(7000, "of the first episode's scene; the others follow", low=0)
     json: Path | None = setting(None, "file for all results")
     video: Path | None = setting(None, "folder for one MP4 an episode")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from vjepa_gate.settings import REQUIRED, setting
-from vjepa_ros.commands.settings.bases import Command, Weighted
+from vjepa_ros.commands.settings.bases import Command, Opening, Weighted
 
 _PRESET = "quick, cpu, gpu, objects, finetune or a .yaml file: config/training_*.yaml"
 
@@ -29,7 +29,7 @@ class Train(Command):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainOn(Train):
+class TrainOn(Train, Opening):
     """One that trains on episodes."""
 
     data: Path = setting(REQUIRED, "folder of episodes")
@@ -77,7 +77,7 @@ class ReportTraining(Posttrain):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainSubGoals(Command):
+class TrainSubGoals(Opening):
     """Train a net that proposes the key frames of the way to one goal picture."""
 
     out: Path = setting(REQUIRED, "file to write")
@@ -91,7 +91,7 @@ class TrainSubGoals(Command):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainPolicy(Weighted):
+class TrainPolicy(Weighted, Opening):
     """Clone recorded episodes: a small policy, which the latents of frozen weights are shown to."""
 
     data: Path = setting(REQUIRED, "folder of episodes; those marked as failed are left out")
@@ -112,7 +112,7 @@ class ServePolicy(Weighted):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainProbe(Command):
+class TrainProbe(Opening):
     """Train a probe that says of a frame's latents whether something is so."""
 
     out: Path = setting(REQUIRED, "file to write")
@@ -124,3 +124,16 @@ class TrainProbe(Command):
     steps: int = setting(1000, "of the optimizer", low=1)
     held_out: float = setting(0.1, "share of the episodes, to measure on", low=0.0, high=0.5)
     seed: int = setting(0, "of the draws", low=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainDecoder(Opening):
+    """Train a decoder that draws what latents show: for people, no plan looks at it."""
+
+    data: Path = setting(REQUIRED, "folder of episodes")
+    weights: Path = setting(REQUIRED, "file of weights, with an encoder at least")
+    out: Path | None = setting(None, "file to write [beside the weights, where it is looked for]")
+    device: str | None = setting(None, "cpu or cuda [cuda where there is one]")
+    steps: int = setting(2000, "of the optimizer", low=1)
+    seed: int = setting(0, "of the training", low=0)
+    held_out: float = setting(0.1, "share of the episodes, to measure on", low=0.0, high=0.5)

@@ -5,7 +5,7 @@ ones), both mapped and never read as a whole, and `index.npz`.
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -59,9 +59,12 @@ class Bank:
         return table
 
 
-def demonstrations(root: Path, step_period: float) -> list[EpisodeReader]:
-    """The episodes under a path, but those that are marked as failed."""
-    readers = [open_episode(path, step_period=step_period) for path in find_episodes(root)]
+def demonstrations(root: Path, step_period: float, **opening: Any) -> list[EpisodeReader]:
+    """The episodes under a path, but those that are marked as failed; `opening` is for
+    open_episode.
+    """
+    paths = find_episodes(root)
+    readers = [open_episode(path, step_period=step_period, **opening) for path in paths]
     good = [one for one in readers if one.trajectory.provenance.get("success") is not False]
     if not good:
         raise EpisodeError(
@@ -78,16 +81,18 @@ def build_bank(
     crop: str,
     weights: str,
     step_period: float,
+    opening: Mapping[str, Any] | None = None,
     workers: Workers = 1,
 ) -> Bank:
     """Encode `demonstrations` into a folder; `encode` makes latents [B, L, D] of uint8 pictures
-    [B, H, W, 3]. Each worker opens its own, by the same step period.
+    [B, H, W, 3]. Each worker opens its own, by the same step period and `opening`.
     """
     episodes = list(episodes)
     lengths = [len(one) for one in episodes]
     firsts = (np.cumsum(lengths) - lengths).tolist()
     jobs = [(first, one.path) for first, one in zip(firsts, episodes, strict=True)]
-    work = partial(_encoded, encode, crop, step_period)
+    how = {"step_period": step_period, **(opening or {})}
+    work = partial(_encoded, encode, crop, how)
     found = run_all(work, jobs, workers=workers, title="encode")
     parts = ((first, *encoded) for (first, _), encoded in good_ones(found, [], skip_bad=False))
     states = np.concatenate([one.trajectory.states for one in episodes])
@@ -130,9 +135,9 @@ def _file(path: Path, rows: int, like: NDArray[Any]) -> NDArray[Any]:
 
 
 def _encoded(
-    encode: Callable[[Tensor], Tensor], crop: str, step_period: float, job: tuple[int, Path]
+    encode: Callable[[Tensor], Tensor], crop: str, how: Mapping[str, Any], job: tuple[int, Path]
 ) -> tuple[NDArray[np.float16], NDArray[np.uint8]]:
-    reader = open_episode(job[1], step_period=step_period)
+    reader = open_episode(job[1], **how)
     frames = torch.from_numpy(np.stack(list(reader.frames())))
     latents = torch.cat([encode(some).cpu() for some in frames.split(_AT_ONCE)])
     pictures = Preprocessor(PICTURE_SIZE, crop).view(frames).permute(0, 2, 3, 1).round()

@@ -4,28 +4,21 @@ A net that gives the next key frame alone stops at the first: there its answer c
 very frame that it has led to.
 """
 
-import json
 import math
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from vjepa_gate.errors import UserError
 from vjepa_ros.conventions import GRIPPER, POSITION
+from vjepa_ros.model.heads import HeadFiles
 from vjepa_ros.model.overview import Overview
 from vjepa_ros.planning.subgoals.keyframes import SLOTS
 from vjepa_ros.planning.subgoals.source import Proposal
 
 UNIT = 0.1  # metres that count as one
-HEADER = "vjepa_ros_subgoals"  # in the file's metadata
-FORMAT = 1
 _DEPARTED = 0.6  # units by which readings of the seen and the imagined differ that do not agree
 
 
@@ -147,41 +140,10 @@ class ProposerSource:
 
 # --- files -------------------------------------------------------------------------------
 
-
-def save_proposer(path: Path, net: Proposer, weights: str, metadata: dict[str, Any]) -> None:
-    """As safetensors, with the identity of the weights whose latents it was trained on."""
-    header = {
-        "format": FORMAT,
-        "weights": weights,
-        "config": asdict(net.config),
-        "metadata": metadata,
-    }
-    partial = path.with_name(f".{path.name}.partial")
-    save_file(net.state_dict(), partial, metadata={HEADER: json.dumps(header)})
-    partial.chmod(0o644)
-    partial.replace(path)
-
-
-def load_proposer(path: Path, weights: str) -> Proposer:
-    """The net of a file, for latents of the weights of this identity."""
-    try:
-        with safe_open(path, "pt") as file:
-            about = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path}: found {error}; expected what `train subgoals` writes") from error
-    if HEADER not in about:
-        raise UserError(f"{path} holds no proposer of sub-goals; `train subgoals` makes one")
-    header = json.loads(about[HEADER])
-    if header["format"] != FORMAT:
-        raise UserError(
-            f"{path} is of format {header['format']}, expected {FORMAT}: train it again"
-        )
-    if header["weights"] != weights:
-        raise UserError(
-            f"{path} was trained on latents of {header['weights']}, not of {weights}: run "
-            "`vjepa-ros train subgoals` with the weights that you plan with"
-        )
-    net = Proposer(ProposerConfig(**header["config"]))
-    net.load_state_dict(tensors)
-    return net.eval().requires_grad_(False)
+_FILES = HeadFiles(
+    kind="subgoals",
+    what="proposer of sub-goals",
+    made_by="vjepa-ros train subgoals",
+    make=lambda **config: Proposer(ProposerConfig(**config)),
+)
+save_proposer, load_proposer = _FILES.save, _FILES.load
