@@ -87,6 +87,11 @@ class InterruptibleWorld:
 
         return energies
 
+    def rollout(self, context: Context, actions: Tensor) -> Tensor:
+        """Imagine as the world does, unless the task was interrupted."""
+        self._check()
+        return self._world.rollout(context, actions)
+
 
 class Reach:
     """Runs in a thread of its own. `act` publishes a plan and returns when its action is due

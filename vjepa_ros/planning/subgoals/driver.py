@@ -90,6 +90,9 @@ class _HeldFingers:
         cost = self.world_model.cost(context, goal, objective)
         return lambda actions: cost(hold_fingers(actions, self.aim))
 
+    def rollout(self, context: Context, actions: Tensor) -> Tensor:
+        return self.world_model.rollout(context, hold_fingers(actions, self.aim))
+
 
 def towards(aim: Aim, state: Tensor, stride: float) -> Tensor:
     """The straight way [7] to an aim, no longer than a stride along an axis."""
