@@ -5,8 +5,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from vjepa_ros.evaluation.arm import SETTLE, GatedArm
-
-MOST_LEAD = 0.5  # of an action: it is not looked at before
+from vjepa_ros.planning.planner import MOST_LEAD
 
 
 class Pace:

@@ -43,6 +43,7 @@ from vjepa_ros.planning.task import (
 from vjepa_ros.planning.world_model import Context, Goal
 
 CORRECTED = ", planned ahead"  # of a decision's reason
+MOST_LEAD = 0.5  # of an action: with overlap the arm is looked at no longer before it ends
 _CARRIED_ELITES = 3  # that a warm start takes along: iCEM's choice, 0.3 of its 10
 
 
@@ -170,9 +171,7 @@ class Planner:
         if proposals is not None and self.config.policy_mode == "blend":
             found = steering.blended(self.config.policy_alpha, score, found, proposals)
         task, decision = sent(task, energy, found, "" if solver is self._solver else CORRECTED)
-        if self.config.overlap and proposals is None:
-            task = replace(task, seen=context)
-        return task, decision
+        return replace(task, seen=context if self.config.overlap else None), decision
 
     def ahead(self, task: Task) -> Task:
         """With `overlap`: plan the step that follows the last one, from where the world model
@@ -199,12 +198,14 @@ class Planner:
         self, task: Task, context: Context, ahead: Ahead | None, proposals: Tensor | None
     ) -> Iterator[_Search]:
         """How to search, one way after the other until a plan is good enough."""
-        if ahead is not None and proposals is None and ahead.decision.goal == task.pursuit.number:
-            planned = ahead.decision.solution
-            if planned is not None:
-                plan, *others = self._from_here(ahead, planned, context)
-                most = (1 + self.config.overlap_slack) * planned.energy
-                yield self._correction, plan, torch.stack(others), most
+        planned = None if ahead is None else ahead.decision.solution
+        if ahead and planned and ahead.decision.goal == task.pursuit.number:
+            plan, *others = self._from_here(ahead, planned, context)
+            candidates = torch.stack(others)
+            if proposals is not None:
+                candidates = torch.cat((proposals.to(candidates), candidates))
+            most = (1 + self.config.overlap_slack) * planned.energy
+            yield self._correction, plan, candidates[: self._correction.samples // 2], most
         yield self._solver, *self._beginnings(task.pursuit, proposals), math.inf
 
     def _from_here(self, ahead: Ahead, planned: Solution, context: Context) -> Tensor:

@@ -38,6 +38,10 @@ class PlannerDriver:
         self._planner = Planner(self.config, model, keep_samples=self.keep_samples)
         self._task: Task = self._planner.start(context, [self.as_goal(aim.latents)], seed=self.seed)
 
+    def ahead(self) -> None:
+        """Plan the next step while the arm makes the last."""
+        self._task = self._planner.ahead(self._task)
+
     def step(self, context: Context) -> Tensor | None:
         """What is decided: an action [7], or None where that task has ended."""
         state = context.states[-1]
