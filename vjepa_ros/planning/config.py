@@ -246,9 +246,9 @@ PLANNERS: dict[str, PlannerConfig] = {
     # Of the weights that the project ships, chosen on scenes that no figure is reported for.
     "tiny": PlannerConfig(
         solver="mppi",
-        samples=64,
-        iterations=3,
-        elites=8,
+        samples=32,
+        iterations=2,
+        elites=5,
         goal_steps=(12,),
         patience=4,
         tolerance=0.007,

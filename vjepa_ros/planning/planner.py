@@ -372,9 +372,7 @@ def _sub_goal_end(task: Task, energy: float) -> tuple[TaskStatus, str] | None:
 def _correcting(config: PlannerConfig) -> PlannerConfig:
     """The settings of the search that corrects what was planned ahead."""
     samples = config.overlap_samples
-    return replace(
-        config, samples=samples, iterations=1, elites=min(config.elites, samples // 2)
-    )
+    return replace(config, samples=samples, iterations=1, elites=min(config.elites, samples // 2))
 
 
 def energy_nearby(
