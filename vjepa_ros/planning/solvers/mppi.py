@@ -31,9 +31,10 @@ class MPPI(Solver):
         super().__post_init__()
         if not self.temperature > 0:
             raise ValueError(f"temperature is {self.temperature:g}, expected more than 0")
-        for name in ("min_std", "min_scale"):
-            if not 0 <= (value := getattr(self, name)) <= 1:
-                raise ValueError(f"{name} is {value:g}, expected a fraction in [0, 1]")
+        if not 0 <= self.min_std <= 1:
+            raise ValueError(f"min_std is {self.min_std:g}, expected a fraction in [0, 1]")
+        if not 0 < self.min_scale <= 1:
+            raise ValueError(f"min_scale is {self.min_scale:g}, expected a fraction in (0, 1]")
 
     @torch.no_grad()
     def _search(
