@@ -247,7 +247,7 @@ PLANNERS: dict[str, PlannerConfig] = {
     "tiny": PlannerConfig(
         solver="mppi",
         samples=32,
-        iterations=2,
+        iterations=3,
         elites=5,
         goal_steps=(12,),
         patience=4,
