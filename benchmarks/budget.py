@@ -41,9 +41,8 @@ from vjepa_ros.planning.world_model import Context, Goal, WorldModel
 from vjepa_sim.scene import Scene
 from vjepa_sim.tasks import make_task
 
-BUDGETS = ((16, 1), (16, 3), (32, 2), (64, 3), (128, 5), (300, 5), (800, 10))
+BUDGETS = ((16, 1), (16, 3), (32, 2), (32, 3), (64, 3), (128, 5), (300, 5), (800, 10))
 LARGE = BUDGETS[-1]
-ELITES = 8
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,9 @@ class Row:
 
     @property
     def config(self) -> PlannerConfig:
-        base = replace(PLANNERS["tiny"], horizon=self.horizon, elites=ELITES)
+        base = replace(
+            PLANNERS["tiny"], horizon=self.horizon, elites=max(3, min(8, self.samples // 6))
+        )
         if not self.previous:
             base = replace(base, rules=tuple(one for one in base.rules if one != "warm_start"))
         return at_budget(base, self.solver, self.samples, self.iterations)
@@ -92,6 +93,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the rows' JSON files")
     parser.add_argument("--plot", type=Path, help="PNG of all rows that there are")
     parser.add_argument("--rows", type=int, help="do no more than so many of the missing rows")
+    parser.add_argument("--horizons", type=int, nargs="+", default=[1, 2, 3], choices=[1, 2, 3])
     parser.add_argument("--problems", type=int, default=4, help="for the gap")
     parser.add_argument("--episodes", type=int, default=10, help="trials of each row")
     parser.add_argument(
@@ -102,7 +104,8 @@ def main() -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
 
-    missing = [row for row in ROWS if not (args.out / row.file).exists()]
+    asked = [row for row in ROWS if row.horizon in args.horizons]
+    missing = [row for row in asked if not (args.out / row.file).exists()]
     problems: dict[int, list[Problem]] = {}
     for row in missing[: args.rows]:
         if row.horizon not in problems:

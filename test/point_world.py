@@ -31,13 +31,16 @@ class PointWorld:
         self.position = torch.tensor(START)
         self.obeys = obeys
 
+    def rollout(self, context, actions):
+        moves = torch.cat((actions[..., POSITION], actions[..., GRIPPER:]), -1)
+        return (context.latents[-1] + moves.cumsum(1))[:, :, None]  # [N, H, L = 1, D]
+
     def cost(self, context, goal, objective):
         def energies(actions):
-            moves = torch.cat((actions[..., POSITION], actions[..., GRIPPER:]), -1)
-            frames = context.latents[-1] + moves.cumsum(1)  # [N, H, D]; L is 1
+            frames = self.rollout(context, actions)
             weights = objective.step_weights(actions.shape[1])
             return sum(
-                weight * objective.distance(frames[:, h, None], goal.latents)
+                weight * objective.distance(frames[:, h], goal.latents)
                 for h, weight in enumerate(weights)
             )
 

@@ -120,6 +120,7 @@ def test_settings_that_do_not_fit_each_other_are_named(changes, message):
         ("mppi", {"temperature": 0.0}, "temperature is 0"),
         ("mppi", {"temperature": math.nan}, "temperature is nan"),
         ("mppi", {"min_std": 2.0}, "min_std is 2"),
+        ("mppi", {"min_scale": 0.0}, "min_scale is 0"),
         ("gradient", {"step": 0.0}, "step is 0"),
     ],
 )

@@ -90,6 +90,16 @@ def test_correlated_steps_follow_the_valley_where_white_noise_does_not():
     assert energies(beta=2.0) < 0.5 * energies(beta=0.0)
 
 
+def test_few_samples_of_several_scales_find_a_goal_that_is_near():
+    near = [0.006, -0.004, 0.003, 0, 0, 0, 0]
+
+    def energies(scale):
+        solver = MPPI(samples=32, iterations=2, elites=5, min_scale=scale)
+        return [solver.solve(quadratic(near), seed=seed).energy for seed in range(20)]
+
+    assert sum(energies(0.2)) < 0.5 * sum(energies(1.0))
+
+
 # --- seeds -------------------------------------------------------------------------------
 
 

@@ -32,9 +32,11 @@ PATIENCE = 60  # seconds
 
 @pytest.fixture(scope="module")
 def options(small_weights):
+    """Some steps are planned ahead and corrected, others anew."""
     return Options(
-        weights=str(small_weights()), device="cpu", samples=16, iterations=2, horizon=2, seed=3
-    )
+        weights=str(small_weights()), device="cpu", samples=16, iterations=2, horizon=2, seed=3,
+        overlap=True,
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -87,6 +87,10 @@ def _table(report: Report) -> str:
         "steps": f"{steps['median']:.0f} median, {steps['p95']:.0f} p95",
         "final distance": f"{distance['median']:.1f} cm median, {distance['p95']:.1f} cm p95",
     }
+    if report.idle is not None:
+        plans = sum(trial.steps for trial in trials)
+        ahead = sum(trial.ahead for trial in trials)
+        rows["arm idle"] = f"{report.idle:.0%} of a trial, median; {ahead} of {plans} plans ahead"
     if about.policy.policy:
         alone = sum(trial.alone for trial in trials)
         rows["policy"] = (

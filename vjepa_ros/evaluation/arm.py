@@ -12,7 +12,7 @@ from vjepa_gate.pose import Pose
 from vjepa_gate.robots import Robot
 from vjepa_sim.scene import Observation, Scene
 
-_SETTLE = 0.1  # seconds to rest after an action, as the planner's node does
+SETTLE = 0.1  # seconds to rest after an action, as the planner's node does
 
 
 class GatedArm:
@@ -27,7 +27,7 @@ class GatedArm:
         self.refused: list[str] = []  # why
         self._image_stamp = scene.time
         self.look()
-        self.rest(_SETTLE)
+        self.rest(SETTLE)
 
     def look(self) -> Observation:
         """Take a picture, which the next action is planned from."""
@@ -39,6 +39,16 @@ class GatedArm:
 
     def carry_out(self, action: Tensor, duration: float) -> None:
         """Do what an action [7] asks for, as far as the gate lets it, and come to rest."""
+        self.begin(action, duration)
+        self.rest(duration + SETTLE)
+
+    @property
+    def time(self) -> float:
+        """Of the simulation, in seconds."""
+        return self._scene.time
+
+    def begin(self, action: Tensor, duration: float) -> None:
+        """Tell the gate an action [7]; the arm moves as time passes."""
         delta = Delta(
             action=action.double().tolist(),
             frame=self._robot.base_frame,
@@ -53,7 +63,6 @@ class GatedArm:
         else:
             if hand is not None:
                 self._scene.set_gripper(hand.width, self._robot.gripper.force)
-        self.rest(duration + _SETTLE)
 
     def rest(self, seconds: float) -> None:
         """Let time pass; the gate goes on sending targets."""

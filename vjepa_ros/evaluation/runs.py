@@ -1,6 +1,7 @@
 """Many trials of one kind, by as many processes as wanted, and what they add up to."""
 
 import functools
+import statistics
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,7 @@ class Evaluation:
     subgoals: str = "none"  # from one picture: as loading.source_of has it
     turn: float = 0.0  # degrees that the camera is led around the table
     axes: Path | None = None  # what `vjepa-ros calibrate` found
+    real_time: bool = False  # the arm does not wait for the planner
     episodes: int = 20
     seed: int = 7000  # of the first episode; the others follow
     weights: Path
@@ -82,6 +84,12 @@ class Report:
         """How long it took where it was done."""
         return [trial.steps for trial in self.trials if trial.success] or [0]
 
+    @property
+    def idle(self) -> float | None:
+        """Median share of a trial in which the arm made no action; in real time alone."""
+        shares = [trial.idle for trial in self.trials if trial.idle is not None]
+        return statistics.median(shares) if shares else None
+
     def as_json(self) -> dict[str, Any]:
         """Give everything that a file keeps."""
         about, trials = self.evaluation, self.trials
@@ -103,6 +111,9 @@ class Report:
             "rate": self.successes / len(trials),
             "interval": list(wilson_interval(self.successes, len(trials))),
             "seconds_per_plan": self.seconds_per_plan,
+            "real_time": about.real_time,
+            "idle": self.idle,
+            "ahead": sum(trial.ahead for trial in trials),
             "steps": median_and_p95([trial.steps for trial in trials]),
             "steps_of_successes": median_and_p95(self.steps_of_successes),
             "distance": median_and_p95([trial.distance for trial in trials]),
@@ -161,6 +172,7 @@ def _run_one(job: tuple[Evaluation, int, Path | None]) -> Trial:
         disturb=disturbing(evaluation.disturbance, episode.scene),
         proposer=proposer,
         watch=film.add if videos else None,
+        real_time=evaluation.real_time,
     )
     if proposer is not None:
         proposer.close()

@@ -12,7 +12,8 @@ from torch import Tensor
 from vjepa_gate.robots import Robot
 from vjepa_ros.episodes.sensing import state_of
 from vjepa_ros.evaluation.arm import GatedArm
-from vjepa_ros.planning.planner import Planner
+from vjepa_ros.evaluation.pace import Pace
+from vjepa_ros.planning.planner import CORRECTED, Planner
 from vjepa_ros.planning.subgoals.explain import NotUnderstood
 from vjepa_ros.planning.world_model import Context, Goal
 from vjepa_ros.policy.opening import Proposer, Seen
@@ -20,7 +21,7 @@ from vjepa_sim.expert import follow
 from vjepa_sim.scene import Observation
 from vjepa_sim.tasks import Episode, Outcome
 
-SETTLE = 1.0  # seconds between the last action and the judgement
+_PAUSE = 1.0  # seconds between the last action and the judgement
 _LIFTED = 0.02  # metres under an object's foot, from which on it was lifted
 _PLANS = 100_000  # more than one trial makes: seeds of its plans are its own
 
@@ -53,6 +54,8 @@ class Trial:
     refused: list[str]  # actions that the arm gate did not take, and why
     done_before: bool = False  # the start was the goal already: the trial does not count
     alone: int = 0  # plans without a policy, where one was asked
+    ahead: int = 0  # plans that were made ahead and corrected
+    idle: float | None = None  # share of the time in which the arm made no action, in real time
 
 
 def run_trial(
@@ -66,17 +69,27 @@ def run_trial(
     disturb: Callable[[int], None] = lambda step: None,
     proposer: Proposer | None = None,
     watch: Callable[[Moment], None] | None = None,
+    real_time: bool = False,
 ) -> Trial:
     """Drive an episode that has begun; each action takes `period` seconds.
 
-    `disturb` is called with the number of each step before it is looked at.
+    `disturb` is called with the number of each step before it is looked at. In real time the
+    simulation goes on while a plan is made; else that takes no time.
     """
     scene = episode.scene
     arm, judge = GatedArm(scene, robot), _Judge(episode, tolerance)
+    pace = Pace(
+        arm,
+        period,
+        overlap=planner.config.overlap,
+        real_time=real_time,
+        # A planner of one's own has its thread to itself; of a policy only the answer is seen.
+        clock=time.thread_time if real_time and proposer is None else time.perf_counter,
+    )
     goals = [Goal(latents=look(goal.observation), name=goal.name) for goal in episode.goals]
     seconds: list[float] = []
     moments: list[Moment] = []
-    alone = 0
+    alone = ahead = 0
     try:
         task = planner.start(_context(look, arm.look()), goals, seed=scene.seed * _PLANS)
     except NotUnderstood as refusal:
@@ -84,24 +97,29 @@ def run_trial(
     while True:
         disturb(len(moments))
         observation = arm.look()
-        began = time.perf_counter()
+        pace.think()
         proposals = None
         if proposer is not None:
             aim = episode.goals[task.pursuit.number].observation.rgb
             proposals = proposer(Seen(rgb=observation.rgb, state=state_of(observation), goal=aim))
             alone += proposals is None
         task, decision = planner.plan(task, _context(look, observation), proposals)
-        seconds.append(time.perf_counter() - began)
+        corrected = decision.reason.endswith(CORRECTED)
+        seconds.append(pace.thought(ahead=corrected))
         moments.append(Moment(rgb=observation.rgb, goal=decision.goal, energy=decision.energy))
         if watch is not None:
             watch(moments[-1])
         if decision.action is None:
             break
-        arm.carry_out(decision.action, period)
+        ahead += corrected
+        pace.act(decision.action)
+        task = planner.ahead(task)
+        pace.wait()
         judge.look()
+    idle = pace.idle if real_time else None
     wanted = [goal.energy for goal in task.sub_goals]
     trial = _trial(judge, arm, decision.reason, seconds[:-1], moments, wanted)
-    return replace(trial, alone=alone)
+    return replace(trial, alone=alone, ahead=ahead, idle=idle)
 
 
 def run_expert(episode: Episode, *, robot: Robot, tolerance: float | None = None) -> Trial:
@@ -155,7 +173,7 @@ def _trial(
 ) -> Trial:
     """Let a second go by, and judge."""
     before = judge.now()
-    arm.rest(SETTLE)
+    arm.rest(_PAUSE)
     outcome = judge.outcome(before)
     return Trial(
         seed=judge.episode.scene.seed,

@@ -48,8 +48,13 @@ def rotary_tables(positions: Tensor, head_dim: int, interleaved: bool = False) -
 def rotate(x: Tensor, rotary: Rotary) -> Tensor:
     """Turn the channel pairs of x [..., L, head_dim] by its tokens' positions."""
     cosines, sines = (table.to(x.dtype) for table in rotary)
-    swapped = x.unflatten(-1, (-1, 2)).flip(-1).flatten(-2)
-    return torch.addcmul(x * cosines, swapped, sines)
+    first, second = torch.zeros_like(sines), torch.zeros_like(sines)
+    first[..., ::2], second[..., 1::2] = sines[..., ::2], sines[..., 1::2]
+    # The other of a pair is a neighbour: whole rows, shifted, are read faster than swapped pairs.
+    turned = x * cosines
+    turned[..., :-1].addcmul_(x[..., 1:], first[..., :-1])
+    turned[..., 1:].addcmul_(x[..., :-1], second[..., 1:])
+    return turned
 
 
 # --- attention ---------------------------------------------------------------------------

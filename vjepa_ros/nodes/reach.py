@@ -20,7 +20,7 @@ from vjepa_ros.nodes.latents import Frame
 from vjepa_ros.nodes.reports import Reports
 from vjepa_ros.nodes.world import Unavailable, World
 from vjepa_ros.planning.objectives import Objective
-from vjepa_ros.planning.planner import Planner
+from vjepa_ros.planning.planner import CORRECTED, MOST_LEAD, Planner
 from vjepa_ros.planning.solvers import Cost
 from vjepa_ros.planning.summary import path_length
 from vjepa_ros.planning.task import Decision, Task, TaskStatus
@@ -87,6 +87,11 @@ class InterruptibleWorld:
 
         return energies
 
+    def rollout(self, context: Context, actions: Tensor) -> Tensor:
+        """Imagine as the world does, unless the task was interrupted."""
+        self._check()
+        return self._world.rollout(context, actions)
+
 
 class Reach:
     """Runs in a thread of its own. `act` publishes a plan and returns when its action is due
@@ -120,6 +125,7 @@ class Reach:
         self._feedback = ReachGoal.Feedback()
         self._waiting_since: float | None = None
         self._sent: tuple[int, float] | None = None  # sequence and time of the last action
+        self._lead = 0.0  # seconds before an action's end, at which the arm is looked at
 
     def run(self) -> Any:
         """Go on until there is a reason to end; the result."""
@@ -154,6 +160,7 @@ class Reach:
         before, refused = task, 0
         while True:
             try:
+                task = self._planner.ahead(task)
                 frame, state = self._look(due)
                 if self._sent and not self._was_made():
                     task, refused = before, refused + 1
@@ -197,7 +204,17 @@ class Reach:
             self._sent = sequence, time.monotonic()
             self._feedback.step += 1
             self.late = False
-            due = started_at + self._timing.duration + self._timing.settle
+            due = started_at + self._timing.duration + self._until_look(decision, age)
+
+    def _until_look(self, decision: Decision, age: float) -> float:
+        """Seconds from the end of an action until the arm is looked at: before it ends, if what
+        comes next is planned ahead, by the age that the image had once the plan was corrected.
+        """
+        if not self._planner.config.overlap:
+            return self._timing.settle
+        if decision.reason.endswith(CORRECTED):
+            self._lead = min(age, MOST_LEAD * self._timing.duration)
+        return -self._lead
 
     def _was_made(self) -> bool:
         """Whether the gate took the last action; waits until it says so."""

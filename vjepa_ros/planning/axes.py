@@ -202,9 +202,16 @@ class AxesTurned:
     def cost(self, context: Context, goal: Goal, objective: Objective) -> Cost:
         """Ask about the motions as the model sees them."""
         cost = self.world_model.cost(context, goal, objective)
-        turned = torch.eye(7)
-        turned[XY, XY] = torch.tensor(self.axes.matrix)
-        return lambda actions: cost(actions @ turned.to(actions).mT)
+        return lambda actions: cost(self._turned(actions))
+
+    def rollout(self, context: Context, actions: Tensor) -> Tensor:
+        """Imagine the motions as the model sees them."""
+        return self.world_model.rollout(context, self._turned(actions))
+
+    def _turned(self, actions: Tensor) -> Tensor:
+        matrix = torch.eye(7)
+        matrix[XY, XY] = torch.tensor(self.axes.matrix)
+        return actions @ matrix.to(actions).mT
 
 
 # --- the file ------------------------------------------------------------------------------

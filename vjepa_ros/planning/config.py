@@ -139,6 +139,19 @@ class PlannerConfig:
         0.2, "squeeze: fingers that close go so much further", low=0.0, high=1.0, unit="closedness"
     )
 
+    overlap: bool = setting(
+        False, "plan the next step while the arm makes this one, and correct it by what is seen"
+    )
+    overlap_samples: int = setting(
+        16, "overlap: candidates that the frame which is seen is asked about", low=4, high=100_000
+    )
+    overlap_slack: float = setting(
+        0.25,
+        "overlap: share by which a plan may promise less than it did ahead; else it is made anew",
+        low=0.0,
+        high=10.0,
+    )
+
     policy_mode: Literal["propose", "rank", "veto", "blend"] = setting(
         "propose",
         "what becomes of a policy's proposals: they join the search; the best of them is done; it "

@@ -10,7 +10,7 @@ is decided is what is carried out, published, scored and remembered.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Protocol
@@ -18,7 +18,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from vjepa_ros.conventions import GRIPPER, POSITION
+from vjepa_ros.conventions import GRIPPER, POSITION, action_between, apply_action
 from vjepa_ros.planning import rules, steering
 from vjepa_ros.planning.config import PlannerConfig
 from vjepa_ros.planning.objectives import Objective, make_objective
@@ -26,12 +26,24 @@ from vjepa_ros.planning.solvers import (
     Cost,
     PlanningError,
     Solution,
+    Solver,
     make_solver,
     shifted,
 )
-from vjepa_ros.planning.task import Decision, Pursuit, SubGoal, Task, TaskStatus, ended, sent
+from vjepa_ros.planning.task import (
+    Ahead,
+    Decision,
+    Pursuit,
+    SubGoal,
+    Task,
+    TaskStatus,
+    ended,
+    sent,
+)
 from vjepa_ros.planning.world_model import Context, Goal
 
+CORRECTED = ", planned ahead"  # of a decision's reason
+MOST_LEAD = 0.5  # of an action: with overlap the arm is looked at no longer before it ends
 _CARRIED_ELITES = 3  # that a warm start takes along: iCEM's choice, 0.3 of its 10
 
 
@@ -40,6 +52,13 @@ class CostModel(Protocol):
 
     def cost(self, context: Context, goal: Goal, objective: Objective) -> Cost:
         """The energies of candidate actions, from a context towards a goal."""
+
+    def rollout(self, context: Context, actions: Tensor) -> Tensor:
+        """The latents [N, H, L, D] that candidate actions [N, H, 7] lead to."""
+
+
+_Search = tuple[Solver, Tensor | None, Tensor | None, float]  # with its beginnings, and the energy
+# that its plan may have
 
 
 class Planner:
@@ -51,6 +70,8 @@ class Planner:
         self.config, self.world_model = config, world_model
         self.objective = make_objective(config.objective)
         self._solver = make_solver(config, keep_samples=keep_samples)
+        if config.overlap:
+            self._correction = make_solver(_correcting(config), keep_samples=keep_samples)
 
     # --- a task begins ---------------------------------------------------------------------
 
@@ -114,6 +135,9 @@ class Planner:
         if task.end is not None:
             raise RuntimeError(f"this task has ended ({task.end.value}): start a new one")
 
+        task = self.ahead(task)  # unless there was time for it before
+        ahead, task = task.ahead, replace(task, seen=None, ahead=None)
+
         # Look: what the last step has brought, and which goal is the next.
         task, energy, end = self._look(task, context)
         if end is not None:
@@ -131,21 +155,68 @@ class Planner:
         if "effort" in self.config.rules:
             cost = rules.with_effort(cost, self._effort(task))
 
-        # Optimise; where nothing can be scored, the task ends and the arm stays.
-        warm_start, candidates = self._beginnings(task.pursuit, proposals)
-        try:
-            found = self._solver.solve(
-                cost, seed=task.seed, warm_start=warm_start, proposals=candidates
-            )
-        except PlanningError as error:
-            return ended(task, energy, TaskStatus.PLANNING_FAILED, str(error))
-
-        # Constrain: what is decided is what is carried out, and scored as such.
-        if self.config.rules:
-            found = self._mended(found, task, context, fingers, score)
+        # Optimise, and constrain: what is decided is what is carried out, and scored as such.
+        # Where nothing can be scored, the task ends and the arm stays.
+        for solver, warm_start, candidates, most in self._searches(task, context, ahead, proposals):
+            try:
+                found = solver.solve(
+                    cost, seed=task.seed, warm_start=warm_start, proposals=candidates
+                )
+            except PlanningError as error:
+                return ended(task, energy, TaskStatus.PLANNING_FAILED, str(error))
+            if self.config.rules:
+                found = self._mended(found, task, context, fingers, score)
+            if found.energy <= most:
+                break
         if proposals is not None and self.config.policy_mode == "blend":
             found = steering.blended(self.config.policy_alpha, score, found, proposals)
-        return sent(task, energy, found)
+        task, decision = sent(task, energy, found, "" if solver is self._solver else CORRECTED)
+        return replace(task, seen=context if self.config.overlap else None), decision
+
+    def ahead(self, task: Task) -> Task:
+        """With `overlap`: plan the step that follows the last one, from where the world model
+        imagines that to end. For the time in which the arm makes it; `plan` decides the same
+        without, and takes longer.
+        """
+        if task.seen is None or task.ahead is not None or task.end is not None:
+            return task
+        assert task.pursuit.last is not None
+        action, seen = task.pursuit.last.actions[:1], task.seen
+        with torch.no_grad():
+            latents = self.world_model.rollout(seen, action[None])[0]
+        imagined = replace(
+            seen,
+            latents=latents,
+            states=apply_action(seen.states[-1:], action),
+            actions=seen.actions[:0],
+            name=f"after {seen.name}",
+        )
+        _, decision = self.plan(replace(task, seen=None), imagined)
+        return replace(task, ahead=Ahead(context=imagined, decision=decision))
+
+    def _searches(
+        self, task: Task, context: Context, ahead: Ahead | None, proposals: Tensor | None
+    ) -> Iterator[_Search]:
+        """How to search, one way after the other until a plan is good enough."""
+        planned = None if ahead is None else ahead.decision.solution
+        if ahead and planned and ahead.decision.goal == task.pursuit.number:
+            plan, *others = self._from_here(ahead, planned, context)
+            candidates = torch.stack(others)
+            if proposals is not None:
+                candidates = torch.cat((proposals.to(candidates), candidates))
+            most = (1 + self.config.overlap_slack) * planned.energy
+            yield self._correction, plan, candidates[: self._correction.samples // 2], most
+        yield self._solver, *self._beginnings(task.pursuit, proposals), math.inf
+
+    def _from_here(self, ahead: Ahead, planned: Solution, context: Context) -> Tensor:
+        """What was planned ahead and its elites, to end where they should though they begin at the
+        frame that is seen.
+        """
+        plans = torch.cat((planned.actions[None], planned.elites[: self._correction.elites]))
+        ends = apply_action(ahead.context.states[-1].to(plans), plans[:, 0])
+        plans = plans.clone()
+        plans[:, 0] = action_between(context.states[-1].to(ends).expand_as(ends), ends)
+        return self._correction.limits.project(plans)
 
     def _driven(
         self, task: Task, energy: float, score: Cost, proposals: Tensor
@@ -296,6 +367,12 @@ def _sub_goal_end(task: Task, energy: float) -> tuple[TaskStatus, str] | None:
             f"below {pursuit.lowest:.4g}"
         )
     return None
+
+
+def _correcting(config: PlannerConfig) -> PlannerConfig:
+    """The settings of the search that corrects what was planned ahead."""
+    samples = config.overlap_samples
+    return replace(config, samples=samples, iterations=1, elites=min(config.elites, samples // 2))
 
 
 def energy_nearby(

@@ -14,7 +14,7 @@ from torch import Tensor
 from vjepa_ros.conventions import POSITION
 from vjepa_ros.planning import rules
 from vjepa_ros.planning.solvers import Solution
-from vjepa_ros.planning.world_model import Goal
+from vjepa_ros.planning.world_model import Context, Goal
 
 
 class TaskStatus(Enum):
@@ -55,6 +55,14 @@ class Pursuit:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Ahead:
+    """The step after the one that the arm makes: where that is imagined to end, what to do then."""
+
+    context: Context
+    decision: "Decision"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Task:
     """One task, from its first frame to its end."""
 
@@ -71,6 +79,9 @@ class Task:
     fingers_goal: Goal | None = None
     changes: tuple[float, ...] = rules.CHANGES
     closedness: float = 0.0  # when that goal was first planned to
+    # With overlap: the frame that the last step was planned from, and what follows that step.
+    seen: Context | None = None
+    ahead: Ahead | None = None
 
     @property
     def goal(self) -> Goal:

@@ -149,9 +149,10 @@ class WorldModel:
         if now.extrinsics is not None:
             extrinsics = now.extrinsics.expand(len(actions), -1, -1)
         for step, action in enumerate(actions.split(1, dim=1), start=1):
-            seen.append((latents, action, states))
-            if window and len(seen) > window:
-                latents = self._predict_within(seen[-window:], extrinsics)
+            if window:  # else nobody looks at them again, and they would only take memory
+                seen = [*seen, (latents, action, states)][-window:]
+            if window and step + now.past.frames > window:
+                latents = self._predict_within(seen, extrinsics)
             else:
                 if step == actions.shape[1]:
                     past = past.branch(frozen=True)  # nothing follows the last frame

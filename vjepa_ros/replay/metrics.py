@@ -218,3 +218,6 @@ class _CostsOnCpu:
     def cost(self, context: Context, goal: Goal, objective: Objective) -> Cost:
         cost = self.world_model.cost(context, goal, objective)
         return lambda candidates: cost(candidates).cpu()
+
+    def rollout(self, context: Context, actions: Tensor) -> Tensor:
+        return self.world_model.rollout(context, actions).cpu()

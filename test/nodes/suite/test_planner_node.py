@@ -17,6 +17,7 @@ from vjepa_gate.conventions import ACTION_NAMES
 from vjepa_gate.errors import UserError
 from vjepa_gate.ros.memory import resident
 from vjepa_gate.ros.spinning import ask
+from vjepa_gate.ros.stamps import seconds
 from vjepa_ros.images import compressed_to_rgb
 from vjepa_ros.planning.config import PLANNERS
 from vjepa_ros.planning.objectives import L1
@@ -76,9 +77,10 @@ def test_a_task_with_all_that_is_told_of_it(client, start_planner, wait_until):
     assert len(client.markers[-1].markers[0].colors) == 16
 
 
-def test_separate_and_composed_plan_alike(client, start_nodes, wait_until):
+@pytest.mark.parametrize("overlap", [False, True])
+def test_separate_and_composed_plan_alike(client, start_nodes, wait_until, overlap):
     """Two sub-goals, a step each: on the way to the second the goal before it matters, too."""
-    ways = SEARCH | {"planner": "tiny", "goal_steps": [1]}
+    ways = SEARCH | {"planner": "tiny", "goal_steps": [1], "overlap": overlap}
     start_nodes("encoder", "predictor", "planner", **ways)
     client.result(client.ask(2, 3))
     start_nodes.stop()
@@ -113,6 +115,28 @@ def test_cancel_ends_the_task_and_holds_the_arm(client, start_planner, bench, wa
     time.sleep(1)
     assert len(client.deltas) <= sent + 1
     bench.node.destroy_service(service)
+
+
+def test_what_was_planned_ahead_is_corrected_by_a_newer_image(client, start_planner, wait_until):
+    """Whatever it promised; the image of an action is one that was taken after the last action."""
+    start_planner(overlap=True, overlap_slack=10.0)
+    _, result = client.result(client.ask(max_steps=3))
+    assert (result.outcome, result.steps) == (Result.OUT_OF_STEPS, 3), result.message
+    wait_until(lambda: len(client.plans) == 3, "three plans")
+    assert [plan.iterations for plan in client.plans] == [2, 1, 1]
+    assert [delta.sequence for delta in client.deltas] == [1, 2, 3]
+    for plan, delta, last in zip(client.plans[1:], client.deltas[1:], client.deltas, strict=False):
+        assert plan.image_stamp == delta.image_stamp
+        assert seconds(delta.image_stamp) > seconds(last.header.stamp)
+
+
+def test_cancel_ends_what_is_planned_ahead(client, start_nodes, bench, wait_until):
+    start_nodes("encoder", "predictor", "planner", **SEARCH | {"overlap": True, "iterations": 400})
+    handle = client.ask(max_steps=1000)
+    wait_until(lambda: client.deltas, "an action")
+    ask(bench.node, handle.cancel_goal_async, timeout=PATIENCE)
+    assert client.result(handle)[1].outcome == Result.CANCELED
+    assert len(client.deltas) == 1
 
 
 def test_a_new_goal_takes_over(client, start_nodes, wait_until):

@@ -51,6 +51,9 @@ class Evaluate(Planning, Shared, Turned, PolicySettings):
         "the floors look at nothing",
     )
     subgoals: str = setting("none", SUBGOALS)
+    real_time: bool = setting(
+        False, "the simulation goes on while it is planned; such trials do not repeat bit for bit"
+    )
     episodes: int = setting(20, "how many; of surprise, of each kind", low=1)
     seed: int = setting(7000, "of the first episode's scene; the others follow", low=0)
     json: Path | None = setting(None, "file for all results")

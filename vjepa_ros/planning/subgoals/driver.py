@@ -38,6 +38,10 @@ class PlannerDriver:
         self._planner = Planner(self.config, model, keep_samples=self.keep_samples)
         self._task: Task = self._planner.start(context, [self.as_goal(aim.latents)], seed=self.seed)
 
+    def ahead(self) -> None:
+        """Plan the next step while the arm makes the last."""
+        self._task = self._planner.ahead(self._task)
+
     def step(self, context: Context) -> Tensor | None:
         """What is decided: an action [7], or None where that task has ended."""
         state = context.states[-1]
@@ -89,6 +93,9 @@ class _HeldFingers:
     def cost(self, context: Context, goal: Goal, objective: Objective) -> Cost:
         cost = self.world_model.cost(context, goal, objective)
         return lambda actions: cost(hold_fingers(actions, self.aim))
+
+    def rollout(self, context: Context, actions: Tensor) -> Tensor:
+        return self.world_model.rollout(context, hold_fingers(actions, self.aim))
 
 
 def towards(aim: Aim, state: Tensor, stride: float) -> Tensor:

@@ -106,6 +106,15 @@ class OnePicturePlanner(Planner):
         decision = replace(driver.decision, reason=step.reason, goal=0, energy=energy)
         return replace(task, way=way, steps=task.steps + 1), decision
 
+    def ahead(self, task: Task) -> Task:
+        """Plan the next step towards the key frame ahead, where there is one to plan."""
+        if not isinstance(task, WayTask):
+            return super().ahead(task)
+        way = task.way.branched()
+        if isinstance(way.driver, PlannerDriver):
+            way.driver.ahead()
+        return replace(task, way=way)
+
     def explain(self, context: Context, goal: Goal) -> Explanation:
         """The way that would be gone to a picture; raises NotUnderstood where there is none."""
         return explain(self.source, self.imagination, context, goal.latents, self.config.max_step)
