@@ -52,7 +52,7 @@ def look_again(bag: Path, performance: Performance, settings: DemoSettings) -> R
     goals = aims[(np.searchsorted(planned_at, episode.stamps, "right") - 1).clip(0)]
 
     pictures = [decode_picture(path.read_bytes()) for path in performance.pictures]
-    loaded = load_world_model(settings.weights)
+    loaded = load_world_model(settings.chosen_weights)
     painter = LatentPainter(Preprocessor(loaded.config.image_size, loaded.config.crop))
     objective = make_objective(choose_planner(loaded.planner).objective)
     wanted = loaded.world_model.encode(torch.from_numpy(np.stack(pictures)))  # [G, L, D]
@@ -69,7 +69,7 @@ def look_again(bag: Path, performance: Performance, settings: DemoSettings) -> R
         energies=np.array(energies),
         goals=goals,
         film=film,
-        imagined=_imagined(bag, loaded, decoder_of(settings.weights, loaded.identity)),
+        imagined=_imagined(bag, loaded, decoder_of(settings.chosen_weights, loaded.identity)),
     )
 
 

@@ -74,7 +74,7 @@ def perform(settings: DemoSettings, goals: Goals, folder: Path) -> Performance |
         task=settings.task,
         scene=settings.scene,
         seed=settings.seed,
-        weights=settings.weights,
+        weights=settings.chosen_weights,
         robot=settings.robot,
         home_hand=True,
         record=True,

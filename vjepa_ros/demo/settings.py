@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from vjepa_gate.settings import setting
-from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
+from vjepa_ros.model.shipped import OBJECTS, SHIPPED_WEIGHTS, shipped
 
 if TYPE_CHECKING:
     from vjepa_sim.tasks import Task
@@ -21,7 +21,9 @@ class DemoSettings:
     goals: Literal["single", "paper", "dense"] = setting("dense", "sub-goal pictures")
     scene: int = setting(3, "seed of the scene; no figure is reported for 3", low=0, high=MAX_SEED)
     seed: int = setting(0, "of the planner", low=0, high=MAX_SEED)
-    weights: Path = setting(SHIPPED_WEIGHTS, "file of weights")
+    weights: Path | None = setting(
+        None, "file of weights; none: shipped ones, objects for goals of one picture, else tiny"
+    )
     robot: str = setting("sim", "robot YAML: a file, or a name in gate/config/")
     out: Path | None = setting(None, "folder to make; none: runs/<time>")
 
@@ -40,6 +42,12 @@ class DemoSettings:
         if len(about) > 2:
             raise ValueError(f"--task {self.task!r}: expected a name, an object and a place")
         return make_task(name, *about)
+
+    @property
+    def chosen_weights(self) -> Path:
+        """Give those that were named, or what this kind of goals asks for."""
+        several = self.goals != "single" or self.task.startswith("reach")
+        return self.weights or (SHIPPED_WEIGHTS if several else shipped(OBJECTS))
 
     def command(self) -> str:
         """What shows the same again."""

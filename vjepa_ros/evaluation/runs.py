@@ -43,7 +43,7 @@ class Evaluation:
     condition: str = "plain"
     disturbance: str = "none"  # of disturbances.disturbing
     driver: str = "planner"  # or servo, or one of the floors: stay, random, expert
-    subgoals: str = "none"  # from one picture: as loading.source_of has it
+    subgoals: str = "auto"  # from one picture: as loading.source_of has it
     turn: float = 0.0  # degrees that the camera is led around the table
     axes: Path | None = None  # what `vjepa-ros calibrate` found
     real_time: bool = False  # the arm does not wait for the planner

@@ -10,19 +10,23 @@ import re
 from pathlib import Path
 
 from vjepa_gate.errors import UserError
+from vjepa_ros.model.shipped import shipped
 
 _SUFFIXES = (".safetensors", ".pt", ".pth", ".tar")
 _BESIDE = (".decoder", ".subgoals")  # small nets that lie beside weights, and are none
 
 
 def located(path: Path) -> Path:
-    """The file that a path or a repository's name stands for; raises UserError.
+    """The file that a path, a name of shipped weights or of a repository stands for; raises
+    UserError.
 
     "owner/name" is the only file of weights in that repository, "owner/name/file" one of several.
     What is neither a folder nor in the cache is given back as it is.
     """
     if path.is_dir():
         return _only_weights(path)
+    if len(path.parts) == 1 and not path.exists() and (own := shipped(path.name)).is_file():
+        return own
     if path.exists() or path.is_absolute() or not 2 <= len(path.parts) <= 3:
         return path
     snapshot = _snapshot(*path.parts[:2])

@@ -22,6 +22,7 @@ def score_service(predictor: str) -> str:
     return "score_actions" if predictor == PREDICTOR else f"{predictor}/score_actions"
 
 
+WEIGHTS = "file of weights, or the name of shipped ones: tiny, or objects for goals of one picture"
 SUBGOALS = (
     "of the way to one goal picture: auto is the proposer that lies beside the weights, if one "
     "does; memory the recorded episodes there; none plans to the picture as it is"
@@ -39,7 +40,7 @@ class RobotSettings:
 class ModelSettings(RobotSettings):
     """Of every node that knows the model."""
 
-    weights: Path = setting(SHIPPED_WEIGHTS, "file of weights")
+    weights: Path = setting(SHIPPED_WEIGHTS, WEIGHTS)
     device: str = setting(
         "auto",
         "of the models: cpu, cuda, or auto for a GPU where there is one; several, as "
@@ -105,7 +106,7 @@ class PlannerNodeSettings(ModelSettings, PolicySettings):
         high=64,
     )
     subgoals: str = setting(
-        "none",
+        "auto",
         f"{SUBGOALS}; or pictures of your own, a folder in the order of names or a YAML list",
     )
     approve: bool = setting(

@@ -8,6 +8,7 @@ from typing import ClassVar
 from vjepa_gate.graph_names import check_namespace
 from vjepa_gate.settings import setting, settings_of
 from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
+from vjepa_ros.nodes.settings import WEIGHTS
 from vjepa_ros.planning.config import PLANNERS, PlannerConfig
 
 PLANNER_SETTINGS = tuple(settings_of(PlannerConfig))
@@ -25,7 +26,7 @@ class Command:
 class Weighted(Command):
     """One that asks a world model."""
 
-    weights: Path = setting(SHIPPED_WEIGHTS, "file of weights")
+    weights: Path = setting(SHIPPED_WEIGHTS, WEIGHTS)
 
 
 @dataclass(frozen=True, kw_only=True)

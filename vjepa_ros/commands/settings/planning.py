@@ -50,7 +50,7 @@ class Evaluate(Planning, Shared, Turned, PolicySettings):
         "what acts; servo goes straight to the sub-goals that are proposed from one picture, and "
         "the floors look at nothing",
     )
-    subgoals: str = setting("none", SUBGOALS)
+    subgoals: str = setting("auto", SUBGOALS)
     real_time: bool = setting(
         False, "the simulation goes on while it is planned; such trials do not repeat bit for bit"
     )

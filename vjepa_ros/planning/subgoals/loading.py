@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vjepa_gate.errors import UserError
+from vjepa_ros.model.located import located
 from vjepa_ros.planning.subgoals.bank import is_bank, load_bank
 from vjepa_ros.planning.subgoals.memory import Memory
 from vjepa_ros.planning.subgoals.proposer import ProposerSource, load_proposer
@@ -19,12 +20,12 @@ def is_source(subgoals: str) -> bool:
 
 def proposer_beside(weights: Path) -> Path:
     """Where a proposer is looked for that belongs to weights."""
-    return weights.with_suffix(f".subgoals{_PROPOSER}")
+    return located(weights).with_suffix(f".subgoals{_PROPOSER}")
 
 
 def memory_beside(weights: Path) -> Path:
     """Where a memory is looked for that belongs to weights."""
-    return weights.with_suffix(".memory")
+    return located(weights).with_suffix(".memory")
 
 
 def source_of(subgoals: str, weights: Path, identity: Callable[[], str]) -> SubGoalSource | None:
