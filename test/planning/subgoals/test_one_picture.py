@@ -32,10 +32,10 @@ class ImaginedTable(TableWorld):
         return energies
 
 
-def planner_of(source=None, **options) -> OnePicturePlanner:
+def planner_of(source=None, config=PLAIN, **options) -> OnePicturePlanner:
     world = ImaginedTable()
     source = source or KnowsTheWay()
-    return OnePicturePlanner(PLAIN, world, source=source, imagination=world, **options)
+    return OnePicturePlanner(config, world, source=source, imagination=world, **options)
 
 
 def test_one_picture_is_gone_to():
@@ -60,6 +60,19 @@ def test_a_plan_that_is_thrown_away_is_as_if_it_had_never_been_made():
         again, other = planner.plan(task, world.context())
         assert torch.equal(decision.action, other.action)
         assert after.steps == again.steps == task.steps + 1
+        task = after
+        world.act(decision.action)
+
+
+@pytest.mark.parametrize("overlap", [False, True])
+def test_a_way_is_planned_ahead_from_its_first_step_on(overlap: bool):
+    planner, world = planner_of(config=replace(PLAIN, overlap=overlap)), TableWorld()
+    task = planner.start(world.context(), [Goal(latents=goal_picture())])
+    for _ in range(3):
+        ahead = planner.ahead(task)  # before there is a step, too
+        after, decision = planner.plan(ahead, world.context())
+        _, other = planner.plan(task, world.context())
+        assert torch.equal(decision.action, other.action)
         task = after
         world.act(decision.action)
 

@@ -30,20 +30,23 @@ class PlannerDriver:
     keep_samples: bool = False
     as_goal: Callable[[Tensor], Goal] = lambda latents: Goal(latents=latents)
     decision: Decision | None = field(default=None, init=False)  # the last one
+    _task: Task | None = field(default=None, init=False)  # towards the aim
 
     def aim(self, aim: Aim, context: Context) -> None:
         """Start a task whose only goal it is."""
         self._aim = aim
         model = _HeldFingers(self.world_model, aim)
         self._planner = Planner(self.config, model, keep_samples=self.keep_samples)
-        self._task: Task = self._planner.start(context, [self.as_goal(aim.latents)], seed=self.seed)
+        self._task = self._planner.start(context, [self.as_goal(aim.latents)], seed=self.seed)
 
     def ahead(self) -> None:
-        """Plan the next step while the arm makes the last."""
-        self._task = self._planner.ahead(self._task)
+        """Plan the next step while the arm makes the last, once there is one."""
+        if self._task is not None:
+            self._task = self._planner.ahead(self._task)
 
     def step(self, context: Context) -> Tensor | None:
         """What is decided: an action [7], or None where that task has ended."""
+        assert self._task is not None
         state = context.states[-1]
         candidate = towards(self._aim, state, self.config.max_step)
         candidate[GRIPPER] = 0.0  # the fingers are not searched
