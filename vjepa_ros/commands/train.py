@@ -28,6 +28,7 @@ from vjepa_ros.training import stages
 from vjepa_ros.training.attentive import ProbeTraining, accuracy, train_probe
 from vjepa_ros.training.card import model_card
 from vjepa_ros.training.decoding import DecoderTraining, drawing_errors, train_decoder
+from vjepa_ros.training.labels import is_about_it
 from vjepa_ros.training.report import examine, imagine, page
 from vjepa_ros.training.settings import TrainingSettings, load_settings
 from vjepa_ros.training.subgoals import Learning, SubGoalConfig
@@ -157,8 +158,11 @@ def _subgoals(args: commands.TrainSubGoals) -> int:
             )
     else:
         period = loaded.config.step_period
+        recorded = demonstrations(args.data, period, **opening(args))
+        if args.readings:  # which are of one object of those that are there
+            recorded = [one for one in recorded if is_about_it(one.trajectory)]
         bank = build_bank(
-            demonstrations(args.data, period, **opening(args)),
+            recorded,
             folder,
             loaded.world_model.encode,
             crop=loaded.config.crop,
