@@ -1,5 +1,7 @@
 """Weights by the name of their repository, from a cache as huggingface_hub lays it out."""
 
+from pathlib import Path
+
 import pytest
 
 from checkpoint_files import SMALL, hugging_face, own_model
@@ -7,6 +9,7 @@ from vjepa_gate.errors import UserError
 from vjepa_ros.model.checkpoints import load_weights, open_checkpoint, save_weights
 from vjepa_ros.model.located import known_hash, read_hash
 from vjepa_ros.model.published import licence_of
+from vjepa_ros.model.shipped import SHIPPED_WEIGHTS, shipped
 
 NAME = "facebook/vjepa2-small"
 
@@ -46,6 +49,13 @@ def test_the_main_branch_counts_or_the_only_revision(snapshot):
         open_checkpoint(NAME)
     (snapshot.parent / "ffff").rmdir()
     assert open_checkpoint(NAME).file.path.parent == snapshot
+
+
+def test_shipped_weights_have_names():
+    assert open_checkpoint(Path("objects")).file.path == shipped("objects")
+    assert open_checkpoint(Path("tiny")).file.path == SHIPPED_WEIGHTS
+    with pytest.raises(UserError, match="cannot be read as weights: No such file"):
+        open_checkpoint(Path("others"))
 
 
 def test_a_folder_is_its_only_file_of_weights(tmp_path):

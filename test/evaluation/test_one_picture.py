@@ -1,0 +1,43 @@
+"""What ships for one picture: the weights `objects` and the proposer beside them."""
+
+import pytest
+
+pytest.importorskip("vjepa_sim.scene", reason="vjepa_sim is not here")
+
+from vjepa_ros.episodes.sensing import state_of
+from vjepa_ros.evaluation.conditions import CONDITIONS
+from vjepa_ros.evaluation.runs import Evaluation, evaluate
+from vjepa_ros.evaluation.trials import look_with
+from vjepa_ros.model.shipped import OBJECTS, shipped
+from vjepa_ros.planning.loading import load_world_model
+from vjepa_ros.planning.subgoals.loading import source_of
+from vjepa_sim.scene import Scene
+
+WEIGHTS = shipped(OBJECTS)
+
+
+def test_straight_along_what_is_proposed_the_cube_gets_to_its_place():
+    """By servo, which takes seconds; scenes that were tuned on."""
+    about = Evaluation(
+        task="pick_place", goals="single", driver="servo", weights=WEIGHTS, seed=6700, episodes=2
+    )
+    report = evaluate(about, workers=1)
+    assert [trial.reason for trial in report.trials] == ["placed and released"] * 2
+    assert max(report.steps_of_successes) < 40
+
+
+@pytest.mark.parametrize(("task", "moves"), [("reach", 0), ("grasp", 4), ("pick_place", 8)])
+def test_the_picture_tells_how_often_the_fingers_move(task: str, moves: int):
+    model = load_world_model(WEIGHTS)
+    source = source_of("auto", WEIGHTS, lambda: model.identity)
+    look = look_with(model.world_model.encode)
+    about = Evaluation(task=task, goals="single", weights=WEIGHTS)
+    lengths = []
+    with Scene() as scene:
+        for seed in range(6800, 6808):
+            episode = CONDITIONS["plain"].begin(scene, about.make_task(), seed, "single")
+            seen = scene.observe()
+            goal = look(episode.goals[0].observation)
+            [proposal] = source.propose(look(seen), goal, state_of(seen).float())
+            lengths.append(len(proposal))
+    assert lengths.count(moves) >= 6
