@@ -17,18 +17,24 @@ pytest.importorskip("rclpy")
 from vjepa_msgs.msg import Plan, SceneTruth
 
 from vjepa_gate.ros.spinning import spinning_node
+from vjepa_ros.demo import film
 from vjepa_ros.demo.performance import Performance, Witness, draw_goals
 from vjepa_ros.demo.report import verdict
 from vjepa_ros.demo.settings import DemoSettings
 from vjepa_ros.episodes.bag import read_bag
+from vjepa_ros.episodes.library import open_episode, write_episode
 from vjepa_ros.episodes.mp4 import Mp4
 from vjepa_ros.images import decode_picture
+from vjepa_ros.model.decoder import decoder_of
+from vjepa_ros.model.shipped import SHIPPED_WEIGHTS
 from vjepa_ros.options import Options
+from vjepa_ros.planning.loading import load_world_model
 from vjepa_ros.stack import processes
 from vjepa_ros.supervisor import Supervisor
 from vjepa_sim.scene import Scene
 
 PATIENCE = 280  # seconds
+BAGS = Path(__file__).parents[1] / "data" / "bags"
 
 
 @pytest.fixture
@@ -146,3 +152,14 @@ def test_a_folder_that_is_there_is_kept(demo, tmp_path):
     said, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 2
     assert f"--out {tmp_path}: is there already: name a new folder" in said
+
+
+def test_what_is_imagined_is_drawn_where_frames_are_there(tmp_path):
+    """A machine that was too slow for a while has left some out."""
+    reader = open_episode(BAGS / "reach" / "episode_000000")
+    left = [step for step in range(len(reader)) if step not in (4, 5)]
+    write_episode(tmp_path / "bag", "bag", reader.select(left))
+    loaded = load_world_model(SHIPPED_WEIGHTS)
+    decoder = decoder_of(SHIPPED_WEIGHTS, loaded.identity)
+    assert len(film._imagined(reader.path, loaded, decoder)) == 3
+    assert 0 < len(film._imagined(tmp_path / "bag", loaded, decoder)) < 3

@@ -74,15 +74,22 @@ def look_again(bag: Path, performance: Performance, settings: DemoSettings) -> R
 
 
 def _imagined(bag: Path, loaded: Loaded, decoder: Decoder | None) -> list[NDArray[np.uint8]]:
-    """What the model imagines from a few frames on, as many steps as it was trained for."""
+    """What the model imagines from a few frames on, as many steps as it was trained for; not
+    where the recording lacks frames.
+    """
     if decoder is None:
         return []
-    illustrator, ahead = Illustrator(loaded.world_model, decoder), loaded.world_model.reach
-    reader = open_episode(bag, step_period=loaded.config.step_period)
-    starts = np.linspace(0, len(reader) - 1 - ahead, _SHEETS).round().astype(int)
+    illustrator, period = Illustrator(loaded.world_model, decoder), loaded.config.step_period
+    ahead = period * np.arange(loaded.world_model.reach + 1)
+    reader = open_episode(bag)
+    stamps = reader.trajectory.stamps
     sheets = []
-    for start in np.unique(starts[starts >= 0]).tolist():
-        window = reader.select(np.arange(start, start + ahead + 1)).load()
+    for start in np.linspace(stamps[0], stamps[-1] - ahead[-1], _SHEETS):
+        steps = np.abs(stamps[:, None] - (start + ahead)).argmin(0)
+        late = np.abs(stamps[steps] - start - ahead)
+        if late.max() > period / 2 or np.diff(steps).min() < 1:
+            continue
+        window = reader.select(steps).load()
         states, actions = (torch.from_numpy(one).float() for one in (window.states, window.actions))
         rgb = torch.from_numpy(np.stack(list(window.frames)))
         sheets.append(illustrator.sheet(rgb, states, actions).numpy())
