@@ -21,7 +21,7 @@ demo: setup  ## the simulated arm picks and places to a goal: film, report, reco
 	@$(VENV)/vjepa-ros demo
 
 twin: setup  ## the same on the twin of a stock FR3, with the YAML that is for the arm
-	@$(VENV)/vjepa-ros demo --robot franka_crisp
+	@$(VENV)/vjepa-ros demo --robot franka_crisp --goals dense
 
 test: setup  ## run all tests, on all cores
 	$(VENV)/python -m pytest --numprocesses auto --dist loadfile

@@ -87,7 +87,7 @@ def test_it_arrives_as_it_does_without():
 def test_an_arm_that_is_late_ends_where_it_should_all_the_same():
     """Seen half-way through its step, it is sent on to where the next one was to end."""
     world = PointWorld(obeys=0.5)
-    planner = Planner(replace(TINY, max_step=0.075, overlap_slack=1.0), world)
+    planner = Planner(replace(TINY, max_step=0.075, overlap_slack=10), world)
     task, seen = begun(world, planner, make_task([goal(0.48, 0.02, 0.3)], near=0.001))
     task = planner.ahead(task)
     _, decision = planner.plan(task, seen)
