@@ -13,7 +13,6 @@ from vjepa_ros.demo.performance import Performance
 from vjepa_ros.demo.settings import DemoSettings
 from vjepa_ros.episodes.bag import read_bag
 from vjepa_ros.episodes.episode import Episode
-from vjepa_ros.episodes.library import open_episode
 from vjepa_ros.evaluation.trials import Moment
 from vjepa_ros.evaluation.video import Film
 from vjepa_ros.images import decode_picture
@@ -81,7 +80,7 @@ def _imagined(bag: Path, loaded: Loaded, decoder: Decoder | None) -> list[NDArra
         return []
     illustrator, period = Illustrator(loaded.world_model, decoder), loaded.config.step_period
     ahead = period * np.arange(loaded.world_model.reach + 1)
-    reader = open_episode(bag)
+    reader = read_bag(bag)
     stamps = reader.trajectory.stamps
     sheets = []
     for start in np.linspace(stamps[0], stamps[-1] - ahead[-1], _SHEETS):
