@@ -80,7 +80,7 @@ def _imagined(bag: Path, loaded: Loaded, decoder: Decoder | None) -> list[NDArra
         return []
     illustrator, period = Illustrator(loaded.world_model, decoder), loaded.config.step_period
     ahead = period * np.arange(loaded.world_model.reach + 1)
-    reader = read_bag(bag)
+    reader = read_bag(bag, gaps=True)
     stamps = reader.trajectory.stamps
     sheets = []
     for start in np.linspace(stamps[0], stamps[-1] - ahead[-1], _SHEETS):
@@ -97,7 +97,7 @@ def _imagined(bag: Path, loaded: Loaded, decoder: Decoder | None) -> list[NDArra
 
 def _between(bag: Path, start: float, end: float) -> Episode:
     """The recording from one stamp to another, with fewer frames where some are missing."""
-    reader = read_bag(bag)
+    reader = read_bag(bag, gaps=True)
     stamps = reader.trajectory.stamps
     start, end = max(start, stamps[0]), min(end, stamps[-1])
     grid = np.arange(start, end, max(_PERIOD, (end - start) / _MOST))

@@ -24,10 +24,13 @@ from vjepa_ros.episodes.files import EpisodeError, reading
 from vjepa_ros.images import compressed_to_rgb, to_rgb
 
 
-def read_bag(path: Path, given: Mapping[str, Any] | None = None) -> EpisodeReader:
+def read_bag(
+    path: Path, given: Mapping[str, Any] | None = None, *, gaps: bool = False
+) -> EpisodeReader:
     """The episode of a bag: a folder with metadata.yaml, or one .mcap or .db3 file.
 
-    `given` are settings of BagTopics, which go before those that the bag names itself.
+    `given` are settings of BagTopics, which go before those that the bag names itself. With
+    `gaps` images are left out, and not refused, where the arm was not heard.
     Frames are decoded as they are asked for, so memory stays flat however long the bag is.
     """
     scan = scan_bag(path, given or {})
@@ -36,7 +39,7 @@ def read_bag(path: Path, given: Mapping[str, Any] | None = None) -> EpisodeReade
     image = scan.channels["image"]
     stamps = scan.stamps("image", topics.clock)
     check_rising(path, image.topic, stamps)
-    covered = np.flatnonzero(track.covers(stamps))
+    covered = np.flatnonzero(track.knows(stamps) if gaps else track.covers(stamps))
     if len(covered) < 2:
         raise EpisodeError(
             path,

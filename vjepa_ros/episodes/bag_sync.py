@@ -78,9 +78,18 @@ class StateTrack:
         last = min(self.pose.stamps[-1], self.width.stamps[-1])
         return (stamps >= first) & (stamps <= last)
 
+    def knows(self, stamps: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Which of the stamps [N] have a message of both topics near them."""
+        ages = [np.abs(stamps - one.stamps[nearest(one.stamps, stamps)]) for one in self._tracks]
+        return self.covers(stamps) & (np.maximum(*ages) <= MAX_STATE_AGE)
+
+    @property
+    def _tracks(self) -> tuple[Track, Track]:
+        return self.pose, self.width
+
     def at(self, stamps: NDArray[np.float64]) -> NDArray[np.float64]:
         """States [N, 7] at stamps [N] that are covered."""
-        for track in (self.pose, self.width):
+        for track in self._tracks:
             track.check_near(stamps)
         position = [np.interp(stamps, self.pose.stamps, axis) for axis in self.pose.rows[:, :3].T]
         width = np.interp(stamps, self.width.stamps, self.width.rows[:, 0])
