@@ -8,7 +8,8 @@ import torch
 from point_world import START, PointWorld, context, goal, latents, make_task, run
 from vjepa_ros.conventions import POSITION, apply_action
 from vjepa_ros.planning.config import PLANNERS
-from vjepa_ros.planning.planner import CORRECTED, Planner
+from vjepa_ros.planning.overlap import CORRECTED
+from vjepa_ros.planning.planner import Planner
 from vjepa_ros.planning.task import TaskStatus
 
 TINY = replace(PLANNERS["tiny"], overlap=True)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from vjepa_ros.evaluation.arm import SETTLE, GatedArm
-from vjepa_ros.planning.planner import MOST_LEAD
+from vjepa_ros.planning.overlap import MOST_LEAD
 
 
 class Pace:

@@ -13,7 +13,8 @@ from vjepa_gate.robots import Robot
 from vjepa_ros.episodes.sensing import state_of
 from vjepa_ros.evaluation.arm import GatedArm
 from vjepa_ros.evaluation.pace import Pace
-from vjepa_ros.planning.planner import CORRECTED, Planner
+from vjepa_ros.planning.overlap import CORRECTED
+from vjepa_ros.planning.planner import Planner
 from vjepa_ros.planning.subgoals.explain import NotUnderstood
 from vjepa_ros.planning.world_model import Context, Goal
 from vjepa_ros.policy.opening import Proposer, Seen

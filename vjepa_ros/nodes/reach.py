@@ -20,7 +20,8 @@ from vjepa_ros.nodes.latents import Frame
 from vjepa_ros.nodes.reports import Reports
 from vjepa_ros.nodes.world import Unavailable, World
 from vjepa_ros.planning.objectives import Objective
-from vjepa_ros.planning.planner import CORRECTED, MOST_LEAD, Planner
+from vjepa_ros.planning.overlap import CORRECTED, MOST_LEAD
+from vjepa_ros.planning.planner import Planner
 from vjepa_ros.planning.solvers import Cost
 from vjepa_ros.planning.summary import path_length
 from vjepa_ros.planning.task import Decision, Task, TaskStatus

@@ -18,8 +18,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from vjepa_ros.conventions import GRIPPER, POSITION, action_between, apply_action
-from vjepa_ros.planning import rules, steering
+from vjepa_ros.conventions import GRIPPER, POSITION, apply_action
+from vjepa_ros.planning import overlap, rules, steering
 from vjepa_ros.planning.config import PlannerConfig
 from vjepa_ros.planning.objectives import Objective, make_objective
 from vjepa_ros.planning.solvers import (
@@ -42,8 +42,6 @@ from vjepa_ros.planning.task import (
 )
 from vjepa_ros.planning.world_model import Context, Goal
 
-CORRECTED = ", planned ahead"  # of a decision's reason
-MOST_LEAD = 0.5  # of an action: with overlap the arm is looked at no longer before it ends
 _CARRIED_ELITES = 3  # that a warm start takes along: iCEM's choice, 0.3 of its 10
 
 
@@ -71,7 +69,7 @@ class Planner:
         self.objective = make_objective(config.objective)
         self._solver = make_solver(config, keep_samples=keep_samples)
         if config.overlap:
-            self._correction = make_solver(_correcting(config), keep_samples=keep_samples)
+            self._correction = make_solver(overlap.correcting(config), keep_samples=keep_samples)
 
     # --- a task begins ---------------------------------------------------------------------
 
@@ -170,7 +168,9 @@ class Planner:
                 break
         if proposals is not None and self.config.policy_mode == "blend":
             found = steering.blended(self.config.policy_alpha, score, found, proposals)
-        task, decision = sent(task, energy, found, "" if solver is self._solver else CORRECTED)
+        task, decision = sent(
+            task, energy, found, "" if solver is self._solver else overlap.CORRECTED
+        )
         return replace(task, seen=context if self.config.overlap else None), decision
 
     def ahead(self, task: Task) -> Task:
@@ -200,23 +200,13 @@ class Planner:
         """How to search, one way after the other until a plan is good enough."""
         planned = None if ahead is None else ahead.decision.solution
         if ahead and planned and ahead.decision.goal == task.pursuit.number:
-            plan, *others = self._from_here(ahead, planned, context)
+            plan, *others = overlap.from_here(ahead, planned, context, self._correction)
             candidates = torch.stack(others)
             if proposals is not None:
                 candidates = torch.cat((proposals.to(candidates), candidates))
             most = (1 + self.config.overlap_slack) * planned.energy
             yield self._correction, plan, candidates[: self._correction.samples // 2], most
         yield self._solver, *self._beginnings(task.pursuit, proposals), math.inf
-
-    def _from_here(self, ahead: Ahead, planned: Solution, context: Context) -> Tensor:
-        """What was planned ahead and its elites, to end where they should though they begin at the
-        frame that is seen.
-        """
-        plans = torch.cat((planned.actions[None], planned.elites[: self._correction.elites]))
-        ends = apply_action(ahead.context.states[-1].to(plans), plans[:, 0])
-        plans = plans.clone()
-        plans[:, 0] = action_between(context.states[-1].to(ends).expand_as(ends), ends)
-        return self._correction.limits.project(plans)
 
     def _driven(
         self, task: Task, energy: float, score: Cost, proposals: Tensor
@@ -367,12 +357,6 @@ def _sub_goal_end(task: Task, energy: float) -> tuple[TaskStatus, str] | None:
             f"below {pursuit.lowest:.4g}"
         )
     return None
-
-
-def _correcting(config: PlannerConfig) -> PlannerConfig:
-    """The settings of the search that corrects what was planned ahead."""
-    samples = config.overlap_samples
-    return replace(config, samples=samples, iterations=1, elites=min(config.elites, samples // 2))
 
 
 def energy_nearby(

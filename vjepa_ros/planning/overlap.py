@@ -1,0 +1,32 @@
+"""Planning while the arm moves: what was planned ahead, held against the frame that came."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from vjepa_ros.conventions import action_between, apply_action
+from vjepa_ros.planning.config import PlannerConfig
+from vjepa_ros.planning.solvers import Solution, Solver
+from vjepa_ros.planning.task import Ahead
+from vjepa_ros.planning.world_model import Context
+
+CORRECTED = ", planned ahead"  # of a decision's reason
+MOST_LEAD = 0.5  # of an action: the arm is looked at no longer before it ends
+
+
+def correcting(config: PlannerConfig) -> PlannerConfig:
+    """The settings of the search that corrects what was planned ahead."""
+    samples = config.overlap_samples
+    return replace(config, samples=samples, iterations=1, elites=min(config.elites, samples // 2))
+
+
+def from_here(ahead: Ahead, planned: Solution, context: Context, solver: Solver) -> Tensor:
+    """What was planned ahead and its elites, to end where they should though they begin at the
+    frame that is seen; no more than the correcting solver has use for.
+    """
+    plans = torch.cat((planned.actions[None], planned.elites[: solver.elites]))
+    ends = apply_action(ahead.context.states[-1].to(plans), plans[:, 0])
+    plans = plans.clone()
+    plans[:, 0] = action_between(context.states[-1].to(ends).expand_as(ends), ends)
+    return solver.limits.project(plans)
