@@ -20,8 +20,8 @@ setup:  ## create .venv with all that the project needs
 demo: setup  ## the simulated arm picks and places to a goal: film, report, recording in runs/
 	@$(VENV)/vjepa-ros demo
 
-twin: setup  ## likewise on the twin of a stock FR3, with the YAML that is for the arm, by eight sub-goals
-	@$(VENV)/vjepa-ros demo --robot franka_crisp --goals dense
+twin: setup  ## likewise on the twin of a stock FR3, with the YAML that is for the arm
+	@$(VENV)/vjepa-ros demo --robot franka_crisp
 
 test: setup  ## run all tests, on all cores
 	$(VENV)/python -m pytest --numprocesses auto --dist loadfile
