@@ -32,6 +32,7 @@ from vjepa_gate.ros.spinning import spinning
 from vjepa_gate.settings import declare_parameters, read_parameters
 from vjepa_gate.status import Status
 from vjepa_ros.model.checkpoints import open_checkpoint
+from vjepa_ros.model.located import located
 from vjepa_ros.nodes import plan_messages
 from vjepa_ros.nodes.arm_state import ArmState
 from vjepa_ros.nodes.encoder import EncoderNode
@@ -91,6 +92,7 @@ class PlannerNode(ModelNode):
         self._settings = settings = self.settings(PlannerNodeSettings)
         robot = load_robot(settings.robot)
         self._base_frame = robot.base_frame
+        self._weights = located(settings.weights)
         name = settings.planner or self._planner_of_weights()
         self._config = self._planner_config(name, robot.limits.max_step)
         self._axes = None if settings.axes is None else load_axes(settings.axes)
@@ -156,23 +158,22 @@ class PlannerNode(ModelNode):
 
     def _planner_of_weights(self) -> str:
         """The name of the planner that belongs to them."""
-        settings = self._settings
-        if not settings.weights.is_file():
+        if not self._weights.is_file():
             raise ValueError(
-                f"weights: no file {settings.weights}, and planner is not set: set one of them"
+                f"weights: no file {self._weights}, and planner is not set: set one of them"
             )
-        return planner_of(open_checkpoint(settings.weights), str(chosen_device(settings.device)))
+        device = chosen_device(self._settings.device)
+        return planner_of(open_checkpoint(self._weights), str(device))
 
     def _source_of_weights(self) -> SubGoalSource | None:
         """What proposes sub-goals; none where the weights' own file is not here."""
-        settings = self._settings
-        if not settings.weights.is_file():
+        if not self._weights.is_file():
             return None
-        return source_of(settings.subgoals, settings.weights, lambda: self._loaded().identity)
+        return source_of(self._settings.subgoals, self._weights, lambda: self._loaded().identity)
 
     def _loaded(self) -> Loaded:
         """The weights as this node has them, where it needs them itself."""
-        return load_world_model(self._settings.weights, chosen_device(self._settings.device))
+        return load_world_model(self._weights, chosen_device(self._settings.device))
 
     def _planner_config(self, name: str, longest_step: float) -> PlannerConfig:
         """That planner with what was given instead; what is wrong is said now."""

@@ -89,3 +89,9 @@ def test_several_pictures_ask_no_source(client, start_nodes, proposer, monkeypat
     start(start_nodes, True, proposer)
     result = client.result(client.ask(2, 3, max_steps=1))[1]
     assert result.outcome == Result.OUT_OF_STEPS
+
+
+@pytest.mark.parametrize(("weights", "proposes"), [("objects", True), ("tiny", False)])
+def test_shipped_weights_by_their_names(start_nodes, weights, proposes):
+    [planner] = start_nodes("planner", weights=weights)
+    assert (planner._source is not None) is proposes
