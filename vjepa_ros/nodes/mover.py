@@ -18,7 +18,6 @@ from vjepa_gate.robots import Robot
 from vjepa_gate.ros import stamps
 from vjepa_gate.ros.qos import DELTAS, of_topic
 from vjepa_gate.ros.spinning import spinning_node
-from vjepa_ros.conventions import POSITION
 from vjepa_ros.images import compressed_to_rgb, to_rgb
 from vjepa_ros.nodes.arm_state import ArmState
 from vjepa_ros.nodes.shelf import Shelf
@@ -27,7 +26,7 @@ from vjepa_ros.planning.world_model import Context
 _PATIENCE = 20.0  # seconds for the arm gate, images and states
 _DISCOVERY = 1.0  # seconds that the gate may take to find this node, which has found it
 _SETTLE = 0.3  # seconds after a motion's duration before it is asked whether the arm is at rest
-_REST, _STILL = 0.4, 0.001  # seconds in which an arm at rest moves less than so many metres
+_REST = 0.4  # seconds of standing still after which an arm is at rest
 _POLL = 0.05
 
 
@@ -84,13 +83,12 @@ class GateMover:
 
     def _at_rest(self) -> tuple[Any, Tensor]:
         end = time.monotonic() + _PATIENCE
-        image, state = self._newest()
         while time.monotonic() < end:
-            before = state
-            self._due = stamps.seconds(image.header.stamp) + _REST
             image, state = self._newest()
-            if (state - before)[POSITION].norm() < _STILL:
+            self._due = stamps.seconds(image.header.stamp)
+            if self._arm.rests(self._due, _REST):
                 return image, state
+            time.sleep(_POLL)
         raise ValueError(f"the arm does not come to rest (gave up after {_PATIENCE:g} s)")
 
     def _newest(self) -> tuple[Any, Tensor]:

@@ -14,6 +14,7 @@ from torch import Tensor
 from vjepa_msgs.action import ReachGoal
 
 from vjepa_gate.errors import UserError
+from vjepa_ros.conventions import POSITION, apply_action
 from vjepa_ros.images import compressed_to_rgb, decode_picture
 from vjepa_ros.nodes.arm_state import ArmState
 from vjepa_ros.nodes.latents import Frame
@@ -37,6 +38,8 @@ _OUTCOMES = {
 _POLL = 0.2  # seconds between two looks at whether the task was interrupted
 _GATE_WAIT, _CONFIRM = 2.0, 0.02  # seconds for the gate's word, and between two looks for it
 _USUAL_WAIT = 1.0  # seconds for the next latents, before feedback tells of waiting
+_THERE = 0.015  # metres from where it was sent, at which an arm has arrived
+_LONGEST_WAIT = 1.5  # seconds for an arm to arrive; one that does not is looked at all the same
 _MOST_LATE = 5  # plans in a row before the task is given up
 _HINT = "energy has stalled: sub-goals would help"
 
@@ -56,7 +59,7 @@ class Timing:
     budget: float  # from the first look on
     max_image_age: float  # a plan from an older image is thrown away
     max_wait: float  # for images, states, encoder and predictor
-    settle: float  # after an action's duration, before the next image counts
+    settle: float  # of standing still after an action, before the next image counts
     duration: float  # of an action
     hint_steps: int  # without progress, before feedback says so
 
@@ -127,6 +130,9 @@ class Reach:
         self._waiting_since: float | None = None
         self._sent: tuple[int, float] | None = None  # sequence and time of the last action
         self._lead = 0.0  # seconds before an action's end, at which the arm is looked at
+        self._settle = 0.0 if planner.config.overlap else timing.settle
+        self._longest_wait = _LONGEST_WAIT if self._settle else 0.0
+        self._target: Tensor | None = None  # the state that the last action leads to
 
     def run(self) -> Any:
         """Go on until there is a reason to end; the result."""
@@ -203,6 +209,8 @@ class Reach:
                 )
             )
             self._sent = sequence, time.monotonic()
+            assert decision.action is not None
+            self._target = apply_action(state, decision.action)
             self._feedback.step += 1
             self.late = False
             due = started_at + self._timing.duration + self._until_look(decision, age)
@@ -212,7 +220,7 @@ class Reach:
         comes next is planned ahead, by the age that the image had once the plan was corrected.
         """
         if not self._planner.config.overlap:
-            return self._timing.settle
+            return self._settle
         if decision.reason.endswith(CORRECTED):
             self._lead = min(age, MOST_LEAD * self._timing.duration)
         return -self._lead
@@ -237,22 +245,36 @@ class Reach:
             raise Ended(Result.FAILED, f"the arm gate took none of {times} actions in a row")
 
     def _look(self, due: float) -> tuple[Frame, Tensor]:
-        """The newest frame from `due` on, and the arm's state then."""
-        end = time.monotonic() + max(0.0, due - self._now()) + _USUAL_WAIT
+        """The newest frame from `due` on that shows an arm that has arrived, and its state then."""
+        end = time.monotonic() + max(0.0, due - self._now()) + _USUAL_WAIT + self._longest_wait
         while True:
             self._check()
             if hindrance := self._reports.hindrance():
                 raise Unavailable(hindrance)
             frame = self._world.frames.wait_newest(lambda frame: frame.stamp >= due, _POLL)
             state = None if frame is None else self._arm.at(frame.stamp)
-            if frame is not None and state is not None:
+            if (
+                frame is not None
+                and state is not None
+                and self._has_arrived(state, frame.stamp, due)
+            ):
                 return frame, state
             if time.monotonic() > end:
-                raise Unavailable(self._nothing_seen(frame))
+                raise Unavailable(self._nothing_seen(frame, state))
             time.sleep(0.02)
 
-    def _nothing_seen(self, frame: Frame | None) -> str:
-        if frame is not None:
+    def _has_arrived(self, state: Tensor, stamp: float, due: float) -> bool:
+        """Whether the arm stands still where it was sent, or has been waited for long enough: a
+        slow one that is looked at on its way seems not to get on.
+        """
+        if self._target is not None and (state - self._target)[POSITION].norm() > _THERE:
+            arrived = False
+        else:
+            arrived = self._arm.rests(stamp, self._settle)
+        return arrived or stamp >= due + self._longest_wait
+
+    def _nothing_seen(self, frame: Frame | None, state: Tensor | None) -> str:
+        if frame is not None and state is None:
             return f"{self._arm.complaint()} at the time of the image"
         why = self._reports.trouble("encoder") or "are camera and encoder working?"
         return f"no new latents: {why}"

@@ -116,7 +116,7 @@ class PlannerNodeSettings(ModelSettings, PolicySettings):
     seed: int = setting(0, "of the first search; each following one has the next number", low=0)
     step_period: float = setting(0.25, "that an action takes", low=0.02, high=10.0, unit="s")
     settle: float = setting(
-        0.1, "to rest after an action before the next look", low=0.0, high=10.0, unit="s"
+        0.1, "of standing still after an action before the next look", low=0.0, high=10.0, unit="s"
     )
     max_image_age: float = setting(
         2.0, "beyond which a plan from its image is thrown away", low=0.05, high=3600.0, unit="s"

@@ -130,6 +130,39 @@ def test_what_was_planned_ahead_is_corrected_by_a_newer_image(client, start_plan
         assert seconds(delta.image_stamp) > seconds(last.header.stamp)
 
 
+@pytest.mark.parametrize("late", ["tool", "fingers"])
+def test_an_arm_on_its_way_is_not_looked_at(client, start_nodes, bench, late):
+    """One that is slower than its actions, as a starved simulation and a soft controller are."""
+    start_nodes("encoder", "predictor", "planner", **SEARCH | {"settle": 0.2})
+    handle = client.ask(max_steps=2)
+    on_the_way = []
+
+    def move():
+        if client.deltas and len(on_the_way) < 40:
+            on_the_way.append(seconds(bench.node.get_clock().now().to_msg()))
+            bench.position[0] += 0.002 * (late == "tool")
+            bench.width -= 0.001 * (late == "fingers")
+
+    bench.node.create_timer(0.04, move)
+    _, result = client.result(handle)
+    assert (result.outcome, result.steps) == (Result.OUT_OF_STEPS, 2), result.message
+    first, second = client.deltas
+    assert len(on_the_way) == 40
+    assert seconds(first.image_stamp) < on_the_way[0]
+    assert seconds(second.image_stamp) > on_the_way[-1]
+
+
+def test_an_arm_that_is_never_at_rest_is_looked_at_all_the_same(client, start_nodes, bench):
+    start_nodes("encoder", "predictor", "planner", **SEARCH | {"settle": 0.2})
+
+    def shake():
+        bench.position[0] = 0.51 if bench.position[0] < 0.505 else 0.5
+
+    bench.node.create_timer(0.05, shake)
+    _, result = client.result(client.ask(max_steps=2))
+    assert (result.outcome, result.steps) == (Result.OUT_OF_STEPS, 2), result.message
+
+
 def test_cancel_ends_what_is_planned_ahead(client, start_nodes, bench, wait_until):
     start_nodes("encoder", "predictor", "planner", **SEARCH | {"overlap": True, "iterations": 400})
     handle = client.ask(max_steps=1000)
