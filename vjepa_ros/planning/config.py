@@ -78,6 +78,9 @@ class PlannerConfig:
     patience: int | None = setting(
         None, "steps without a lower energy of what is seen, to leave a goal", low=1, high=10_000
     )
+    rests: int | None = setting(
+        None, "plans in a row that leave the arm where it is, to leave a goal", low=1, high=10_000
+    )
     min_improvement: float = setting(
         0.01, "share by which an energy must fall to be lower", low=0.0, high=0.999
     )
