@@ -95,6 +95,25 @@ def test_a_picture_without_key_frames_is_planned_to_as_ever():
     assert not isinstance(task, WayTask)
 
 
+def test_what_was_taken_for_a_reach_is_looked_at_again_at_its_end():
+    """The hand is then where the picture has it, and the object is not."""
+
+    class SeesFromThere(KnowsTheWay):
+        def propose(self, now, goal, state):
+            ways = super().propose(now, goal, state)
+            self.seen = getattr(self, "seen", False) or float((now - goal)[0, :3].norm()) < 0.03
+            return ways if self.seen else [way(0, torch.empty(0, 3), torch.empty(0))]
+
+    planner, world = planner_of(SeesFromThere(), servo=True), TableWorld()
+    task = planner.start(world.context(), [Goal(latents=goal_picture())])
+    assert not isinstance(task, WayTask)
+    while (decided := planner.plan(task, world.context()))[1].action is not None:
+        world.act(decided[1].action)
+        task = decided[0]
+    assert decided[1].status is TaskStatus.REACHED
+    assert world.thing[:2].tolist() == pytest.approx(PLACE.tolist(), abs=0.025)
+
+
 PLACE3 = torch.tensor((*PLACE.tolist(), 0.02))
 
 

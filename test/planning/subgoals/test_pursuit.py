@@ -54,6 +54,21 @@ def test_what_is_aimed_at_is_what_the_world_model_imagines():
     assert float(tool[2]) == pytest.approx(HIGH)
 
 
+def test_what_is_near_is_imagined_in_one_step():
+    """What a world model errs with each step that it imagines is not gone after."""
+
+    class Drifting(TableWorld):
+        def rollout(self, context, actions):
+            imagined = super().rollout(context, actions)
+            drift = 0.02 * torch.arange(actions.shape[1])[None, :, None]
+            imagined[..., 0] += drift  # of the tool, along x
+            return imagined
+
+    around = [float(step.imagined[0, 0]) for step in pursue(Drifting()) if step.key_frame == 1]
+    assert around[0] == pytest.approx(0.50 + 0.02)  # two steps above
+    assert around[-1] == pytest.approx(0.50)
+
+
 def test_an_object_moved_during_the_approach_is_followed():
     def push(step: int, world: TableWorld) -> None:
         if step == 3:

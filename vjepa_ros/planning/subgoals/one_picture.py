@@ -20,7 +20,7 @@ from vjepa_ros.planning.subgoals.driver import PlannerDriver, Servo
 from vjepa_ros.planning.subgoals.explain import Explanation, NotUnderstood, explain
 from vjepa_ros.planning.subgoals.pursuit import Pursuit, PursuitConfig
 from vjepa_ros.planning.subgoals.source import Imagination, SubGoalSource
-from vjepa_ros.planning.task import Decision, Task
+from vjepa_ros.planning.task import Decision, Task, TaskStatus
 from vjepa_ros.planning.world_model import Context, Goal
 
 
@@ -71,12 +71,18 @@ class OnePicturePlanner(Planner):
             raise NotUnderstood(explanation.refusal)
         if not explanation.views:
             return task
+        return self._on_the_way(task, explanation, max_steps)
+
+    def _on_the_way(
+        self, task: Task, explanation: Explanation, max_steps: int | None = None
+    ) -> WayTask:
+        """The task, which goes by key frames from here."""
         config = PursuitConfig(stride=self.config.max_step)
         way = Pursuit(
             source=self.source,
             world_model=self.imagination,
-            driver=self._driver(seed),
-            goal=goals[0].latents,
+            driver=self._driver(task.seed),
+            goal=task.goal.latents,
             config=config if max_steps is None else replace(config, max_steps=max_steps),
         )
         own = {field.name: getattr(task, field.name) for field in fields(Task)}
@@ -89,7 +95,9 @@ class OnePicturePlanner(Planner):
     ) -> tuple[Task, Decision]:
         """Decide what to do at a frame: towards the next key frame."""
         if not isinstance(task, WayTask):
-            return super().plan(task, context, proposals)
+            after, decision = super().plan(task, context, proposals)
+            way = self._way_after_all(after, context) if len(task.sub_goals) == 1 else None
+            return (after, decision) if way is None else self.plan(way, context)
         if task.end is not None:
             raise RuntimeError(f"this task has ended ({task.end.value}): start a new one")
         check_finite(context)
@@ -105,6 +113,20 @@ class OnePicturePlanner(Planner):
         assert driver.decision is not None
         decision = replace(driver.decision, reason=step.reason, goal=0, energy=energy)
         return replace(task, way=way, steps=task.steps + 1), decision
+
+    def _way_after_all(self, task: Task, context: Context) -> WayTask | None:
+        """The key frames of what was taken for a reach, where that has ended with a hand that is
+        not where the picture has it, or an object that is not.
+        """
+        given_up = task.end in (TaskStatus.STALLED, TaskStatus.OUT_OF_STEPS)
+        if not given_up or task.steps >= task.max_steps:
+            return None
+        if self.source.disagreement(context.latents[-1], task.goal.latents) < 1:
+            return None
+        explanation = self.explain(context, task.goal)
+        if explanation.refusal or not explanation.views:
+            return None
+        return self._on_the_way(replace(task, end=None), explanation)
 
     def ahead(self, task: Task) -> Task:
         """Plan the next step towards the key frame ahead, where there is one to plan."""

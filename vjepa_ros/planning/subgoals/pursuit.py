@@ -232,12 +232,24 @@ class Pursuit:
         return float(state[GRIPPER]) - self._held > self.config.slipped
 
     def _drive(self, way: "_Way", context: Context) -> Tensor | None:
-        if way.stale:
+        """The driver's action; what it aims at is imagined anew once it is a stride away, as
+        the fewer steps are imagined, the better.
+        """
+        far = self._is_far(way, context.states[-1])
+        if way.stale or (way.far and not far):
+            way.far = far
             way.aim = self._aim(way, context)
             way.stale = False
             self._fingers_before = float(context.states[-1, GRIPPER])
             self.driver.aim(way.aim, context)
         return self.driver.step(context)
+
+    def _is_far(self, way: "_Way", state: Tensor) -> bool:
+        """Is what it heads for more than a stride away?"""
+        if way.slot >= way.end:
+            return False
+        gap = way.key_frame[0].to(state) - state[POSITION]
+        return float(gap.abs().max()) > self.config.stride + 1e-6
 
     def _aim(self, way: "_Way", context: Context) -> Aim:
         if way.slot >= way.end:
@@ -283,6 +295,7 @@ class _Way:
         self.steps = 0  # on this key frame
         self.lingered = 0  # of these, at last, near it
         self.stale = True  # the driver aims at something else
+        self.far = False  # from what it heads for, when that was imagined
         self.aim: Aim | None = None
         self._odd: Proposal | None = None  # the last one, if it was at odds with the way
         self._add(proposal)
