@@ -96,8 +96,8 @@ class OnePicturePlanner(Planner):
         """Decide what to do at a frame: towards the next key frame."""
         if not isinstance(task, WayTask):
             after, decision = super().plan(task, context, proposals)
-            way = self._way_after_all(after, context) if len(task.sub_goals) == 1 else None
-            return (after, decision) if way is None else self.plan(way, context)
+            again = self._way_after_all(after, context) if len(task.sub_goals) == 1 else None
+            return (after, decision) if again is None else self.plan(again, context)
         if task.end is not None:
             raise RuntimeError(f"this task has ended ({task.end.value}): start a new one")
         check_finite(context)
