@@ -90,6 +90,27 @@ def test_an_object_dropped_while_carried_is_picked_up_again():
     assert_placed(world)
 
 
+class SeesItUnderTheHand(KnowsTheWay):
+    """Wherever the hand is not high above the table, as it was in all that it has learnt from."""
+
+    def propose(self, now, goal, state):
+        if state[2] < 0.25 and not now[0, 7]:
+            now = now.clone()
+            now[0, 4:6] = state[:2]
+        return super().propose(now, goal, state)
+
+
+def test_after_a_grasp_of_nothing_the_scene_is_seen_from_where_it_was_seen_first():
+    def push(step: int, world: TableWorld) -> None:
+        if world.tool[2] < 0.1 and not hasattr(world, "pushed"):
+            world.thing, world.pushed = torch.tensor((0.44, -0.02, LOW)), True
+
+    world = TableWorld()
+    steps = pursue(world, push, source=SeesItUnderTheHand())
+    assert_placed(world)
+    assert sum(step.reason.startswith("back to look again") for step in steps) in range(2, 8)
+
+
 @pytest.mark.parametrize(("fails", "placed"), [(1, True), (2, True), (3, False)])
 def test_a_grasp_that_failed_is_tried_again_but_not_for_ever(fails: int, placed: bool):
     world = TableWorld()

@@ -27,6 +27,7 @@ from vjepa_ros.planning.task import TaskStatus
 from vjepa_ros.planning.world_model import Context
 
 _BEGIN, _END = 1, 2  # of a move of the fingers: places among its four key frames
+_BACK = -1  # the key frame before the first: where the scene was seen from at the beginning
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +74,7 @@ class Step:
     """What to do now; without an action it is over."""
 
     reason: str
-    key_frame: int  # of the whole way; -1: the goal picture itself
+    key_frame: int  # of the whole way; -1: the goal picture itself, or back to look again
     end: TaskStatus | None = None
     action: Tensor | None = None
     imagined: Tensor | None = None  # [L, D] that is aimed at
@@ -93,7 +94,8 @@ class Pursuit:
         self._steps, self._begun = 0, 0
         self._way: _Way | None = None
         self._last_closedness = self._fingers_before = math.nan
-        self._held, self._shut = math.nan, 0  # closedness on what is held, the move that shut them
+        self._held = math.nan  # closedness on what is held
+        self._first: Tensor | None = None  # state [7] that the scene was first seen in
 
     def step(self, context: Context) -> Step:
         """The next action from what is seen."""
@@ -102,6 +104,7 @@ class Pursuit:
                 f"max_steps, {self.config.max_steps}, are used up", TaskStatus.OUT_OF_STEPS
             )
         state = context.states[-1]
+        self._first = state if self._first is None else self._first
         proposals = self.source.propose(context.latents[-1], self.goal, state)
         if not proposals:
             return self._end("no way to this goal is known", TaskStatus.PLANNING_FAILED)
@@ -109,16 +112,17 @@ class Pursuit:
         if self._slipped(state):
             self._held = math.nan
             if self._may_try_again:
-                self._begun += 1
-                way.go_back(self._shut)
+                self._try_again(way)
         arrived = self._arrived(way, state)
         while arrived or (action := self._drive(way, context)) is None:  # given up
             agrees = self._agrees(way, context)
             again = not agrees and self._may_try_again
             if again:
-                way = self._try_again(way, proposals, context)
+                self._try_again(way)
             elif way.at_goal:
                 return self._at_the_end(agrees)
+            elif way.slot == _BACK:
+                way = self._begin(proposals, context)
             else:
                 self._take_hold(way, state)
                 way.advance()
@@ -126,8 +130,11 @@ class Pursuit:
         self._last_closedness = float(state[GRIPPER])
         self._steps += 1
         way.steps += 1
+        heading = "back to look again"
+        if way.slot != _BACK:
+            heading = f"key frame {way.slot + 1} of {way.end}"
         return Step(
-            reason=f"key frame {way.slot + 1} of {way.end}, step {self._steps}",
+            reason=f"{heading}, step {self._steps}",
             key_frame=-1 if way.at_goal else way.slot,
             action=action,
             imagined=None if way.aim is None else way.aim.latents,
@@ -161,6 +168,8 @@ class Pursuit:
         """The way as what is seen has it now."""
         if self._way is None:
             return self._begin(proposals, context)
+        if self._way.slot == _BACK:
+            return self._way
         if self._way.take(proposals[0], self.config):
             return self._begin_anew(proposals, context) or self._way
         return self._way
@@ -180,13 +189,14 @@ class Pursuit:
         self._begun += 1
         return self._begin(proposals, context)
 
-    def _try_again(self, way: "_Way", proposals: list[Proposal], context: Context) -> "_Way":
-        """The move of the fingers once more; at the goal picture, whatever is proposed now."""
+    def _try_again(self, way: "_Way") -> None:
+        """From where the scene was first seen: a hand that is low, or above a place, hides what
+        is under it, and is read as if that were there.
+        """
+        assert self._first is not None
         self._begun += 1
-        if way.at_goal:
-            return self._begin(proposals, context)
-        way.go_back(way.slot // SLOTS)
-        return way
+        self._held = math.nan
+        way.go_back(self._first)
 
     def _arrived(self, way: "_Way", state: Tensor) -> bool:
         """Is the hand where the key frame has it, or has it been tried long enough?"""
@@ -225,7 +235,6 @@ class Pursuit:
         """Remember how far the fingers shut on what they hold; opened ones hold nothing."""
         if way.slot % SLOTS == _END and way.aim is not None:
             self._held = float(state[GRIPPER]) if way.aim.fingers > 0 else math.nan
-            self._shut = way.slot // SLOTS
 
     def _slipped(self, state: Tensor) -> bool:
         """Have the fingers lost what they held? Then they have shut further."""
@@ -260,7 +269,8 @@ class Pursuit:
             )  # fmt: skip
         position, closedness = way.key_frame
         now = context.states[-1, GRIPPER]
-        comes = way.slot % SLOTS == 0 and abs(float(closedness - now)) > self.config.agape
+        comes = way.slot == _BACK or way.slot % SLOTS == 0
+        comes = comes and abs(float(closedness - now)) > self.config.agape
         works = way.slot % SLOTS == _END or comes
         fingers = closedness if works else now
         latents = self.goal if way.at_goal else self._imagine(way, fingers, context)
@@ -313,13 +323,11 @@ class _Way:
         """Position and closedness [4]."""
         return self.sums[slot] / self.counts[slot]
 
-    def go_back(self, move: int) -> None:
-        """To before this move of the fingers; where it is, is to be seen anew."""
-        self.slot = move * SLOTS
-        known = {slot: self.mean(slot) for slot in self.sums}
-        if self.slot not in known:  # it began after that
-            self.slot = min(known)
-        self.sums, self.counts = known, dict.fromkeys(known, 1)
+    def go_back(self, state: Tensor) -> None:
+        """To where the hand was in this state; what was proposed is forgotten there."""
+        self.slot = _BACK
+        self.sums[_BACK] = torch.cat((state[POSITION], state[GRIPPER:])).float()
+        self.counts[_BACK] = 1
         self.steps, self.lingered, self.stale = 0, 0, True
 
     def advance(self) -> None:
