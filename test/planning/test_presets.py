@@ -11,7 +11,7 @@ from vjepa_ros.planning.config import SOLVERS as SOLVER_NAMES
 from vjepa_ros.planning.limits import Box
 from vjepa_ros.planning.objectives import OBJECTIVES as OBJECTIVE_KINDS
 from vjepa_ros.planning.rules import MENDING
-from vjepa_ros.planning.solvers import CEM, MPPI, SOLVERS, make_solver
+from vjepa_ros.planning.solvers import CEM, ICEM, SOLVERS, make_solver
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_solvers_take_the_planners_numbers(name):
 
 def test_fingers_that_are_chosen_first_are_not_searched():
     solver = make_solver(PLANNERS["tiny"])
-    assert isinstance(solver, MPPI)
+    assert isinstance(solver, ICEM)
     assert solver.limits.held == {GRIPPER: 0.0}
 
 

@@ -54,17 +54,6 @@ def test_a_goal_is_left_when_steps_bring_it_no_nearer():
     assert "2 steps have not brought the energy" in end.reason
 
 
-def test_a_goal_is_left_after_plans_to_stay():
-    """What has twice been found no better than staying is not waited for."""
-    effort = {"rules": ("fingers_first", "effort", "rest"), "tolerance": 0.01, "near": 0.01}
-    goals = [goal(*START, rests=2, patience=6), goal(0.46, 0.0, 0.3, rests=2, patience=6)]
-    numbers, end = headed_for(goals, effort_gain=0.5, **effort)
-    assert numbers[:3] == [0, 0, 1]
-    assert end.status is TaskStatus.STALLED
-    assert "2 plans found nothing better than to stay" in end.reason
-    assert end.energy < 0.02  # it went there
-
-
 def test_slow_progress_is_no_stall():
     _, end = headed_for([goal(0.6, 0.0, 0.3, energy=0.005, patience=2)], obeys=0.2)
     assert end.status is TaskStatus.REACHED

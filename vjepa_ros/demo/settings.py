@@ -19,7 +19,7 @@ class DemoSettings:
 
     task: str = setting("pick_place cube", "one of `vjepa-sim tasks`")
     goals: Literal["single", "paper", "dense"] = setting(
-        "dense", "pictures: of the end alone, or sub-goals, too"
+        "single", "pictures: of the end alone, or sub-goals, too"
     )
     scene: int = setting(3, "seed of the scene; no figure is reported for 3", low=0, high=MAX_SEED)
     seed: int = setting(0, "of the planner", low=0, high=MAX_SEED)

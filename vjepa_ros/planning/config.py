@@ -78,9 +78,6 @@ class PlannerConfig:
     patience: int | None = setting(
         None, "steps without a lower energy of what is seen, to leave a goal", low=1, high=10_000
     )
-    rests: int | None = setting(
-        None, "plans in a row that leave the arm where it is, to leave a goal", low=1, high=10_000
-    )
     min_improvement: float = setting(
         0.01, "share by which an energy must fall to be lower", low=0.0, high=0.999
     )
@@ -248,9 +245,9 @@ PLANNERS: dict[str, PlannerConfig] = {
     "plain": replace(_PAPER, samples=64, iterations=3, elites=8, goal_steps=(12,), patience=4),
     # Of the weights that the project ships, chosen on scenes that no figure is reported for.
     "tiny": PlannerConfig(
-        solver="mppi",
-        samples=64,
-        iterations=3,
+        solver="icem",
+        samples=32,
+        iterations=2,
         elites=8,
         goal_steps=(12,),
         patience=4,

@@ -100,13 +100,11 @@ class Planner:
                 energies = [near, *(min(near, config.share * way) for way in self._ways(goals))]
         steps = config.steps_of(len(goals))
         sub_goals = [
-            SubGoal(
-                goal=goal, energy=reached, steps=most, patience=config.patience, rests=config.rests
-            )
+            SubGoal(goal=goal, energy=reached, steps=most, patience=config.patience)
             for goal, reached, most in zip(goals, energies, steps, strict=True)
         ]
         if max_steps is not None:
-            sub_goals[-1] = replace(sub_goals[-1], steps=None, patience=None, rests=None)
+            sub_goals[-1] = replace(sub_goals[-1], steps=None, patience=None)
         tries = 2 if "second_try" in config.rules else 1
         return Task(
             sub_goals=tuple(sub_goals),
@@ -357,10 +355,6 @@ def _sub_goal_end(task: Task, energy: float) -> tuple[TaskStatus, str] | None:
         return TaskStatus.STALLED, (
             f"{name}: {goal.patience} steps have not brought the energy, {energy:.4g}, "
             f"below {pursuit.lowest:.4g}"
-        )
-    if goal.rests is not None and pursuit.rests >= goal.rests:
-        return TaskStatus.STALLED, (
-            f"{name}: {goal.rests} plans found nothing better than to stay, at {energy:.4g}"
         )
     return None
 

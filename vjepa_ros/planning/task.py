@@ -30,15 +30,14 @@ class TaskStatus(Enum):
 @dataclass(frozen=True, kw_only=True)
 class SubGoal:
     """A goal and its ends: once the energy of the frame has come down to `energy`, after
-    `steps` steps, after `patience` steps in a row that did not bring it down, after `rests` plans
-    in a row to stay, or whichever comes first. None: no such end.
+    `steps` steps, after `patience` steps in a row that did not bring it down, or whichever
+    comes first. None: no such end.
     """
 
     goal: Goal
     energy: float | None = None
     steps: int | None = None
     patience: int | None = None
-    rests: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -49,7 +48,6 @@ class Pursuit:
     steps: int = 0
     lowest: float = math.inf  # energy seen
     steps_above: int = 0  # in a row that did not bring it down
-    rests: int = 0  # plans in a row to stay
     best_place: Tensor = field(default_factory=lambda: torch.zeros(3))  # where it was lowest
     reach: float = math.inf  # metres around it that the next step may end in
     stride: float = math.inf  # metres that the last step went
@@ -121,7 +119,6 @@ def after(task: Task, sent: Solution) -> Task:
         pursuit,
         steps=pursuit.steps + 1,
         steps_above=pursuit.steps_above + 1,
-        rests=0 if sent.actions[0].any() else pursuit.rests + 1,
         stride=float(sent.actions[0, POSITION].norm()),
         last=sent,
     )
