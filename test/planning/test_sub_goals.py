@@ -119,6 +119,26 @@ def test_steps_that_help_no_more_stay_where_the_energy_was_lowest():
     assert miss(rules=("reach",), min_reach=0.002) < 0.012
 
 
+def test_the_search_is_no_wider_than_the_next_step_may_go():
+    asked = []
+
+    class Listening(Mistaken):
+        def cost(self, context, goal, objective):
+            score = super().cost(context, goal, objective)
+
+            def energies(actions):
+                asked.append(float(actions[:, 0, :3].abs().max()))
+                return score(actions)
+
+            return energies
+
+    world = Listening()
+    planner = make_planner(world, rules=("reach",), min_reach=0.002, horizon=1)
+    run(world, planner, make_task([goal(0.5, 0.0, 0.3, patience=4)]))
+    assert asked[0] > 0.05  # far from the goal
+    assert asked[-1] < 0.025  # where steps have helped no more
+
+
 def test_energy_or_steps_whichever_comes_first():
     goals = [
         goal(0.46, 0.0, 0.3, energy=0.01, steps=5),  # one step away

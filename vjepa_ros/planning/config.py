@@ -247,8 +247,8 @@ PLANNERS: dict[str, PlannerConfig] = {
     "tiny": PlannerConfig(
         solver="icem",
         samples=32,
-        iterations=2,
-        elites=8,
+        iterations=3,
+        elites=4,
         goal_steps=(12,),
         patience=4,
         tolerance=0.007,

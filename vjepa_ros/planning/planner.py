@@ -67,9 +67,13 @@ class Planner:
     ) -> None:
         self.config, self.world_model = config, world_model
         self.objective = make_objective(config.objective)
+        self._keep_samples = keep_samples
         self._solver = make_solver(config, keep_samples=keep_samples)
-        if config.overlap:
-            self._correction = make_solver(overlap.correcting(config), keep_samples=keep_samples)
+        self._correction = (
+            make_solver(overlap.correcting(config), keep_samples=keep_samples)
+            if config.overlap
+            else None
+        )
 
     # --- a task begins ---------------------------------------------------------------------
 
@@ -169,7 +173,7 @@ class Planner:
         if proposals is not None and self.config.policy_mode == "blend":
             found = steering.blended(self.config.policy_alpha, score, found, proposals)
         task, decision = sent(
-            task, energy, found, "" if solver is self._solver else overlap.CORRECTED
+            task, energy, found, overlap.CORRECTED if solver is self._correction else ""
         )
         return replace(task, seen=context if self.config.overlap else None), decision
 
@@ -200,13 +204,25 @@ class Planner:
         """How to search, one way after the other until a plan is good enough."""
         planned = None if ahead is None else ahead.decision.solution
         if ahead and planned and ahead.decision.goal == task.pursuit.number:
+            assert self._correction is not None
             plan, *others = overlap.from_here(ahead, planned, context, self._correction)
             candidates = torch.stack(others)
             if proposals is not None:
                 candidates = torch.cat((proposals.to(candidates), candidates))
             most = (1 + self.config.overlap_slack) * planned.energy
             yield self._correction, plan, candidates[: self._correction.samples // 2], most
-        yield self._solver, *self._beginnings(task.pursuit, proposals), math.inf
+        solver = self._within_reach(task.pursuit, context)
+        yield solver, *self._beginnings(task.pursuit, proposals), math.inf
+
+    def _within_reach(self, pursuit: Pursuit, context: Context) -> Solver:
+        """The search, no wider than the next step may go: few samples find more in a small box."""
+        if "reach" not in self.config.rules or self.config.axis:
+            return self._solver
+        away = float((context.states[-1, POSITION] - pursuit.best_place).norm())
+        if pursuit.reach + away >= self.config.max_step:
+            return self._solver
+        config = replace(self.config, max_step=pursuit.reach + away)
+        return make_solver(config, keep_samples=self._keep_samples)
 
     def _driven(
         self, task: Task, energy: float, score: Cost, proposals: Tensor

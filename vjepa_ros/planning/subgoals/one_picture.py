@@ -51,7 +51,7 @@ class OnePicturePlanner(Planner):
         """
         super().__init__(config, world_model, keep_samples=keep_samples)
         self.source, self.imagination = source, imagination
-        self._servo, self._keep_samples, self._as_goal = servo, keep_samples, as_goal
+        self._servo, self._as_goal = servo, as_goal
 
     def start(
         self,
