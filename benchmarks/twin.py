@@ -8,9 +8,9 @@ somebody listens, with and without its camera; and a second process that hears e
 topics, as messages and as bytes; and the arm gate, which hears the whole state, and moves the arm,
 at the same time as an empty node that hears the same and sends as much: what ROS itself costs, in
 rclpy and, of both, in DDS's own threads. `--beside` runs the gate of another checkout in the same
-minutes, too. Needs an idle machine: what the twin has no time for does not come (how much came is
-told), and whoever wakes a hundred times a second beside busy neighbours pays for their use of the
-caches.
+minutes, too, twice: the one whose targets the arm follows has more to do. Needs an idle machine:
+what the twin has no time for does not come (how much came is told), and whoever wakes a hundred
+times a second beside busy neighbours pays for their use of the caches.
 """
 
 import argparse
@@ -81,11 +81,18 @@ def hear(pid: int, seconds: float) -> None:
 
 
 def gates(robot_file: str, seconds: float, beside: Path | None) -> None:
-    """Measure the arm gate, another one and an empty node, all at once."""
-    commands = {"the arm gate": arm_gate(Path(__file__).parents[1], robot_file)}
-    if beside is not None:
-        commands[f"that of {beside.name}"] = arm_gate(beside.resolve(), robot_file, "other")
-    commands["an empty node"] = [sys.executable, __file__, "--empty-node", robot_file]
+    """Measure arm gates and an empty node, all at once; of two, first the one moves the arm."""
+    checkouts = [Path(__file__).parents[1], *([beside.resolve()] if beside else [])]
+    for order in (checkouts, checkouts[::-1]) if beside else (checkouts,):
+        commands = {
+            f"the arm gate of {path.name}{which}": arm_gate(path, robot_file, name)
+            for path, name, which in zip(order, TARGETS, (", moving", ", beside it"), strict=False)
+        }
+        commands["an empty node"] = [sys.executable, __file__, "--empty-node", robot_file]
+        measure_all(commands, robot_file, seconds)
+
+
+def measure_all(commands: dict[str, list[str | Path]], robot_file: str, seconds: float) -> None:
     with ExitStack() as stack, spinning_node("planner") as node:
         started = {name: stack.enter_context(running(what)) for name, what in commands.items()}
         act_every(node, 0.4)
@@ -100,7 +107,7 @@ def gates(robot_file: str, seconds: float, beside: Path | None) -> None:
                 100 * (now - then) / seconds
                 for now, then in zip(shares(pid), before[name], strict=True)
             )
-            print(f"  {name:24} {dds + rest:5.1f} % of a core, DDS's threads {dds:.1f} % of it")
+            print(f"  {name:40} {dds + rest:5.1f} % of a core, DDS's threads {dds:.1f} % of it")
 
 
 def shares(pid: int) -> tuple[float, float]:
@@ -156,7 +163,7 @@ def subscribe(node: Node, kind: type | None, topic: str, raw: bool) -> Callable[
     return lambda: count
 
 
-def arm_gate(checkout: Path, robot_file: str, name: str = "arm_gate") -> list[str | Path]:
+def arm_gate(checkout: Path, robot_file: str, name: str) -> list[str | Path]:
     options = (f"robot:={robot_file}", "max_state_age:=2.0", "max_camera_age:=5.0")
     remaps = (f"__node:={name}", f"target_pose:={TARGETS[name]}")
     given = [("-r", remap) for remap in remaps] + [("-p", option) for option in options]
