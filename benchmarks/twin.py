@@ -121,15 +121,21 @@ def shares(pid: int) -> tuple[float, float]:
 
 def count_of(node: Node, kind: type, name: str) -> Callable[[], int]:
     """Start to hear; returns how many messages have come since it was asked last."""
-    queue = QoSProfile(depth=100_000, reliability=ReliabilityPolicy.BEST_EFFORT)
+    queue = QoSProfile(depth=5000, reliability=ReliabilityPolicy.BEST_EFFORT)  # DDS keeps no more
     heard = apart(node, "counts").create_subscription(kind, name, lambda _: None, queue, raw=True)
+    found = 0
 
-    def count() -> int:
-        found = 0
+    def look() -> None:
+        nonlocal found
         while heard.handle.take_message(kind, True) is not None:
             found += 1
-        return found
 
+    def count() -> int:
+        nonlocal found
+        counted, found = found, 0
+        return counted
+
+    steady_timer(node, 0.5, look)
     return count
 
 
