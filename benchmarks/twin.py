@@ -5,11 +5,12 @@
 
 In shares of a core, each over some seconds of real time: the twin's process while nobody, then
 somebody listens, with and without its camera; and a second process that hears each of its fast
-topics, as messages and as bytes; and the arm gate, which hears pose and state, and moves the arm,
+topics, as messages and as bytes; and the arm gate, which hears the whole state, and moves the arm,
 at the same time as an empty node that hears the same and sends as much: what ROS itself costs, in
 rclpy and, of both, in DDS's own threads. `--beside` runs the gate of another checkout in the same
-minutes, too. Needs an idle machine: what the twin has no time for does not come, and whoever wakes
-a hundred times a second beside busy neighbours pays for their use of the caches.
+minutes, too, twice: the one whose targets the arm follows has more to do. Needs an idle machine:
+what the twin has no time for does not come (how much came is told), and whoever wakes a hundred
+times a second beside busy neighbours pays for their use of the caches.
 """
 
 import argparse
@@ -24,7 +25,7 @@ from pathlib import Path
 from franka_msgs.msg import FrankaRobotState
 from geometry_msgs.msg import PoseStamped, WrenchStamped
 from rclpy.node import Node
-from rclpy.qos import qos_profile_sensor_data
+from rclpy.qos import QoSProfile, ReliabilityPolicy, qos_profile_sensor_data
 from sensor_msgs.msg import Image
 from sim_node import cpu_seconds, robot  # sets the environment of DDS
 from vjepa_msgs.msg import EndEffectorDelta
@@ -37,6 +38,11 @@ from vjepa_gate.serialized import write_stamped
 
 STATES = "franka_robot_state_broadcaster"
 STATE = f"{STATES}/robot_state"
+# What comes fast of a robot, and is heard.
+FAST = {
+    "franka_crisp": (FrankaRobotState, STATE),
+    "sim": (PoseStamped, f"{STATES}/current_pose"),
+}
 TARGETS = {"arm_gate": "target_pose", "other": "other_target", "empty": "empty_target"}
 LISTENERS = (
     ("nobody listens", None, "", False),
@@ -53,10 +59,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=8.0, help="of each measurement")
     parser.add_argument("--gate-only", action="store_true", help="nothing but the arm gate")
     parser.add_argument("--beside", type=Path, help="a checkout whose arm gate is measured, too")
-    parser.add_argument("--empty-node", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--empty-node", choices=FAST, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.empty_node:
-        empty_node()
+        empty_node(*FAST[options.empty_node])
     with robot(size=256, robot="fr3", mode="real") as pid:
         if not options.gate_only:
             hear(pid, options.seconds)
@@ -75,23 +81,33 @@ def hear(pid: int, seconds: float) -> None:
 
 
 def gates(robot_file: str, seconds: float, beside: Path | None) -> None:
-    """Measure the arm gate, another one and an empty node, all at once."""
-    commands = {"the arm gate": arm_gate(Path(__file__).parents[1], robot_file)}
-    if beside is not None:
-        commands[f"that of {beside.name}"] = arm_gate(beside.resolve(), robot_file, "other")
-    commands["an empty node"] = [sys.executable, __file__, "--empty-node"]
+    """Measure arm gates and an empty node, all at once; of two, first the one moves the arm."""
+    checkouts = [Path(__file__).parents[1], *([beside.resolve()] if beside else [])]
+    for order in (checkouts, checkouts[::-1]) if beside else (checkouts,):
+        commands = {
+            f"the arm gate of {path.name}{which}": arm_gate(path, robot_file, name)
+            for path, name, which in zip(order, TARGETS, (", moving", ", beside it"), strict=False)
+        }
+        commands["an empty node"] = [sys.executable, __file__, "--empty-node", robot_file]
+        measure_all(commands, robot_file, seconds)
+
+
+def measure_all(commands: dict[str, list[str | Path]], robot_file: str, seconds: float) -> None:
     with ExitStack() as stack, spinning_node("planner") as node:
         started = {name: stack.enter_context(running(what)) for name, what in commands.items()}
         act_every(node, 0.4)
+        arrived = count_of(node, *FAST[robot_file])
         time.sleep(6)  # found each other
         before = {name: shares(pid) for name, pid in started.items()}
+        arrived()
         time.sleep(seconds)
+        print(f"  of the state {arrived() / seconds:.0f} messages a second came")
         for name, pid in started.items():
             dds, rest = (
                 100 * (now - then) / seconds
                 for now, then in zip(shares(pid), before[name], strict=True)
             )
-            print(f"  {name:24} {dds + rest:5.1f} % of a core, DDS's threads {dds:.1f} % of it")
+            print(f"  {name:40} {dds + rest:5.1f} % of a core, DDS's threads {dds:.1f} % of it")
 
 
 def shares(pid: int) -> tuple[float, float]:
@@ -103,12 +119,31 @@ def shares(pid: int) -> tuple[float, float]:
     return dds, cpu_seconds(pid) - dds
 
 
-def empty_node() -> None:
+def count_of(node: Node, kind: type, name: str) -> Callable[[], int]:
+    """Start to hear; returns how many messages have come since it was asked last."""
+    queue = QoSProfile(depth=5000, reliability=ReliabilityPolicy.BEST_EFFORT)  # DDS keeps no more
+    heard = apart(node, "counts").create_subscription(kind, name, lambda _: None, queue, raw=True)
+    found = 0
+
+    def look() -> None:
+        nonlocal found
+        while heard.handle.take_message(kind, True) is not None:
+            found += 1
+
+    def count() -> int:
+        nonlocal found
+        counted, found = found, 0
+        return counted
+
+    steady_timer(node, 0.5, look)
+    return count
+
+
+def empty_node(kind: type, name: str) -> None:
     """Hear what the arm gate hears, and send as much, for ever."""
     with spinning_node("empty") as node:
         fast = Thinned(node)
-        fast.subscribe(PoseStamped, Topic(name=f"{STATES}/current_pose"), lambda _: None)
-        fast.subscribe(FrankaRobotState, Topic(name=STATE), lambda _: None)
+        fast.subscribe(kind, Topic(name=name, reliability="best_effort"), lambda _: None)
         subscribe(node, *LISTENERS[-1][1:3], raw=True)
         targets = node.create_publisher(PoseStamped, TARGETS["empty"], 1)
         target = write_stamped(0.0, "base", (0.0,) * 7)
@@ -134,7 +169,7 @@ def subscribe(node: Node, kind: type | None, topic: str, raw: bool) -> Callable[
     return lambda: count
 
 
-def arm_gate(checkout: Path, robot_file: str, name: str = "arm_gate") -> list[str | Path]:
+def arm_gate(checkout: Path, robot_file: str, name: str) -> list[str | Path]:
     options = (f"robot:={robot_file}", "max_state_age:=2.0", "max_camera_age:=5.0")
     remaps = (f"__node:={name}", f"target_pose:={TARGETS[name]}")
     given = [("-r", remap) for remap in remaps] + [("-p", option) for option in options]

@@ -23,7 +23,7 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 OLDEST, NEWEST = (3, 11), (3, 12)
 ROS_SOURCED = bool(os.environ.get("ROS_DISTRO"))
-BORROWED = ("control_msgs", "controller_manager_msgs", "franka_msgs", "tf2_msgs")
+BORROWED = ("bond", "control_msgs", "controller_manager_msgs", "franka_msgs", "tf2_msgs")
 DISK_NEEDED_GB = 4  # with a CPU-only torch; a CUDA one takes about 6 more
 
 NETWORK_TROUBLE = re.compile(

@@ -36,7 +36,7 @@ def test_all_packages_have_one_version():
     """Those of other projects, of which there are parts here, have their own."""
     found = {path.parent for path in (ROOT / "package.xml", *ROOT.glob("*/package.xml"))}
     assert {ROOT, ROOT / "sim", ROOT / "vjepa_msgs"} < found
-    others = {"control_msgs", "controller_manager_msgs", "franka_msgs", "tf2_msgs"}
+    others = {"bond", "control_msgs", "controller_manager_msgs", "franka_msgs", "tf2_msgs"}
     for package in found - {ROOT / name for name in others}:
         assert version_of(package) == version_of(ROOT), package
         if (setup := package / "setup.py").exists():

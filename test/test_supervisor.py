@@ -63,6 +63,7 @@ def test_where_in_the_graph_processes_are(small_weights):
             **options,
             namespace="lab/left",
             use_sim_time=True,
+            bond=True,
             log_level="debug",
             autostart=False,
             respawn=False,
@@ -73,13 +74,14 @@ def test_where_in_the_graph_processes_are(small_weights):
         words = " ".join(command_line(process))
         assert "--ros-args -r __ns:=/lab/left" in words
         assert "--log-level debug" in words
-        assert ("use_sim_time:=true" in words) == (process.name != "sim")
+        for name in ("use_sim_time", "bond"):
+            assert (f"{name}:=true" in words) == (process.name != "sim")
         assert "--autostart" not in words
         assert not process.respawn
     assert "--no-autostart" in placed[-1].arguments
     for process in processes(Options(**options)):
         words = " ".join(command_line(process))
-        assert not any(word in words for word in ("__ns", "--log-level", "use_sim_time"))
+        assert not any(word in words for word in ("__ns", "--log-level", "use_sim_time", "bond"))
         assert process.respawn == (process.name != "sim")
 
 

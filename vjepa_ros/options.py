@@ -63,6 +63,9 @@ class GraphSettings:
     autostart: bool = setting(
         True, "configure and activate the nodes, which else wait for a lifecycle manager"
     )
+    bond: bool = setting(
+        False, "active nodes tell nav2's lifecycle manager that they live (bond/msg/Status)"
+    )
     respawn: bool = setting(True, "start again what has died")
 
     def __post_init__(self) -> None:

@@ -98,13 +98,14 @@ def processes(options: Options, usual: Mapping[str, Any] | None = None) -> list[
 
 
 def _placed(process: Process, stack: StackSettings) -> Process:
-    """In the graph where it is asked to be. The simulation gives the clock, and needs none."""
-    clock = {"use_sim_time": True} if stack.use_sim_time and process.name != "sim" else {}
+    """In the graph where it is asked to be. The simulation gives the clock, and has no manager."""
+    asked = {"use_sim_time": stack.use_sim_time, "bond": stack.bond}
+    given = {name: True for name, value in asked.items() if value and process.name != "sim"}
     return dataclasses.replace(
         process,
         namespace=stack.namespace,
         log_level=stack.log_level,
-        parameters=process.parameters | clock,
+        parameters=process.parameters | given,
         respawn=process.respawn and stack.respawn,
     )
 

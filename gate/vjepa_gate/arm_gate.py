@@ -11,10 +11,10 @@ import dataclasses
 import math
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from geometry_msgs.msg import PoseStamped, TwistStamped, WrenchStamped
-from rclpy.serialization import deserialize_message
 from rclpy.utilities import remove_ros_args
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Bool, String
@@ -29,15 +29,15 @@ from vjepa_gate.graph_names import node_of
 from vjepa_gate.hand import HandGoal, HandResult
 from vjepa_gate.robots import Robot, Topic, load_robot
 from vjepa_gate.ros import stamps
+from vjepa_gate.ros.franka_state import FrankaState, state_type
 from vjepa_gate.ros.hand_client import make_hand_client
-from vjepa_gate.ros.layout import ByteField
 from vjepa_gate.ros.managed_node import ManagedNode
 from vjepa_gate.ros.process import run_nodes
 from vjepa_gate.ros.qos import DELTAS, LATCHED, SIGNALS, of_topic
 from vjepa_gate.ros.robot_side import RobotSide
 from vjepa_gate.ros.timers import steady_timer
 from vjepa_gate.ros.tool_check import ToolCheck
-from vjepa_gate.serialized import read_stamped, stamp_and_content, stamp_of, write_stamped
+from vjepa_gate.serialized import stamp_and_content, write_stamped
 from vjepa_gate.settings import declare_parameters
 from vjepa_gate.status import Status
 from vjepa_gate.stream import Target
@@ -59,10 +59,9 @@ class ArmGate(ManagedNode):
         """Read settings and robot, and connect to the topics that it names."""
         settings = self.settings(ArmGateSettings)
         self._robot = robot = load_robot(settings.robot)
-        mode_topic = robot.topics.franka_state
-        mode_type = self._franka_state_type() if mode_topic else None
         self._period = 1 / settings.rate
-        self._gate = Gate(robot, settings, watch_mode=mode_type is not None)
+        self._state = self._make_state(robot)
+        self._gate = Gate(robot, settings, watch_mode=self._state is not None)
         self._dry_run = settings.dry_run
 
         target_type = PoseStamped if robot.command == "pose" else TwistStamped
@@ -71,17 +70,14 @@ class ArmGate(ManagedNode):
         self._hand = make_hand_client(self, robot.gripper, self._gate.hand_finished)
         self.resources.callback(self._hand.destroy)
         self._pending: EndEffectorDelta | None = None
-        self._dropped = 0
-        self._newest_state, self._ticking = b"", False
+        self._dropped, self._ticking = 0, False
 
         self._listen(robot)
         self._deltas = self.resolve_topic_name("ee_delta")
         self.subscribe(EndEffectorDelta, self._deltas, self._on_delta, DELTAS)
         if settings.deadman:
             self.subscribe(Bool, "deadman", self._on_deadman, SIGNALS)
-        if mode_topic and mode_type:
-            self._mode, self._state_type = ByteField(mode_type, "robot_mode"), mode_type
-            self._robot_side.fast.subscribe(mode_type, mode_topic, self._on_franka_state)
+        if self._state is not None:
             self.subscribe(String, "robot_description", self._on_description, LATCHED)
         self.serve(Trigger, "~/hold", self._hold)
         self.serve(Trigger, "~/stop", self._stop)
@@ -107,13 +103,14 @@ class ArmGate(ManagedNode):
             time.sleep(self._period)
 
     def _listen(self, robot: Robot) -> None:
-        gate = self._gate
+        gate, state = self._gate, self._state
         self._robot_side = robot_side = RobotSide(
             self,
             robot,
             on_pose=lambda pose, stamp: gate.observe_pose(pose, stamp, stamps.now(self)),
             on_fingers=lambda width, stamp: gate.observe_fingers(width, stamp, stamps.now(self)),
             on_fault=gate.observe_bad_pose,
+            state=state,
         )
         self.resources.callback(robot_side.destroy)
         if robot.topics.current_pose is not None:
@@ -121,7 +118,9 @@ class ArmGate(ManagedNode):
             self.resources.callback(self._tool_check.destroy)
         topics = robot.topics
         if wrench := topics.external_wrench:
-            robot_side.fast.subscribe(WrenchStamped, wrench, self._on_wrench)
+            robot_side.hear(WrenchStamped, wrench, 6, self._take_wrench, state)
+        if state is not None:
+            robot_side.fast.subscribe(state.kind, state.topic, state.read)
         if collision := topics.collision:
             self.subscribe(
                 Bool,
@@ -134,15 +133,16 @@ class ArmGate(ManagedNode):
         # What matters is when it was taken and that it changes: it is never decoded.
         self.subscribe(image_type, camera.name, self._on_image, of_topic(camera), raw=True)
 
-    def _franka_state_type(self) -> type | None:
-        try:
-            from franka_msgs.msg import FrankaRobotState
-        except ImportError:
+    def _make_state(self, robot: Robot) -> FrankaState | None:
+        topic = robot.topics.franka_state
+        if topic is None:
+            return None
+        if (kind := state_type()) is None:
             self.get_logger().warning(
                 "franka_msgs is not installed: reflex and user stop are not watched"
             )
             return None
-        return FrankaRobotState
+        return FrankaState(kind, topic, self._on_mode)
 
     # --- in ------------------------------------------------------------------------------
 
@@ -159,7 +159,8 @@ class ArmGate(ManagedNode):
             sequence=message.sequence,
             duration=message.duration,
         )
-        self._look_at_joints()
+        if self._state is not None:
+            self._gate.keep_out.observe_joints(*self._state.joints())
         publishers = self.get_publishers_info_by_topic(self._deltas)
         senders = [bytes(publisher.endpoint_gid) for publisher in publishers]
         try:
@@ -181,24 +182,15 @@ class ArmGate(ManagedNode):
             return
         self._gate.observe_image(stamp, content, stamps.now(self))
 
-    def _on_wrench(self, serialized: bytes) -> None:
-        _, _, (fx, fy, fz, tx, ty, tz) = read_stamped(serialized, 6)
+    def _take_wrench(self, stamp: float, frame: str, numbers: Sequence[float]) -> None:
+        fx, fy, fz, tx, ty, tz = numbers
         self._gate.observe_wrench(math.hypot(fx, fy, fz), math.hypot(tx, ty, tz))
 
     def _on_deadman(self, message: Bool) -> None:
         self._gate.observe_deadman(message.data, stamps.now(self))
 
-    def _on_franka_state(self, serialized: bytes) -> None:
-        mode, stamp = self._mode.read(serialized), stamp_of(serialized)
+    def _on_mode(self, mode: int, stamp: float) -> None:
         self._gate.observe_mode(mode, stamp, stamps.now(self))
-        self._newest_state = serialized
-
-    def _look_at_joints(self) -> None:
-        """Before an action only: the whole state takes long to convert."""
-        if self._newest_state:
-            state: Any = deserialize_message(self._newest_state, self._state_type)
-            joints = state.measured_joint_state
-            self._gate.keep_out.observe_joints(joints.name, joints.position)
 
     def _on_description(self, message: String) -> None:
         try:
@@ -212,9 +204,11 @@ class ArmGate(ManagedNode):
             [name for name in self._names_on(self._targets.topic_name) if name != own]
         )
         self._gate.observe_planners(self.count_publishers(self._deltas))
-        pose = self._robot.topics.current_pose
-        if pose is not None:
-            self._gate.observe_pose_sources(self._names_on(self.resolve_topic_name(pose.name)))
+        topics = self._robot.topics
+        if topics.current_pose is not None:
+            told = [topics.current_pose, *([self._state.topic] if self._state else [])]
+            names = (self._names_on(self.resolve_topic_name(topic.name)) for topic in told)
+            self._gate.observe_pose_sources(max(names, key=len))
             self._tool_check.look()
 
     def _names_on(self, topic: str) -> list[str]:

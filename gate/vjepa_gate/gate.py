@@ -181,6 +181,8 @@ class Gate:
 
     def hand_due(self, now: float) -> HandGoal | None:
         """What the hand has to do before any action; None for nothing."""
+        if self._hand.ready:
+            return None
         idle = self._left or self._stopped or self._blind(now) or self._surroundings.holds(now)
         return None if idle else self._hand.due(now)
 

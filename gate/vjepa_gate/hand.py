@@ -55,6 +55,8 @@ def make_hand(gripper: Gripper, *, home: bool = False) -> Hand:
 class Hand:
     """What both kinds share: the newest goal, its result, and what the fingers show of it."""
 
+    ready = True  # nothing will be due
+
     def __init__(self, gripper: Gripper) -> None:
         self._gripper = gripper
         self.width = gripper.max_width
@@ -152,6 +154,11 @@ class GraspingHand(Hand):
         """Raises ValueError for a width that the gripper cannot have."""
         super().observe(width)
         self._seen = True
+
+    @property
+    def ready(self) -> bool:  # type: ignore[override]
+        """Whether it is known that it was homed, or that it may not be."""
+        return self._homed is not None and (self._homed or not self._may_home)
 
     def due(self, now: float) -> HandGoal | None:
         """Find out whether it was homed, and home it if it may be."""

@@ -76,7 +76,9 @@ __all__ = [
 T = TypeVar("T")
 
 _ROS_TYPES = {bool: "BOOL", int: "INTEGER", float: "DOUBLE", str: "STRING", Path: "STRING"}
-_EVERY_NODES = {"use_sim_time": Setting(hint=bool, optional=False, default=False)}
+_EVERY_NODES = dict.fromkeys(
+    ("use_sim_time", "bond"), Setting(hint=bool, optional=False, default=False)
+)
 _ROS_LAUNCH = ("launch-prefix", "launch-prefix-filter")  # which it adds to the arguments itself
 
 

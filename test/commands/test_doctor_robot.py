@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -25,6 +26,7 @@ from vjepa_gate.ros.spinning import ask, spinning_node, wait_for
 from vjepa_gate.share import config_folder
 from vjepa_ros.findings import Note, Problem
 from vjepa_ros.robot_checks.graph import RobotChecks
+from vjepa_ros.robot_checks.machine import kernel, network
 from vjepa_sim.faults import PREFIX
 
 PATIENCE = 60.0  # seconds
@@ -141,6 +143,49 @@ def _merged(content, changes):
     for key, value in changes.items():
         merged[key] = merged[key] | value if isinstance(value, dict) else value
     return merged
+
+
+# What no twin can show.
+
+
+@pytest.fixture
+def unheard():
+    """The checks of a robot that is not there."""
+    with spinning_node("doctor") as node:
+        checks = RobotChecks(node, load_robot("franka_crisp"))
+        yield checks
+        checks.destroy()
+
+
+def test_a_robot_of_another_middleware(unheard, monkeypatch):
+    """Its GIDs begin with the vendor of its DDS."""
+    cyclone = SimpleNamespace(endpoint_gid=[0x01, 0x10, *range(14)])
+    monkeypatch.setattr(unheard._ears, "publishers", lambda key: [cyclone])
+    with pytest.raises(Problem, match="Cyclone DDS: set RMW_IMPLEMENTATION=rmw_cyclonedds_cpp"):
+        unheard.rmw()
+
+
+def test_messages_of_a_franka_that_are_not_here(unheard, monkeypatch):
+    monkeypatch.setitem(sys.modules, "franka_msgs.msg", None)
+    with pytest.raises(Problem, match="not here: install ros-"):
+        unheard.franka_msgs()
+
+
+def test_a_wireless_link_and_the_kernel(tmp_path):
+    for link, state in (("enp3s0", "up"), ("wlan0", "down")):
+        (tmp_path / link).mkdir()
+        (tmp_path / link / "operstate").write_text(f"{state}\n")
+    (tmp_path / "wlan0" / "wireless").mkdir()
+    assert network(tmp_path) == "interfaces: enp3s0"
+    (tmp_path / "wlan0" / "operstate").write_text("up\n")
+    with pytest.raises(Problem, match="wlan0 is wireless: connect robot and planner by cable"):
+        network(tmp_path)
+
+    flag = tmp_path / "realtime"
+    with pytest.raises(Note, match="not a real-time one"):
+        kernel(flag)
+    flag.write_text("1\n")
+    assert kernel(flag) == "real-time"
 
 
 # In this order: the first one finds a twin that was just switched on.

@@ -143,14 +143,14 @@ def test_without_sub_goals_there_is_no_way_to_explain(scenes, saved, tmp_path):
 
 @pytest.fixture
 def camera():
-    """Publishes a picture again and again, as the simulated camera does."""
+    """Publishes a picture again and again, as the simulated camera does, of the robot `left`."""
     pytest.importorskip("rclpy")
     from rclpy.qos import qos_profile_sensor_data
     from sensor_msgs.msg import Image
 
     from vjepa_gate.ros.spinning import spinning_node
 
-    with spinning_node("camera") as node:
+    with spinning_node("camera", namespace="left") as node:
         publisher = node.create_publisher(Image, "camera/image_raw", qos_profile_sensor_data)
 
         def show(rgb):
@@ -165,10 +165,11 @@ def test_a_goal_from_the_camera_is_cut_as_the_encoder_sees_it(scenes, camera, tm
     wide = np.pad(scenes[0], ((0, 0), (50, 50), (0, 0)))
     camera(wide)
     path = tmp_path / "goal.png"
-    assert command("capture", "--out", path, "--timeout", 60) == 0
+    robot = ("--namespace", "left", "--timeout", 60)
+    assert command("capture", "--out", path, *robot) == 0
     assert "356 × 256 pixels, the encoder sees 256 × 256 pixels" in capfd.readouterr().out
     assert np.array_equal(decode_picture(path.read_bytes()), scenes[0])
-    assert command("check", path, "--timeout", 60) == 0
+    assert command("check", path, *robot) == 0
     assert "this is the goal already" in capfd.readouterr().out
 
 

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from vjepa_gate.measured import MOVING_MODE
 from vjepa_gate.robots import Robot
+from vjepa_gate.ros.franka_state import state_type
 from vjepa_gate.ros.qos import of_topic
 from vjepa_ros.conventions import pose_from_state, width_from_closedness
 
@@ -37,7 +38,7 @@ class StandIn:
         self._fingers = node.create_publisher(JointState, joints.name, of_topic(joints))
         self._modes: Any = None
         self.topics = [pose.name if pose else "/tf", joints.name]
-        if (state := topics.franka_state) and (kind := _franka_state()):
+        if (state := topics.franka_state) and (kind := state_type()):
             self._modes = node.create_publisher(kind, state.name, of_topic(state))
             self.topics.append(state.name)
 
@@ -46,12 +47,15 @@ class StandIn:
         header = Header(stamp=stamp, frame_id=self._robot.base_frame)
         (x, y, z), (qx, qy, qz, qw), closedness = (part.tolist() for part in pose_from_state(state))
         self._fingers.publish(self._joints(closedness, stamp))
-        if self._modes is not None:
-            self._modes.publish(self._modes.msg_type(header=header, robot_mode=MOVING_MODE))
         orientation = Quaternion(x=qx, y=qy, z=qz, w=qw)
+        pose = PoseStamped(
+            header=header, pose=Pose(position=Point(x=x, y=y, z=z), orientation=orientation)
+        )
+        if self._modes is not None:
+            kind = self._modes.msg_type
+            self._modes.publish(kind(header=header, o_t_ee=pose, robot_mode=MOVING_MODE))
         if self._robot.topics.current_pose is not None:
-            pose = Pose(position=Point(x=x, y=y, z=z), orientation=orientation)
-            self._poses.publish(PoseStamped(header=header, pose=pose))
+            self._poses.publish(pose)
             return
         link = TransformStamped(header=header, child_frame_id=self._robot.tool_frame)
         link.transform.translation = Vector3(x=x, y=y, z=z)
@@ -65,12 +69,3 @@ class StandIn:
         fingers.header.stamp = stamp
         fingers.position = [gripper.command(float(width))] * len(gripper.joints)
         return fingers
-
-
-def _franka_state() -> type | None:
-    """What an arm gate watches where franka_msgs is installed."""
-    try:
-        from franka_msgs.msg import FrankaRobotState
-    except ImportError:
-        return None
-    return FrankaRobotState

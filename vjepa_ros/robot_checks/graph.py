@@ -20,6 +20,7 @@ from vjepa_gate.limits import confine
 from vjepa_gate.measured import MODES, MOVING_MODE, SAME, SAME_TURN
 from vjepa_gate.pose import Pose, apart
 from vjepa_gate.robots import Robot
+from vjepa_gate.ros.franka_state import state_type
 from vjepa_gate.ros.hand_client import make_hand_client
 from vjepa_gate.ros.spinning import wait_for
 from vjepa_gate.ros.transforms import Transforms
@@ -28,7 +29,6 @@ from vjepa_ros.robot_checks.hearing import (
     RECOVER,
     Ears,
     is_reliable,
-    state_type,
     type_name,
 )
 from vjepa_ros.robot_checks.machine import kernel, network

@@ -16,6 +16,7 @@ from std_msgs.msg import Bool
 from vjepa_gate.graph_names import node_of
 from vjepa_gate.robots import Robot, Topic
 from vjepa_gate.ros import stamps
+from vjepa_gate.ros.franka_state import state_type
 from vjepa_gate.ros.thinned import apart
 from vjepa_gate.serialized import stamp_of
 from vjepa_gate.watchdog import CLOCK_TOLERANCE
@@ -183,15 +184,6 @@ class Ears:
         found = [name for name in names if self._node.count_publishers(name)]
         where = f"there are {', '.join(sorted(found)[:6])}" if found else "start its driver"
         return f"{where}; set topics.{key}, or check ROS_DOMAIN_ID"
-
-
-def state_type() -> Any:
-    """franka_msgs/FrankaRobotState, None where it is not installed."""
-    try:
-        from franka_msgs.msg import FrankaRobotState
-    except ImportError:
-        return None
-    return FrankaRobotState
 
 
 def type_name(kind: type, what: str = "msg") -> str:

@@ -5,10 +5,10 @@ from pathlib import Path
 from vjepa_ros.findings import Note, Problem
 
 
-def network() -> str:
+def network(links: Path = Path("/sys/class/net")) -> str:
     """Tell the network interfaces that carry ROS' messages."""
     found = []
-    for link in sorted(Path("/sys/class/net").iterdir()):
+    for link in sorted(links.iterdir()):
         if (link / "operstate").read_text().strip() in ("up", "unknown"):
             found.append(link.name)
             if (link / "wireless").is_dir():
@@ -16,9 +16,8 @@ def network() -> str:
     return f"interfaces: {', '.join(found)}"
 
 
-def kernel() -> str:
+def kernel(flag: Path = Path("/sys/kernel/realtime")) -> str:
     """Tell whether this machine's kernel is a real-time one."""
-    flag = Path("/sys/kernel/realtime")
     if flag.is_file() and flag.read_text().strip() == "1":
         return "real-time"
     raise Note("not a real-time one: right for planner and GPU, not where franka_ros2 runs")

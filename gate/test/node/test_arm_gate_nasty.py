@@ -1,9 +1,12 @@
 """What a lab does to an arm gate without meaning to."""
 
+import os
 import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import yaml
@@ -105,38 +108,97 @@ def test_a_reflex_stops_it_until_the_robot_and_the_gate_are_released(bench, acti
     bench.wait_until_moving()
 
 
-def test_a_clock_that_is_lost_does_not_keep_it_from_its_last_words(bench):
+class ServedClock:
+    """What /clock tells, to a gate in another process that follows it."""
+
+    def __init__(self, bench):
+        self.served = True
+        self._now = bench.node.get_clock().now
+        self._clock = bench.node.create_publisher(Clock, "/clock", 10)
+        bench.node.create_timer(0.01, self._serve)
+
+    def _serve(self):
+        if self.served:
+            self._clock.publish(Clock(clock=self._now().to_msg()))
+
+
+@contextmanager
+def gate_process(bench, *parameters, **environment):
+    """An active gate in a process of its own."""
     bench.gate = "gate_process"
-    clock = bench.node.create_publisher(Clock, "/clock", 10)
-    served = [True]
-
-    def serve():
-        if served[0]:
-            clock.publish(Clock(clock=bench.node.get_clock().now().to_msg()))
-
-    bench.node.create_timer(0.01, serve)
-    arguments = ["-r", f"__node:={bench.gate}", "-p", "use_sim_time:=true"]
-    arguments += ["-p", "max_state_age:=1.0"]
+    given = ("max_state_age:=1.0", *parameters)
+    arguments = ["-r", f"__node:={bench.gate}", *(part for one in given for part in ("-p", one))]
     process = subprocess.Popen(
         [sys.executable, "-m", "vjepa_gate.arm_gate", "--ros-args", *arguments],
         stderr=subprocess.PIPE,
         text=True,
+        env={**os.environ, **environment},
     )
     try:
         assert bench.change_state("configure")
         assert bench.change_state("activate")
         bench.wait_until_ready()
-        bench.send(dx=0.12, duration=2.0)
-        bench.wait_until_moving()
-        served[0] = False
-        time.sleep(0.1)
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=60)
+        yield process
     finally:
         process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, "deactivate"])
+def test_a_clock_that_is_lost_does_not_keep_it_from_its_last_words(bench, end):
+    clock = ServedClock(bench)
+    with gate_process(bench, "use_sim_time:=true") as process:
+        bench.send(dx=0.12, duration=2.0)
+        bench.wait_until_moving()
+        clock.served = False
+        time.sleep(0.1)
+        if end == "deactivate":
+            assert bench.change_state(end)
+        process.send_signal(signal.SIGTERM if end == "deactivate" else end)
+        _, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
     time.sleep(0.2)
     assert bench.speed(2) < 1e-6
+
+
+SET_BACK = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+int clock_gettime(clockid_t clock, struct timespec *now) {
+  static int (*given)(clockid_t, struct timespec *);
+  if (!given) given = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
+  int failed = given(clock, now);
+  if (clock == CLOCK_REALTIME && access(getenv("SET_BACK"), F_OK) == 0) now->tv_sec -= 100;
+  return failed;
+}
+"""
+
+
+@pytest.fixture
+def system_clock(tmp_path):
+    """The environment of a process whose system clock is set back by 100 s while a file is there;
+    longer than anything here is waited for."""
+    source, library = tmp_path / "clock.c", tmp_path / "clock.so"
+    source.write_text(SET_BACK)
+    compiler = os.environ.get("CC", "cc")
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+    return {"LD_PRELOAD": str(library), "SET_BACK": str(tmp_path / "set_back")}
+
+
+def test_a_system_clock_that_is_set_back_does_not_silence_it(bench, system_clock):
+    with gate_process(bench, **system_clock):
+        bench.send(dx=0.12, duration=2.0)
+        bench.wait_until_moving()
+        Path(system_clock["SET_BACK"]).touch()
+        bench.wait_for_status("s ahead of this clock: synchronise the clocks")
+        Path(system_clock["SET_BACK"]).unlink()
+        bench.wait_until_ready()
+        bench.send(dx=-0.05)
+        bench.wait_until_moving()
 
 
 def test_a_log_that_nobody_reads_does_not_keep_it_waiting(bench):

@@ -64,7 +64,7 @@ class FrankaGripper:
 class Rig:
     def __init__(self, node, gripper, wait_until):
         self.hand = make_hand(GRIPPER, home=True)
-        self.gripper, self.wait_until = gripper, wait_until
+        self.node, self.gripper, self.wait_until = node, gripper, wait_until
         self.told = []
         self.client = make_hand_client(node, GRIPPER, self._tell)
         self.now = 0.0
@@ -86,14 +86,17 @@ class Rig:
     def _carry_out(self, goal):
         if goal is not None:
             before = len(self.told)
-            self.client.send(goal)
+            served(self.node, self.client.send, goal)
             self.wait_until(lambda: len(self.told) > before, "told")
         return self.told[-1] if goal else None
 
 
-def destroy(node, client):
-    """In the thread that serves it, as the gate does: under that thread's feet it aborts."""
-    wait_for(node.executor.create_task(client.destroy), timeout=20)
+def served(node, call, *arguments):
+    """In the thread that serves the node, as the gate does.
+
+    Sent by another one, a goal whose answer comes at once waits for ever; destroyed, it aborts.
+    """
+    wait_for(node.executor.create_task(call, *arguments), timeout=20)
 
 
 @pytest.fixture
@@ -107,7 +110,7 @@ def rig(wait_until):
         wait_until(lambda: all(one() for one in ready), "servers")
         wait_until(client._stop.service_is_ready, "stop")
         yield rig
-        destroy(node, client)
+        served(node, client.destroy)
         for server in gripper.servers:
             server.destroy()
 
@@ -146,4 +149,4 @@ def test_without_a_server_it_is_refused(wait_until):
         client.send(make_hand(GRIPPER).plan(0.6, 0.6, 0.0))
         assert told[0].outcome == "refused"
         assert told[0].why == "no action server franka_gripper/grasp"
-        destroy(node, client)
+        served(node, client.destroy)

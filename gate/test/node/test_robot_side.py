@@ -13,7 +13,7 @@ from tf2_msgs.msg import TFMessage
 
 from vjepa_gate.robots import load_robot
 from vjepa_gate.ros.robot_side import RobotSide
-from vjepa_gate.serialized import write_stamped
+from vjepa_gate.serialized import read_stamped, write_stamped
 
 SIM = load_robot("sim")
 
@@ -50,13 +50,14 @@ def listen(node):
         side.destroy()
 
 
-def pose_message(frame="base", x=0.4, w=0.0, stamp=7.0):
-    return write_stamped(stamp, frame, (x, 0.0, 0.0, 1.0, 0.0, 0.0, w))
+def told_pose(frame="base", x=0.4, w=0.0, stamp=7.0):
+    """Stamp, frame and numbers, as they come in a message."""
+    return read_stamped(write_stamped(stamp, frame, (x, 0.0, 0.0, 1.0, 0.0, 0.0, w)), 7)
 
 
 def test_a_pose(listen):
     side, told = listen()
-    side._on_pose_message(pose_message())
+    side._take_pose(*told_pose())
     ((pose, stamp),) = told.poses
     assert (pose.position.tolist(), pose.rotation, stamp) == ([0.4, 0, 0], (1, 0, 0, 0), 7.0)
 
@@ -68,14 +69,14 @@ def test_a_pose(listen):
 )  # fmt: skip
 def test_a_pose_that_cannot_be_used(listen, wrong, why):
     side, told = listen()
-    side._on_pose_message(pose_message(**wrong))
+    side._take_pose(*told_pose(**wrong))
     assert not told.poses
     assert why in told.faults[0]
 
 
 def test_without_a_stamp_a_message_is_as_new_as_its_arrival(listen, node):
     side, told = listen()
-    side._on_pose_message(pose_message(stamp=0.0))
+    side._take_pose(*told_pose(stamp=0.0))
     assert told.poses[0][1] == pytest.approx(node.get_clock().now().nanoseconds * 1e-9, abs=60)
 
 

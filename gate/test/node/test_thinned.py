@@ -2,6 +2,7 @@
 
 import pytest
 from geometry_msgs.msg import PoseStamped
+from rclpy.duration import Duration
 from rclpy.qos import QoSProfile
 
 from vjepa_gate.robots import Topic
@@ -28,6 +29,9 @@ class Rig:
 
     def send_bytes(self, serialized):
         self._publisher.publish(serialized)
+
+    def all_arrived(self):
+        return self._publisher.wait_for_all_acked(Duration(seconds=20))
 
     def look_until(self, stamp):
         def looked():
@@ -62,6 +66,17 @@ def test_of_slow_messages_none_is_lost(rig):
         rig.send(stamp)
         rig.look_until(stamp)
     assert rig.heard == list(range(10, 30))
+
+
+def test_a_deeper_queue_is_emptied_by_each_look(wait_until):
+    arguments = ["--ros-args", "-p", "qos_overrides./poses.subscription.depth:=20"]
+    with spinning_node("thins", cli_args=arguments) as node:
+        rig = Rig(node, wait_until)
+        rig.send(*range(1, 11))
+        assert rig.all_arrived()
+        rig.thinned.look()
+        assert rig.heard == [10.0]
+        rig.thinned.destroy()
 
 
 def test_clocks_that_were_set_back_and_messages_without_a_stamp_are_heard(rig):

@@ -1,4 +1,4 @@
-"""One small field of a large message, read a hundred times a second.
+"""A few fields of a large message, read a hundred times a second.
 
 rclpy takes 1 ms to convert a FrankaRobotState. Where its fields lie depends on how long its texts
 and sequences are, and that is the same from message to message: so one is converted, and those
@@ -18,74 +18,106 @@ from rosidl_parser.definition import (
 )
 
 _START = 4  # bytes that say how the rest is encoded; alignment is counted after them
-_SIZES = {
-    **dict.fromkeys(("boolean", "octet", "char", "uint8", "int8"), 1),
-    **dict.fromkeys(("uint16", "int16"), 2),
-    **dict.fromkeys(("uint32", "int32", "float"), 4),
-    **dict.fromkeys(("uint64", "int64", "double"), 8),
+_LENGTH = "I"
+_CODES = {
+    **dict.fromkeys(("boolean", "octet", "char", "uint8"), "B"),
+    "int8": "b",
+    "uint16": "H",
+    "int16": "h",
+    "uint32": "I",
+    "int32": "i",
+    "uint64": "Q",
+    "int64": "q",
+    "float": "f",
+    "double": "d",
 }
 
 
-class ByteField:
-    """A uint8 or bool at the top of a message."""
+class Fields:
+    """Fields at the top of a message, each as its numbers and texts in one row."""
 
-    def __init__(self, kind: type, name: str) -> None:
-        self._kind, self._name = kind, name
+    def __init__(self, kind: type, *names: str) -> None:
+        self._kind, self._names = kind, names
         self._prefix = b""
-        self._layout = struct.Struct("")
-        self._lengths: list[int] = []
+        self._lengths = self._values = struct.Struct("")
+        self._known: tuple[int, ...] = ()
+        self._parts: list[slice] = []
 
-    def read(self, serialized: bytes) -> int:
+    def read(self, serialized: bytes) -> list[tuple[Any, ...]]:
         """Raises ValueError or RuntimeError for bytes that are no such message."""
-        known = self._prefix and serialized.startswith(self._prefix)
-        if known and len(serialized) >= self._layout.size:
-            *lengths, value = self._layout.unpack_from(serialized)
-            if lengths == self._lengths:
-                return value
-        message = deserialize_message(serialized, self._kind)
+        if not self._is_known(serialized):
+            self._learn(serialized)
+        values = self._values.unpack_from(serialized)
+        return [values[part] for part in self._parts]
+
+    def _is_known(self, serialized: bytes) -> bool:
+        if not self._prefix or not serialized.startswith(self._prefix):
+            return False
+        enough = len(serialized) >= max(self._lengths.size, self._values.size)
+        return enough and self._lengths.unpack_from(serialized) == self._known
+
+    def _learn(self, serialized: bytes) -> None:
+        walk = _Walk(deserialize_message(serialized, self._kind), self._names)
         order = "<" if serialized[1] & 1 else ">"
+        self._lengths = struct.Struct(order + "".join(walk.lengths.words))
+        self._values = struct.Struct(order + "".join(walk.values.words))
+        self._parts = [walk.parts[name] for name in self._names]
+        self._known = self._lengths.unpack_from(serialized)
         self._prefix = serialized[:_START]
-        self._layout = struct.Struct(order + _layout(message, self._name))
-        *self._lengths, value = self._layout.unpack_from(serialized)
-        return value
 
 
-def _layout(message: Any, name: str) -> str:
-    """All lengths before a field, and the field, for struct."""
-    offset, read, words = _START, 0, list[str]()
+class _Format:
+    """For struct: what is read, and what is passed over between."""
 
-    def pass_number(size: int) -> None:
-        nonlocal offset
-        offset += -(offset - _START) % size + size
+    def __init__(self) -> None:
+        self.words, self._end = list[str](), 0
 
-    def pass_length() -> None:
-        nonlocal read
-        pass_number(4)
-        words.append(f"{offset - 4 - read}xI")
-        read = offset
+    def read(self, offset: int, code: str) -> None:
+        self.words.append(f"{offset - self._end}x{code}")
+        self._end = offset + struct.calcsize(code)
 
-    def pass_value(value: Any, kind: Any) -> None:
-        nonlocal offset
+
+class _Walk:
+    """Through a message as its bytes lie, to the last field that is wanted."""
+
+    def __init__(self, message: Any, names: tuple[str, ...]) -> None:
+        self.lengths, self.values = _Format(), _Format()
+        self.parts: dict[str, slice] = {}
+        self._offset = _START
+        for field, kind in _fields(message):
+            start = len(self.values.words)
+            self._pass(getattr(message, field), kind, wanted=field in names)
+            if field in names:
+                self.parts[field] = slice(start, len(self.values.words))
+            if len(self.parts) == len(names):
+                return
+        raise ValueError(f"{type(message).__name__} has not all of {', '.join(names)}")
+
+    def _pass(self, value: Any, kind: Any, *, wanted: bool) -> None:
         if isinstance(kind, BasicType):
-            pass_number(_SIZES[kind.typename])
+            self._number(_CODES[kind.typename], [self.values] if wanted else [])
         elif isinstance(kind, NamespacedType):
             for field, of_field in _fields(value):
-                pass_value(getattr(value, field), of_field)
+                self._pass(getattr(value, field), of_field, wanted=wanted)
         elif isinstance(kind, AbstractString):
-            pass_length()
-            offset += len(value.encode()) + 1
+            self._number(_LENGTH, [self.lengths])
+            size = len(value.encode())
+            if wanted:
+                self.values.read(self._offset, f"{size}s")
+            self._offset += size + 1
         else:
             assert isinstance(kind, Array | AbstractSequence)
             if isinstance(kind, AbstractSequence):
-                pass_length()
+                self._number(_LENGTH, [self.lengths])
             for item in value:
-                pass_value(item, kind.value_type)
+                self._pass(item, kind.value_type, wanted=wanted)
 
-    for field, kind in _fields(message):
-        if field == name:
-            return "".join(words) + f"{offset - read}xB"
-        pass_value(getattr(message, field), kind)
-    raise ValueError(f"{type(message).__name__} has no {name}")
+    def _number(self, code: str, into: list[_Format]) -> None:
+        size = struct.calcsize(code)
+        self._offset += -(self._offset - _START) % size
+        for one in into:
+            one.read(self._offset, code)
+        self._offset += size
 
 
 def _fields(message: Any) -> zip:

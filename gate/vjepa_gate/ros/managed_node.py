@@ -4,11 +4,12 @@ import traceback
 from contextlib import ExitStack
 from typing import Any, TypeVar
 
-from rcl_interfaces.msg import SetParametersResult
+from rcl_interfaces.msg import ParameterDescriptor, SetParametersResult
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
 from vjepa_gate.errors import UserError
+from vjepa_gate.ros.bond import Bond
 from vjepa_gate.ros.diagnostics import Diagnostics
 from vjepa_gate.ros.memory import memory
 from vjepa_gate.ros.qos import overridable
@@ -34,6 +35,9 @@ class ManagedNode(LifecycleNode):
         self.active = False
         self._configured = False
         self._failure = ""  # of the last configure
+        self._bond: Bond | None = None
+        about = "tell nav2's lifecycle manager that it lives, while it is active"
+        self.declare_parameter("bond", False, ParameterDescriptor(description=about))
         self.add_on_set_parameters_callback(self._refuse_late_changes)
         self._diagnostics = Diagnostics(self, self._status)
 
@@ -80,6 +84,7 @@ class ManagedNode(LifecycleNode):
         """Begin the work."""
         self.active = True
         self.start()
+        self._begin_bond()
         return _SUCCESS
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -102,7 +107,21 @@ class ManagedNode(LifecycleNode):
         """Do as for a shutdown."""
         return self.on_shutdown(state)
 
+    def _begin_bond(self) -> None:
+        if not self.get_parameter("bond").value:
+            return
+        try:
+            self._bond = Bond(self)
+        except ImportError:
+            self.get_logger().warning(
+                "bond is not installed (ros-$ROS_DISTRO-bond): none is made, and a lifecycle "
+                "manager must have bond_timeout 0"
+            )
+
     def _end_work(self) -> None:
+        if self._bond is not None:
+            self._bond.destroy()
+            self._bond = None
         if self.active:
             self.active = False
             self.stop()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -13,6 +13,7 @@ from sensor_msgs.msg import JointState
 from vjepa_gate.pose import Pose
 from vjepa_gate.robots import Robot, Topic
 from vjepa_gate.ros import stamps
+from vjepa_gate.ros.franka_state import FrankaState, Take
 from vjepa_gate.ros.qos import of_topic, overridable
 from vjepa_gate.ros.thinned import Thinned
 from vjepa_gate.ros.transforms import Transforms
@@ -24,7 +25,7 @@ class RobotSide:
     tool's newest pose.
 
     Stamps are in seconds; a message without one is as new as its arrival. What cannot be
-    used is told to on_fault.
+    used is told to on_fault. What is a part of `state` is not heard beside it.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class RobotSide:
         on_pose: Callable[[Pose, float], None],
         on_fingers: Callable[[float, float], None],
         on_fault: Callable[[str], None],
+        state: FrankaState | None = None,
     ) -> None:
         self._node, self._robot = node, robot
         self._on_pose, self._on_fingers, self._on_fault = on_pose, on_fingers, on_fault
@@ -45,7 +47,7 @@ class RobotSide:
             self._transforms = Transforms(node)
             self._resources.callback(self._transforms.destroy)
         else:
-            self.fast.subscribe(PoseStamped, pose_topic, self._on_pose_message)
+            self.hear(PoseStamped, pose_topic, 7, self._take_pose, state)
         self._subscribe(JointState, robot.topics.joint_states, self._on_joint_states)
 
     def destroy(self) -> None:
@@ -58,13 +60,19 @@ class RobotSide:
         if self._robot.topics.current_pose is None:
             self._look_up()
 
+    def hear(
+        self, kind: type, topic: Topic, count: int, take: Take, state: FrankaState | None
+    ) -> None:
+        """A topic of stamped messages with so many numbers, at each look."""
+        if state is None or not state.has(topic, take):
+            self.fast.subscribe(kind, topic, lambda message: take(*read_stamped(message, count)))
+
     def _subscribe(self, kind: type, topic: Topic, callback: Callable[[Any], None]) -> None:
         how = overridable(self._node, topic.name, of_topic(topic), "subscription")
         subscription = self._node.create_subscription(kind, topic.name, callback, **how)
         self._resources.callback(self._node.destroy_subscription, subscription)
 
-    def _on_pose_message(self, serialized: bytes) -> None:
-        stamp, frame, numbers = read_stamped(serialized, 7)
+    def _take_pose(self, stamp: float, frame: str, numbers: Sequence[float]) -> None:
         if frame != self._robot.base_frame:
             self._on_fault(
                 f"measured poses are given in frame '{frame}', expected '{self._robot.base_frame}'"

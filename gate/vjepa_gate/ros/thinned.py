@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from rclpy.node import Node
-from rclpy.qos import QoSProfile
+from rclpy.qos import HistoryPolicy, QoSProfile
 from rclpy.subscription import Subscription
 
 from vjepa_gate.robots import Topic
@@ -21,17 +21,15 @@ from vjepa_gate.ros.qos import given_overrides, of_topic, overridable
 class _Heard:
     subscription: Subscription
     callback: Callable[[bytes], None]
-    every: int
-    looks: int = 0
+    keeps_one: bool  # of what came
 
     def newest(self) -> bytes | None:
-        """What came since the last look, None where nothing did or this look is not its own."""
-        self.looks += 1
-        newest = None
-        if self.looks % self.every == 0:
-            take, kind = self.subscription.handle.take_message, self.subscription.msg_type
-            while (taken := take(kind, True)) is not None:
-                newest = taken[0]
+        """What came since the last look, None where nothing did."""
+        take, kind, newest = self.subscription.handle.take_message, self.subscription.msg_type, None
+        while (taken := take(kind, True)) is not None:
+            newest = taken[0]
+            if self.keeps_one:
+                break
         return newest
 
 
@@ -50,15 +48,17 @@ class Thinned:
         self._heard.clear()
         self._resources.close()
 
-    def subscribe(
-        self, kind: type, topic: Topic, callback: Callable[[bytes], None], every: int = 1
-    ) -> None:
-        """Take part in each look, or in every so many; ValueErrors of the callback are logged."""
+    def subscribe(self, kind: type, topic: Topic, callback: Callable[[bytes], None]) -> None:
+        """Take part in each look; ValueErrors of the callback are logged."""
         name = self._node.resolve_topic_name(topic.name)
         profile = QoSProfile(depth=1, reliability=of_topic(topic).reliability)
         how = overridable(self._node, topic.name, profile, "subscription")
         subscription = self._apart.create_subscription(kind, name, lambda _: None, raw=True, **how)
-        self._heard.append(_Heard(subscription=subscription, callback=callback, every=every))
+        kept = how["qos_profile"]  # into which rclpy wrote what overrides it
+        keeps_one = (kept.history, kept.depth) == (HistoryPolicy.KEEP_LAST, 1)
+        self._heard.append(
+            _Heard(subscription=subscription, callback=callback, keeps_one=keeps_one)
+        )
 
     def look(self) -> None:
         """Take what has come."""

@@ -171,18 +171,26 @@ def test_a_recording_of_every_shipped_robot_is_replayed(name, record, weights, t
     assert cli.main([*words, *quick]) == 0
 
 
-def test_a_recording_of_a_robot_whose_pose_is_in_tf_goes_through_the_real_graph(
-    record, weights, tmp_path, monkeypatch
+@pytest.mark.parametrize(
+    ("robot", "poses", "where"),
+    [
+        # TF, the robot's mode and, of a gate in dry run, velocities that no arm follows.
+        ("franka_servo", "/tf", []),
+        # The gate has the pose from the whole state, the planner from its own topic.
+        ("franka_crisp", "franka_robot_state_broadcaster/current_pose", ["--namespace", "left"]),
+    ],
+)
+def test_a_recording_of_a_franka_goes_through_the_real_graph(
+    record, weights, tmp_path, monkeypatch, robot, poses, where
 ):
-    """TF, the robot's mode and, of a gate in dry run, velocities that no arm follows."""
-    bag, found = record("franka_servo"), tmp_path / "graph.json"
+    bag, found = record(robot), tmp_path / "graph.json"
     monkeypatch.setenv("ROS_DOMAIN_ID", str(reserve_domain()))
     words = ["replay", str(bag), "--graph", "--rate", "0", "--weights", str(weights)]
     quick = ["--samples=8", "--iterations=1", "--elites=2", "--composed", f"--json={found}"]
-    assert cli.main([*words, *quick, "--robot", "franka_servo"]) == 0
+    assert cli.main([*words, *quick, "--robot", robot, *where]) == 0
     (episode,) = json.loads(found.read_text())["episodes"]
     assert episode["planned"] >= episode["frames"] - 1
-    assert episode["rates"]["/tf"] > 0
+    assert episode["rates"][poses] > 0
     assert episode["rates"]["arm_gate/shadow_target"] > 0
 
 
