@@ -132,9 +132,13 @@ def test_the_search_is_no_wider_than_the_next_step_may_go():
 
             return energies
 
-    world = Listening()
+    world, task = Listening(), make_task([goal(0.5, 0.0, 0.3, patience=4)])
     planner = make_planner(world, rules=("reach",), min_reach=0.002, horizon=1)
-    run(world, planner, make_task([goal(0.5, 0.0, 0.3, patience=4)]))
+    far = torch.full((2, 1, 7), 0.05)  # what a policy proposes
+    while task.end is None:
+        task, decision = planner.plan(task, world.context(), far)
+        if decision.action is not None:
+            world.act(decision.action)
     assert asked[0] > 0.05  # far from the goal
     assert asked[-1] < 0.025  # where steps have helped no more
 

@@ -212,7 +212,11 @@ class Planner:
             most = (1 + self.config.overlap_slack) * planned.energy
             yield self._correction, plan, candidates[: self._correction.samples // 2], most
         solver = self._within_reach(task.pursuit, context)
-        yield solver, *self._beginnings(task.pursuit, proposals), math.inf
+        begin, proposed = (
+            actions if actions is None else solver.limits.project(actions)
+            for actions in self._beginnings(task.pursuit, proposals)
+        )
+        yield solver, begin, proposed, math.inf
 
     def _within_reach(self, pursuit: Pursuit, context: Context) -> Solver:
         """The search, no wider than the next step may go: few samples find more in a small box."""
