@@ -40,6 +40,7 @@ _PATIENT = {
     "max_wait": 120.0,
     "answer_timeout": 60.0,
     "settle": 0.2,
+    "max_settle": 5.0,
 }
 _CAMERA = {"image_width": PICTURE_SIZE, "image_height": PICTURE_SIZE, "camera_rate": 5.0}
 

@@ -313,6 +313,7 @@ class PlannerNode(ModelNode):
             max_image_age=settings.max_image_age,
             max_wait=settings.max_wait,
             settle=settings.settle,
+            max_settle=settings.max_settle,
             duration=settings.step_period,
             hint_steps=settings.hint_steps,
         )

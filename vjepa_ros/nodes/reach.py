@@ -39,7 +39,6 @@ _POLL = 0.2  # seconds between two looks at whether the task was interrupted
 _GATE_WAIT, _CONFIRM = 2.0, 0.02  # seconds for the gate's word, and between two looks for it
 _USUAL_WAIT = 1.0  # seconds for the next latents, before feedback tells of waiting
 _THERE = 0.015  # metres from where it was sent, at which an arm has arrived
-_LONGEST_WAIT = 1.5  # seconds for an arm to arrive; one that does not is looked at all the same
 _MOST_LATE = 5  # plans in a row before the task is given up
 _HINT = "energy has stalled: sub-goals would help"
 
@@ -60,6 +59,7 @@ class Timing:
     max_image_age: float  # a plan from an older image is thrown away
     max_wait: float  # for images, states, encoder and predictor
     settle: float  # of standing still after an action, before the next image counts
+    max_settle: float  # to wait for that; then the arm is looked at as it is
     duration: float  # of an action
     hint_steps: int  # without progress, before feedback says so
 
@@ -131,7 +131,7 @@ class Reach:
         self._sent: tuple[int, float] | None = None  # sequence and time of the last action
         self._lead = 0.0  # seconds before an action's end, at which the arm is looked at
         self._settle = 0.0 if planner.config.overlap else timing.settle
-        self._longest_wait = _LONGEST_WAIT if self._settle else 0.0
+        self._longest_wait = timing.max_settle if self._settle else 0.0
         self._target: Tensor | None = None  # the state that the last action leads to
 
     def run(self) -> Any:

@@ -118,6 +118,9 @@ class PlannerNodeSettings(ModelSettings, PolicySettings):
     settle: float = setting(
         0.1, "of standing still after an action before the next look", low=0.0, high=10.0, unit="s"
     )
+    max_settle: float = setting(
+        1.5, "to wait for that; then the arm is looked at as it is", low=0.0, high=60.0, unit="s"
+    )
     max_image_age: float = setting(
         2.0, "beyond which a plan from its image is thrown away", low=0.05, high=3600.0, unit="s"
     )
