@@ -272,7 +272,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--reference", type=Path, required=True, help="facebookresearch/vjepa2")
     parser.add_argument("--jepa-wms", type=Path, help="facebookresearch/jepa-wms")
-    parser.add_argument("--full", action="store_true", help="at full size: 24 GB of memory")
+    parser.add_argument("--full", action="store_true", help="at full size: 5 GB of memory")
     told = parser.parse_args()
     warnings.simplefilter("ignore")
     logging.disable(logging.INFO)
