@@ -119,13 +119,15 @@ def theirs(make: Callable[..., nn.Module], config: Any, pixels: int, **more: Any
     )  # fmt: skip
 
 
-def adopt(ours: nn.Module, state: dict[str, Tensor]) -> Any:
-    """Give our module their weights, every one of them."""
+def adopt(make: Callable[[Any], nn.Module], config: Any, state: dict[str, Tensor]) -> Any:
+    """Our module with every one of their weights: the same tensors, to need no memory twice."""
+    with torch.device("meta"):
+        ours = make(config)
     wanted = ours.state_dict()
     unused = set(state) - set(wanted) - {"pos_embed"}
     if any("extrinsics" not in name for name in unused):
         raise SystemExit(f"the reference has weights that this project does not: {sorted(unused)}")
-    ours.load_state_dict({name: state[name] for name in wanted})
+    ours.load_state_dict({name: state[name] for name in wanted}, assign=True)
     return ours.eval().requires_grad_(False)
 
 
@@ -147,7 +149,7 @@ def encoders(sizes: Sizes) -> Iterator[Row]:
         module.VisionTransformer, config, pixels, embed_dim=config.width,
         mlp_ratio=config.mlp_ratio, norm_layer=norm,
     )  # fmt: skip
-    ours = adopt(Encoder(config), reference.state_dict())
+    ours = adopt(Encoder, config, reference.state_dict())
     clip = torch.randn(1, 3, 4, pixels, pixels)
     yield "V-JEPA 2: encoder, a clip", ours(clip), reference(clip)
     still = clip[:, :, :1].repeat(1, 1, 2, 1, 1)
@@ -164,7 +166,7 @@ def encoders_2_1(sizes: Sizes) -> Iterator[Row]:
         mlp_ratio=config.mlp_ratio, norm_layer=norm, img_temporal_dim_size=1,
         interpolate_rope=True,
     )  # fmt: skip
-    ours = adopt(Encoder(config), reference.state_dict())
+    ours = adopt(Encoder, config, reference.state_dict())
     clip = torch.randn(1, 3, 2, pixels, pixels)
     yield "V-JEPA 2.1: encoder, a clip", ours(clip), reference(clip)
     picture = clip[:, :, :1]
@@ -182,7 +184,7 @@ def predictors(sizes: Sizes) -> Iterator[Row]:
         module.vit_ac_predictor, config, 16 * config.grid, embed_dim=config.latent_width,
         predictor_embed_dim=config.width,
     )  # fmt: skip
-    model = WorldModel(None, adopt(Predictor(config), reference.state_dict()), dtype=torch.float32)
+    model = WorldModel(None, adopt(Predictor, config, reference.state_dict()), dtype=torch.float32)
     latents, state, actions = start(config, horizon=3)
     frames, states = latents, state[None, None]
     rolled = model.rollout(Context(latents=latents[0], states=state[None]), actions)[0]
@@ -227,7 +229,7 @@ def windows(sizes: Sizes) -> Iterator[Row]:
         module.vit_ac_predictor, config, 16 * config.grid, embed_dim=config.latent_width,
         predictor_embed_dim=config.width, proprio_tokens=0,
     )  # fmt: skip
-    model = WorldModel(None, adopt(Predictor(config), reference.state_dict()), dtype=torch.float32)
+    model = WorldModel(None, adopt(Predictor, config, reference.state_dict()), dtype=torch.float32)
     latents, state, actions = start(config, horizon=4)
     rolled = model.rollout(Context(latents=latents[0], states=state[None]), actions)[0]
     frames = latents
@@ -270,7 +272,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--reference", type=Path, required=True, help="facebookresearch/vjepa2")
     parser.add_argument("--jepa-wms", type=Path, help="facebookresearch/jepa-wms")
-    parser.add_argument("--full", action="store_true", help="at full size: 24 GB of memory")
+    parser.add_argument("--full", action="store_true", help="at full size: 5 GB of memory")
     told = parser.parse_args()
     warnings.simplefilter("ignore")
     logging.disable(logging.INFO)

@@ -16,6 +16,7 @@ from vjepa_ros.conventions import GRIPPER, POSITION, apply_action
 from vjepa_ros.model.predictor import Predictor, PredictorConfig
 from vjepa_ros.planning.config import PLANNERS
 from vjepa_ros.planning.planner import Planner
+from vjepa_ros.planning.task import TaskStatus
 from vjepa_ros.planning.world_model import Context, Goal, WorldModel
 from vjepa_ros.training.losses import prediction_error, rolled_out, teacher_forced
 
@@ -117,6 +118,25 @@ def test_the_paper_s_planner_reaches(model):
         _, state = run(model, config, start, [end])
         distances.append(float((state[POSITION] - end[POSITION]).norm()))
     assert sum(distance < 0.05 for distance in distances) >= 18, distances
+
+
+@pytest.mark.parametrize("planner", ["plain", "paper", "vjepa2_1"])
+def test_nothing_is_reached_before_it_moves(model, planner):
+    """2 cm away an energy of predicted moves, as `tolerance` asks for, says that it is reached."""
+    config = replace(PLANNERS[planner], samples=16, iterations=1)
+    generator = torch.Generator().manual_seed(6)
+    misled = 0
+    for end in drawn_states(10, generator):
+        start = end.clone()
+        start[POSITION] += torch.tensor([0.012, -0.012, 0.01])
+        first, goals = context(start), [Goal(latents=look(end))]
+        told = [
+            Planner(settings, model).plan(Planner(settings, model).start(first, goals), first)[1]
+            for settings in (config, replace(config, tolerance=0.007))
+        ]
+        assert told[0].status is TaskStatus.RUNNING
+        misled += told[1].status is TaskStatus.REACHED
+    assert misled >= 8
 
 
 def test_fingers_close_and_open_where_the_goals_say_so(model):

@@ -44,6 +44,7 @@ def test_the_command_writes_a_probe_of_these_weights(
     told = [*command, "--label", "closed", "--steps", "5", "--out", out]
     assert cli.run(list(map(str, told))) == 0
     assert "right on held-out frames: " in capsys.readouterr().out
+    assert len(list(tmp_path.glob(f"unpacked/*/latents-{identity}"))) == 2  # encoded once
     loaded = load_probe(out)
     assert loaded.weights == identity
     assert loaded.probe.config.labels == ("no", "closed")

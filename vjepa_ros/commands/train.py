@@ -189,8 +189,10 @@ def _probe(args: commands.TrainProbe) -> int:
     assert weights.encoder is not None
     config = ProbeTraining(**shared(ProbeTraining, args))
     try:
-        probe = train_probe(weights.encoder, run.episodes(weights.config), args.label, config)
-        held_out = run.held_out_episodes(weights.config)
+        episodes, held_out = run.episodes(weights.config), run.held_out_episodes(weights.config)
+        for one in (episodes, held_out):
+            run.encode(one, weights)
+        probe = train_probe(weights.encoder, episodes, args.label, config)
         figures = accuracy(probe, weights.encoder, held_out, args.label)
     except ValueError as error:
         raise UserError(str(error)) from error

@@ -12,6 +12,7 @@ from vjepa_ros.conventions import GRIPPER
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.probe import Probe, ProbeConfig
 from vjepa_ros.training.data import Batch, EpisodeSet
+from vjepa_ros.training.latents import latents_of
 
 # What can be asked of a frame: 1 for yes, 0 for no, NaN where the recording does not tell.
 LABELS: dict[str, Callable[[Mapping[str, Tensor]], Tensor]] = {
@@ -77,7 +78,8 @@ def accuracy(probe: Probe, encoder: Encoder, episodes: EpisodeSet, label: str) -
 @torch.no_grad()
 def latents(encoder: Encoder, batch: Batch) -> Tensor:
     """Of the first frame of each window, [B, L, width]."""
-    return encoder.encode(batch.pixels()[:, 0].to(encoder.device))
+    batch = batch.to(encoder.device)
+    return latents_of(encoder, batch, batch.pixels())[:, 0]
 
 
 def _known_share(truth: Tensor, label: str) -> float:
