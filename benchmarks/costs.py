@@ -94,9 +94,7 @@ def planning() -> list[Curve]:
     operations_of = {
         horizon: sum(cached_operations(MODEL, horizon).values()) for horizon in horizons
     }
-    by_grid = {
-        grid: sum(cached_operations(replace(MODEL, grid=grid), 1).values()) for grid in grids
-    }
+    by_grid = [sum(cached_operations(replace(MODEL, grid=grid), 1).values()) for grid in grids]
     return [
         curve("planning time against samples N", "N", "s", samples, list(samples),
               [scoring_time(MODEL, count, 1, 1) for count in samples]),
@@ -105,7 +103,7 @@ def planning() -> list[Curve]:
               [scoring_time(MODEL, 64, horizon, 1) for horizon in horizons]),
         curve("planning time against tokens L of a frame", "operations: L + attention of L²", "s",
               [grid**2 for grid in grids], by_grid,
-              [scoring_time(config, 64, 1, 1) for config in grids.values()]),
+              [scoring_time(replace(MODEL, grid=grid), 64, 1, 1) for grid in grids]),
         curve("planning time against frames of context T",
               "operations: a frame, whose attention sees T", "s", contexts,
               [seeing(frames) for frames in contexts],
@@ -191,6 +189,7 @@ def search_time(episodes: int) -> float:
         states=np.zeros((frames, 7)),
         lengths=np.full(episodes, FRAMES),
         weights="",
+        pictures=np.zeros((0, 8, 8, 3), np.uint8),
     )
     memory = Memory(bank=bank)
     codes = np.random.default_rng(0).standard_normal((frames, 128), np.float32)
@@ -201,7 +200,7 @@ def search_time(episodes: int) -> float:
 
 def replaying(most: int) -> Curve:
     """The shipped recording so many times, in one process, without planning."""
-    counts, seconds = [1, most // 4, most // 2, most], []
+    counts, seconds = sorted({1, max(1, most // 4), max(1, most // 2), most}), []
     recording = sorted(find_episodes(ROOT / "test" / "data" / "bags"))[0]
     config = ReplayConfig(weights=SHIPPED_WEIGHTS, plan_every=None)
     with tempfile.TemporaryDirectory() as folder:
