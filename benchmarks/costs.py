@@ -1,6 +1,6 @@
 """How costs grow, in one page: planning, replay and memory against their size, and starting nodes.
 
-    python benchmarks/costs.py --page costs.md
+    python benchmarks/costs.py --page docs/COSTS.md
 
 Beside each measured figure stands what the law expects, from the first row on. Seconds are of CPU
 time on one thread, but for the nodes' starts, which are of a clock. The page and its picture
@@ -20,7 +20,9 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -108,9 +110,8 @@ def planning() -> list[Curve]:
               "operations: a frame, whose attention sees T", "s", contexts,
               [seeing(frames) for frames in contexts],
               [scoring_time(MODEL, 64, 1, frames) for frames in contexts]),
-        curve("memory of planning against samples N", "N up to the budget of 64 MiB, then constant",
-              "MB", samples, [min(count, at_once()) for count in samples],
-              [scoring_memory(count) for count in samples]),
+        curve("memory of planning against samples N", "constant: a CPU imagines 16 at once",
+              "MB", samples, [1] * len(samples), [scoring_memory(count) for count in samples]),
     ]  # fmt: skip
 
 
@@ -126,10 +127,6 @@ def seeing(frames: int) -> float:
     """Operations of one predicted frame whose attention sees so many."""
     parts = cached_operations(MODEL, 1)
     return sum(parts.values()) + parts["attention"] * (frames - 1)
-
-
-def at_once() -> int:
-    return WorldModel(None, Predictor(MODEL), dtype=torch.float32).candidates_at_once(1, 1)
 
 
 def scoring(
@@ -154,7 +151,15 @@ def scoring_time(config: PredictorConfig, samples: int, horizon: int, frames: in
 
 
 def scoring_memory(samples: int) -> float:
-    """Megabytes that a population adds to the process at its peak."""
+    """Megabytes that a population adds at its peak to a process that has scored but one."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as fresh:
+        return fresh.submit(memory_added, samples).result()
+
+
+@torch.no_grad()
+def memory_added(samples: int) -> float:
+    torch.set_num_threads(1)
+    scoring(MODEL, 1, 1, 1)()
     work = scoring(MODEL, samples, 1, 1)
     before = resident()
     operations.forget_peak_memory(CPU)
@@ -250,7 +255,7 @@ def page(curves: Sequence[Curve], starts: dict[str, float], picture: str) -> str
     lines = [
         "# How costs grow",
         "",
-        "    python benchmarks/costs.py --page costs.md",
+        "    python benchmarks/costs.py --page docs/COSTS.md",
         "",
         f"This page is what that command wrote. The model is of the tiny preset's size "
         f"({MODEL.depth} blocks × {MODEL.width}, {MODEL.patches} patches), with random weights; "

@@ -14,6 +14,14 @@ from vjepa_ros.evaluation import impossible
 from vjepa_ros.evaluation.expectation import Judged, KindReport, judge_clip
 from vjepa_ros.evaluation.impossible import AFTER, KINDS, pairs_of
 from vjepa_ros.planning.objectives import L1
+from vjepa_sim.scene import SceneConfig
+
+
+@pytest.fixture
+def scene(scene):
+    """Without the things that other tests put there."""
+    scene.config = SceneConfig()
+    return scene
 
 
 def of_object(run):
