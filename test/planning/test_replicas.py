@@ -85,7 +85,9 @@ def test_two_devices_plan_as_one():
         _, decision = planner.plan(planner.start(context, [goal], seed=3), context)
         plans.append(decision.solution)
     assert torch.equal(plans[0].actions, plans[1].actions)
-    assert torch.equal(plans[0].statistics.energies, plans[1].statistics.energies)
+    # NaN where iCEM's later populations are smaller.
+    energies = [plan.statistics.energies.nan_to_num(-1.0) for plan in plans]
+    assert torch.equal(*energies)
 
 
 def scene(model, generator):
