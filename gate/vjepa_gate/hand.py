@@ -55,8 +55,6 @@ def make_hand(gripper: Gripper, *, home: bool = False) -> Hand:
 class Hand:
     """What both kinds share: the newest goal, its result, and what the fingers show of it."""
 
-    ready = True  # nothing will be due
-
     def __init__(self, gripper: Gripper) -> None:
         self._gripper = gripper
         self.width = gripper.max_width
@@ -64,6 +62,11 @@ class Hand:
         self._asked_at: float | None = None  # while there is no result
         self._held: float | None = None  # metres
         self._fault = ""
+
+    @property
+    def ready(self) -> bool:
+        """Whether nothing is due before any action."""
+        return True
 
     @property
     def closedness(self) -> float:
@@ -156,7 +159,7 @@ class GraspingHand(Hand):
         self._seen = True
 
     @property
-    def ready(self) -> bool:  # type: ignore[override]
+    def ready(self) -> bool:
         """Whether it is known that it was homed, or that it may not be."""
         return self._homed is not None and (self._homed or not self._may_home)
 

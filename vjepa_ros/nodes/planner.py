@@ -258,6 +258,7 @@ class PlannerNode(ModelNode):
             start=lambda *seen: self._ways.shown(
                 self._start(planner, request, *seen), pictures[-1], check, tell
             ),
+            show=lambda task: self._ways.show(task, pictures[-1]),
             propose=lambda task, state: (
                 None if self._policy is None else self._policy.propose(task, state, pictures)
             ),
@@ -282,6 +283,7 @@ class PlannerNode(ModelNode):
             model,
             source=self._source,
             imagination=self._world,
+            unseen=not self._settings.approve,
             keep_samples=True,
             as_goal=self._world.as_goal,
         )

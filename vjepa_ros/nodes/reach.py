@@ -111,6 +111,7 @@ class Reach:
         pictures: Sequence[NDArray[np.uint8]],
         planner: Planner,
         start: Callable[[Frame, Context, list[Goal]], Task],
+        show: Callable[[Task], None],
         propose: Callable[[Task, Tensor], Tensor | None],
         act: Callable[[Planned], tuple[float, int]],
         tell: Callable[[Any], None],
@@ -122,7 +123,7 @@ class Reach:
         self._world, self._arm, self._timing = world, arm, timing
         self._reports = reports
         self._act, self._tell, self._check, self._now = act, tell, check, now
-        self._propose = propose
+        self._propose, self._show = propose, show
         self._pictures, self._planner, self._begin = pictures, planner, start
         self.late = False  # the last plan came too late to be carried out
         self._states: list[Tensor] = []
@@ -198,6 +199,8 @@ class Reach:
                 # The task is what it was, and looks at the next image: this one grows no younger.
                 due = math.nextafter(frame.stamp, math.inf)
                 continue
+            if type(after) is not type(task):  # it goes by key frames after all
+                self._show(after)
             before, task, thrown_away = task, after, 0
             started_at, sequence = self._act(
                 Planned(

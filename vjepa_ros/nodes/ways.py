@@ -42,17 +42,21 @@ class Ways:
         `check` raises where the task has ended meanwhile, `tell` takes feedback.
         """
         self._approved.clear()
-        if isinstance(task, WayTask):
-            stamp = self._node.get_clock().now().to_msg()
-            picture = sheet(task.explanation, goal)
-            self._pictures.publish(goal_message(picture, stamp, "the way"))
-            self._node.get_logger().info(summary(task.explanation))
+        self.show(task, goal)
         if self._approve:
             service = self._node.resolve_service_name(_APPROVE)
             tell(ReachGoal.Feedback(message=f"waiting for a yes: call {service}"))
             while not self._approved.wait(_POLL):
                 check()
         return task
+
+    def show(self, task: Task, goal: NDArray[np.uint8]) -> None:
+        """The way that a task goes, if it goes one."""
+        if isinstance(task, WayTask):
+            stamp = self._node.get_clock().now().to_msg()
+            picture = sheet(task.explanation, goal)
+            self._pictures.publish(goal_message(picture, stamp, "the way"))
+            self._node.get_logger().info(summary(task.explanation))
 
     def _on_yes(self, _: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         self._approved.set()

@@ -39,6 +39,7 @@ from vjepa_ros.planning.task import (
     TaskStatus,
     ended,
     sent,
+    sub_goal_end,
 )
 from vjepa_ros.planning.world_model import Context, Goal
 
@@ -317,7 +318,7 @@ class Planner:
         """
         check_finite(context)
         task, energy = self._seen(task, context)
-        while end := _sub_goal_end(task, energy):
+        while end := sub_goal_end(task, energy):
             following = self._goal_after(task, energy)
             if following is None:
                 return task, energy, end
@@ -361,22 +362,6 @@ class Planner:
             again = task.tried_again | {here, here - 1}  # then forward, whatever is seen
             return replace(task, tried_again=again, pursuit=Pursuit(number=here - 1))
         return replace(task, pursuit=Pursuit(number=here + 1))
-
-
-def _sub_goal_end(task: Task, energy: float) -> tuple[TaskStatus, str] | None:
-    pursuit = task.pursuit
-    goal, name = task.sub_goals[pursuit.number], f"sub-goal {pursuit.number + 1}"
-    name = f"{name} of {len(task.sub_goals)}"
-    if goal.energy is not None and energy <= goal.energy:
-        return TaskStatus.REACHED, f"{name}: energy {energy:.4g} is within {goal.energy:.4g}"
-    if goal.steps is not None and pursuit.steps >= goal.steps:
-        return TaskStatus.OUT_OF_STEPS, f"{name}: its {goal.steps} steps ended at {energy:.4g}"
-    if goal.patience is not None and pursuit.steps_above >= goal.patience:
-        return TaskStatus.STALLED, (
-            f"{name}: {goal.patience} steps have not brought the energy, {energy:.4g}, "
-            f"below {pursuit.lowest:.4g}"
-        )
-    return None
 
 
 def energy_nearby(

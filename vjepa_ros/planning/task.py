@@ -142,3 +142,20 @@ def ended(task: Task, energy: float, status: TaskStatus, reason: str) -> tuple[T
     """The task at its end, and the decision that says so."""
     decision = Decision(status=status, reason=reason, goal=task.pursuit.number, energy=energy)
     return replace(task, end=status), decision
+
+
+def sub_goal_end(task: Task, energy: float) -> tuple[TaskStatus, str] | None:
+    """Why heading for a sub-goal ends at a frame of this energy; None: it goes on."""
+    pursuit = task.pursuit
+    goal, name = task.sub_goals[pursuit.number], f"sub-goal {pursuit.number + 1}"
+    name = f"{name} of {len(task.sub_goals)}"
+    if goal.energy is not None and energy <= goal.energy:
+        return TaskStatus.REACHED, f"{name}: energy {energy:.4g} is within {goal.energy:.4g}"
+    if goal.steps is not None and pursuit.steps >= goal.steps:
+        return TaskStatus.OUT_OF_STEPS, f"{name}: its {goal.steps} steps ended at {energy:.4g}"
+    if goal.patience is not None and pursuit.steps_above >= goal.patience:
+        return TaskStatus.STALLED, (
+            f"{name}: {goal.patience} steps have not brought the energy, {energy:.4g}, "
+            f"below {pursuit.lowest:.4g}"
+        )
+    return None

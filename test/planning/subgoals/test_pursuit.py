@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 import torch
-from table_world import HIGH, LOW, PLACE, KnowsTheWay, Straight, TableWorld, goal_picture
+from table_world import HIGH, LOW, PLACE, KnowsTheWay, Straight, TableWorld, goal_picture, way
 
 from vjepa_ros.planning.subgoals.driver import hold_fingers
 from vjepa_ros.planning.subgoals.pursuit import Aim, Pursuit, PursuitConfig, Step
@@ -150,6 +150,14 @@ def test_a_driver_that_gives_up_at_the_end_has_not_thereby_reached_it():
     last = pursue(world, driver=GivesUp())[-1]
     assert last.end is TaskStatus.STALLED
     assert pursue(TableWorld(), driver=GivesUp())[-1].end is TaskStatus.REACHED
+
+
+def test_a_way_without_key_frames_has_not_reached_what_it_does_not_agree_with():
+    class SeesNoWay(KnowsTheWay):
+        def propose(self, now, goal, state):
+            return [way(0, torch.empty(0, 3), torch.empty(0))]
+
+    assert pursue(TableWorld(), source=SeesNoWay())[-1].end is TaskStatus.STALLED
 
 
 def test_what_is_in_the_way_is_not_pushed_at_for_long():

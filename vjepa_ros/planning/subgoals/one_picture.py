@@ -43,15 +43,17 @@ class OnePicturePlanner(Planner):
         source: SubGoalSource,
         imagination: Imagination,
         servo: bool = False,
+        unseen: bool = True,
         keep_samples: bool = False,
         as_goal: Callable[[Tensor], Goal] = lambda latents: Goal(latents=latents),
     ) -> None:
         """servo: straight to what is proposed, without asking the world model for actions.
+        unseen: a way may begin in mid-task, where nobody can say yes to it.
         as_goal names latents where the world model knows goals by their names.
         """
         super().__init__(config, world_model, keep_samples=keep_samples)
         self.source, self.imagination = source, imagination
-        self._servo, self._as_goal = servo, as_goal
+        self._servo, self._unseen, self._as_goal = servo, unseen, as_goal
 
     def start(
         self,
@@ -119,7 +121,7 @@ class OnePicturePlanner(Planner):
         not where the picture has it, or an object that is not.
         """
         given_up = task.end in (TaskStatus.STALLED, TaskStatus.OUT_OF_STEPS)
-        if not given_up or task.steps >= task.max_steps:
+        if not self._unseen or not given_up or task.steps >= task.max_steps:
             return None
         if self.source.disagreement(context.latents[-1], task.goal.latents) < 1:
             return None

@@ -109,10 +109,8 @@ class Pursuit:
         if not proposals:
             return self._end("no way to this goal is known", TaskStatus.PLANNING_FAILED)
         way = self._look(proposals, context)
-        if self._slipped(state):
-            self._held = math.nan
-            if self._may_try_again:
-                self._try_again(way)
+        if self._slipped(state) and self._may_try_again:
+            self._try_again(way)
         arrived = self._arrived(way, state)
         while arrived or (action := self._drive(way, context)) is None:  # given up
             agrees = self._agrees(way, context)
@@ -227,7 +225,7 @@ class Pursuit:
         if way.slot % SLOTS == _END:
             gap = abs(float(way.key_frame[1] - context.states[-1, GRIPPER]))
             return gap < self.config.agape
-        if way.at_goal and way.end:
+        if way.at_goal:
             return self.source.disagreement(context.latents[-1], self.goal) < 1
         return True
 
