@@ -13,7 +13,13 @@ from vjepa_ros.images import compressed_to_rgb
 from vjepa_ros.nodes.qos import GOALS
 from vjepa_ros.planning.loading import load_world_model
 from vjepa_ros.planning.subgoals import explain
-from vjepa_ros.planning.subgoals.proposer import Proposer, ProposerConfig, save_proposer
+from vjepa_ros.planning.subgoals.proposer import (
+    Proposer,
+    ProposerConfig,
+    ProposerSource,
+    save_proposer,
+)
+from vjepa_ros.planning.subgoals.source import Proposal
 
 
 @pytest.fixture(scope="session")
@@ -95,3 +101,22 @@ def test_several_pictures_ask_no_source(client, start_nodes, proposer, monkeypat
 def test_shipped_weights_by_their_names(start_nodes, weights, proposes):
     [planner] = start_nodes("planner", weights=weights)
     assert (planner._source is not None) is proposes
+
+
+def test_a_way_that_begins_in_mid_task_is_shown(
+    client, start_nodes, proposer, bench, wait_until, credulous, monkeypatch
+):
+    """What was taken for a reach at first."""
+    knows = ProposerSource.propose
+    none = Proposal(phase=0, positions=torch.empty(0, 3), closedness=torch.empty(0), confidence=1.0)
+    monkeypatch.setattr(
+        ProposerSource, "propose", lambda *seen: knows(*seen) if client.deltas else [none]
+    )
+    monkeypatch.setattr(ProposerSource, "disagreement", lambda *_: 2.0)
+    start(start_nodes, True, proposer, patience=2)
+    handle = client.ask(max_steps=0)
+    wait_until(lambda: client.deltas, "an action")
+    assert client.ways == []
+    wait_until(lambda: client.ways, "the way", lambda: client.feedback[-1].message)
+    ask(bench.node, handle.cancel_goal_async, timeout=PATIENCE)
+    assert client.result(handle)[1].outcome == Result.CANCELED
