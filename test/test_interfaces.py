@@ -4,18 +4,20 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from control_msgs.action import GripperCommand
 from rclpy.action import ActionClient
+from rclpy.task import Future
 from vjepa_msgs.action import ReachGoal
 from vjepa_msgs.msg import EndEffectorDelta, Latent
 from vjepa_msgs.srv import ScoreActions
 
 from vjepa_gate.conventions import ACTION_NAMES
-from vjepa_gate.ros.spinning import spinning_node, wait_for
+from vjepa_gate.ros.spinning import ask, spinning_node, wait_for
 
 PATIENCE = 20  # seconds: discovery on a busy machine
 
@@ -69,26 +71,41 @@ def reach_goal(node, peer):
     client.destroy()
 
 
-def test_a_goal_is_reached_with_feedback(reach_goal):
+def test_a_goal_is_reached_with_feedback(node, reach_goal):
     feedback = []
+
+    def note(message):
+        feedback.append(message.feedback)
+
     goal = ReachGoal.Goal(files=["above.png", "placed.png"], max_steps=5)
-    handle = wait(reach_goal.send_goal_async(goal, lambda m: feedback.append(m.feedback)))
+    handle = ask(node, reach_goal.send_goal_async, goal, note, timeout=PATIENCE)
     assert handle.accepted
-    result = wait(handle.get_result_async()).result
+    result = ask(node, handle.get_result_async, timeout=PATIENCE).result
     assert (result.outcome, result.steps) == (ReachGoal.Result.REACHED, 5)
     assert result.message == "reached placed.png"
     assert [f.step for f in feedback] == [1, 2, 3, 4, 5]
 
 
-def test_a_goal_is_cancelled(reach_goal):
+def test_a_goal_is_cancelled(node, reach_goal):
     moving = threading.Event()
     goal = ReachGoal.Goal(files=["far.png"], max_steps=10_000)
-    handle = wait(reach_goal.send_goal_async(goal, lambda _: moving.set()))
+    handle = ask(node, reach_goal.send_goal_async, goal, lambda _: moving.set(), timeout=PATIENCE)
     assert moving.wait(PATIENCE)
-    wait(handle.cancel_goal_async())
-    result = wait(handle.get_result_async()).result
+    ask(node, handle.cancel_goal_async, timeout=PATIENCE)
+    result = ask(node, handle.get_result_async, timeout=PATIENCE).result
     assert result.outcome == ReachGoal.Result.CANCELED
     assert 0 < result.steps < 10_000
+
+
+def test_an_answer_is_heard_that_comes_before_the_request_is_noted(node, reach_goal, monkeypatch):
+    def note_late():
+        time.sleep(0.3)  # after the request was sent
+        return Future()
+
+    monkeypatch.setattr("rclpy.action.client.Future", note_late)
+    goal = ReachGoal.Goal(files=["above.png"], max_steps=1)
+    handle = ask(node, reach_goal.send_goal_async, goal, timeout=PATIENCE)
+    assert ask(node, handle.get_result_async, timeout=PATIENCE).result.steps == 1
 
 
 def test_a_delta_names_its_numbers_as_the_conventions_do():

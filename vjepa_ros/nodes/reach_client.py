@@ -21,7 +21,7 @@ from vjepa_msgs.action import ReachGoal
 from vjepa_msgs.msg import Plan
 
 from vjepa_gate.ros.qos import SIGNALS
-from vjepa_gate.ros.spinning import ask, spinning_node, wait_for
+from vjepa_gate.ros.spinning import ask, send, spinning_node
 from vjepa_gate.signals import signals_noted
 from vjepa_ros.goals import Goals
 
@@ -91,11 +91,11 @@ def reach(node: Node, goals: Goals, *, stopped: Callable[[], bool]) -> Any:
         if handle is None:
             return None
         server, finished = _servers(node), threading.Event()
-        result = handle.get_result_async()
+        result = send(node, handle.get_result_async, timeout=_PATIENCE)
         result.add_done_callback(lambda _: finished.set())
         while not finished.wait(_POLL):
             if stopped():
-                wait_for(handle.cancel_goal_async(), _PATIENCE)
+                ask(node, handle.cancel_goal_async, timeout=_PATIENCE)
                 progress.end("canceled: the arm holds")
                 return None
             if not server & _servers(node):

@@ -33,7 +33,7 @@ from vjepa_gate.plausibility import SETTLED
 from vjepa_gate.robots import Robot
 from vjepa_gate.ros import stamps
 from vjepa_gate.ros.qos import of_topic
-from vjepa_gate.ros.spinning import ask, wait_for
+from vjepa_gate.ros.spinning import ask, send
 from vjepa_ros.episodes.episode import EpisodeReader
 from vjepa_ros.images import encode_png, rgb_to_fields
 from vjepa_ros.nodes.latents import stamp_key, to_frame
@@ -254,7 +254,7 @@ class Player:
         finally:
             if self._end is None:
                 with contextlib.suppress(TimeoutError):
-                    wait_for(self._handle.cancel_goal_async(), _ANSWER)
+                    ask(self._node, self._handle.cancel_goal_async, timeout=_ANSWER)
                     self._wait(lambda: self._end is not None, _ANSWER)
 
     def _begin_task(self) -> None:
@@ -267,7 +267,8 @@ class Player:
         )  # fmt: skip
         if not self._handle.accepted:
             raise UserError("the planner refused the goal: see what it says")
-        self._handle.get_result_async().add_done_callback(self._on_result)
+        result = send(self._node, self._handle.get_result_async, timeout=_ANSWER)
+        result.add_done_callback(self._on_result)
 
     def _on_feedback(self, message: Any) -> None:
         self._said = f"the planner says: {message.feedback.message}"

@@ -69,14 +69,19 @@ def spinning_node(name: str, **options: Any) -> Iterator[Node]:
         context.try_shutdown()
 
 
-def ask(node: Node, request: Callable[..., Future], *arguments: Any, timeout: float) -> Any:
-    """The answer to a request of an action client, which the spinning thread sends.
+def send(node: Node, request: Callable[..., Future], *arguments: Any, timeout: float) -> Future:
+    """The future of a request of an action client, which the spinning thread sends.
 
     Sent by another thread, rclpy 7.1.6 takes an answer that comes before the request is noted
     for one to nobody, and waits for ever.
     """
     assert node.executor is not None
-    return wait_for(wait_for(node.executor.create_task(request, *arguments), timeout), timeout)
+    return wait_for(node.executor.create_task(request, *arguments), timeout)
+
+
+def ask(node: Node, request: Callable[..., Future], *arguments: Any, timeout: float) -> Any:
+    """The answer to a request of an action client, which the spinning thread sends."""
+    return wait_for(send(node, request, *arguments, timeout=timeout), timeout)
 
 
 def wait_for(future: Future, timeout: float) -> Any:

@@ -167,6 +167,18 @@ class Lab:
         assert done.wait(PATIENCE), "no answer"
         return future.result()
 
+    def send(self, request, *arguments):
+        """The future of an action client's request, which the spinning thread sends.
+
+        Sent by another thread, rclpy 7.1.6 takes an answer that comes before the request is
+        noted for one to nobody, and waits for ever.
+        """
+        return self.wait(self.node.executor.create_task(request, *arguments))
+
+    def ask(self, request, *arguments):
+        """The answer to an action client's request."""
+        return self.wait(self.send(request, *arguments))
+
     def hear(self, topic: str, kind: type | None = None, seconds: float = 0.05) -> "Heard":
         """The messages that are stamped in so many seconds from now on, in lock-step."""
         kind = kind or TOPICS[topic]
@@ -269,11 +281,11 @@ class Lab:
         assert self.step(seconds, after_target=stamp).success
         return np.array([xyz(pose) for pose in poses.all()])
 
-    def grip(self, position: float, max_effort: float = 0.0):
+    def grip(self, position: float, max_effort: float = 0.0, on_feedback=None):
         """The goal handle, as soon as the hand has accepted or rejected."""
         goal = GripperCommand.Goal()
         goal.command.position, goal.command.max_effort = position, max_effort
-        return self.wait(self._hand.send_goal_async(goal))
+        return self.ask(self._hand.send_goal_async, goal, on_feedback)
 
     def send_goal(self, kind: type, name: str, /, **fields: object):
         """The goal handle of any action, as soon as it is accepted."""
@@ -281,7 +293,7 @@ class Lab:
             self._clients[name] = ActionClient(self.node, kind, name)
         client = self._clients[name]
         assert client.wait_for_server(PATIENCE), f"no action {name}"
-        return self.wait(client.send_goal_async(kind.Goal(**fields)))
+        return self.ask(client.send_goal_async, kind.Goal(**fields))
 
     def destroy(self) -> None:
         for client in [self._hand, *self._clients.values()]:

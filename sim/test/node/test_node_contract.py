@@ -5,7 +5,6 @@ import math
 import cv2
 import numpy as np
 import pytest
-from control_msgs.action import GripperCommand
 from rclpy.action import get_action_names_and_types
 from rclpy.qos import ReliabilityPolicy
 
@@ -116,7 +115,7 @@ def test_the_hand_reaches_a_width(lab):
     for position in (0.0, 0.03):
         handle = lab.grip(position)
         lab.step(1.5)
-        result = lab.wait(handle.get_result_async()).result
+        result = lab.ask(handle.get_result_async).result
         assert (result.reached_goal, result.stalled) == (True, False)
         assert result.position == pytest.approx(position, abs=1e-3)
 
@@ -126,7 +125,7 @@ def test_the_hand_reaches_a_width(lab):
     [(0.05, 0.0), (-0.01, 0.0), (math.nan, 0.0), (0.02, -5.0), (0.02, 500.0)],
 )
 def test_the_hand_aborts_what_it_cannot_do(lab, position, effort):
-    result = lab.wait(lab.grip(position, effort).get_result_async())
+    result = lab.ask(lab.grip(position, effort).get_result_async)
     assert result.status == 6  # action_msgs/GoalStatus ABORTED
     fingers = lab.inbox(FINGERS)
     lab.step(0.3)
@@ -136,8 +135,8 @@ def test_the_hand_aborts_what_it_cannot_do(lab, position, effort):
 def test_cancelling_stops_the_fingers(lab):
     handle = lab.grip(0.0)
     lab.step(0.3)
-    lab.wait(handle.cancel_goal_async())
-    result = lab.wait(handle.get_result_async())
+    lab.ask(handle.cancel_goal_async)
+    result = lab.ask(handle.get_result_async)
     assert result.status == 5  # CANCELED
     fingers = lab.inbox(FINGERS)
     lab.step(0.5)
@@ -149,20 +148,15 @@ def test_a_new_goal_takes_over(lab):
     first = lab.grip(0.0)
     lab.step(0.1)
     second = lab.grip(0.035)
-    assert lab.wait(first.get_result_async()).status == 6
+    assert lab.ask(first.get_result_async).status == 6
     lab.step(1.0)
-    assert lab.wait(second.get_result_async()).result.reached_goal
+    assert lab.ask(second.get_result_async).result.reached_goal
 
 
 def test_feedback_tells_where_the_fingers_are(lab):
     seen = []
-    goal = GripperCommand.Goal()
-    goal.command.position = 0.01
-    client = lab._hand
-    handle = lab.wait(
-        client.send_goal_async(goal, feedback_callback=lambda m: seen.append(m.feedback.position))
-    )
+    handle = lab.grip(0.01, on_feedback=lambda m: seen.append(m.feedback.position))
     lab.step(1.0)
-    lab.wait(handle.get_result_async())
+    lab.ask(handle.get_result_async)
     assert len(seen) > 10
     assert seen == sorted(seen, reverse=True)

@@ -98,7 +98,7 @@ def test_a_cube_is_grasped_and_lifted_through_the_topics(lab):
     assert not truths.wait()[-1].success
     handle = lab.grip(0.0, max_effort=40.0)
     lab.step(1.0)
-    result = lab.wait(handle.get_result_async()).result
+    result = lab.ask(handle.get_result_async).result
     assert (result.reached_goal, result.stalled, result.effort) == (False, True, 40.0)
     assert 0.015 < result.position < 0.03  # half of the cube
     lab.move((x, y, 0.3), 2.5, quaternion=down)

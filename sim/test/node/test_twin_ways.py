@@ -6,7 +6,6 @@ import time
 
 import numpy as np
 import pytest
-from control_msgs.action import GripperCommand
 from controller_manager_msgs.srv import (
     ListControllers,
     ListHardwareComponents,
@@ -78,7 +77,7 @@ def set_hardware(lab):
 
 def recover(lab):
     handle = lab.send_goal(ErrorRecovery, "action_server/error_recovery")
-    return lab.wait(handle.get_result_async()).status
+    return lab.ask(handle.get_result_async).status
 
 
 def push(lab, newtons_y: float) -> None:
@@ -120,7 +119,7 @@ def surround(lab):
 
 
 def result_of(lab, handle):
-    return lab.wait(handle.get_result_async())
+    return lab.ask(handle.get_result_async)
 
 
 def test_a_client_that_squeezes_loses_the_object(lab):
@@ -156,7 +155,7 @@ def test_a_second_grasp_hangs_until_stop(lab):
     lab.step(1.5)
     assert result_of(lab, first).status == SUCCEEDED
     second = lab.send_goal(Grasp, f"{HAND}/grasp", **grasp)
-    ending = second.get_result_async()
+    ending = lab.send(second.get_result_async)
     lab.step(5.0)
     time.sleep(0.5)
     assert not ending.done()
@@ -172,20 +171,14 @@ def test_a_second_grasp_hangs_until_stop(lab):
 def test_cancelling_a_grasp_stops_the_hand(lab):
     handle = lab.send_goal(Grasp, f"{HAND}/grasp", width=0.0, speed=0.05, force=40.0, epsilon=WIDE)
     lab.step(0.5)
-    lab.wait(handle.cancel_goal_async())
+    lab.ask(handle.cancel_goal_async)
     assert result_of(lab, handle).status == CANCELED
     assert 0.005 < lab.hear(FINGERS, None, 1.0)[-1].position[0] < 0.035
 
 
 def test_gripper_action_takes_one_finger_and_tells_both(lab):
     seen = []
-    goal = GripperCommand.Goal()
-    goal.command.position = 0.02
-    handle = lab.wait(
-        lab._hand.send_goal_async(
-            goal, feedback_callback=lambda m: seen.append(m.feedback.position)
-        )
-    )
+    handle = lab.grip(0.02, on_feedback=lambda m: seen.append(m.feedback.position))
     lab.step(1.5)
     ended = result_of(lab, handle)
     assert ended.status == SUCCEEDED
