@@ -17,7 +17,7 @@ from vjepa_ros.conventions import POSITION
 from vjepa_ros.episodes.sensing import state_of
 from vjepa_ros.model.preprocessing import Preprocessor
 from vjepa_ros.model.presets import PRESETS
-from vjepa_ros.training.losses import POSITION_UNIT
+from vjepa_ros.model.reader import UNIT
 from vjepa_ros.training.pretrain import PretrainConfig, Pretraining
 from vjepa_ros.training.stages import start_from
 from vjepa_sim.scene import Scene, SceneConfig
@@ -53,7 +53,7 @@ def _off(
     scene.reset(seed)
     seen = scene.observe()
     latents = stage.target.encode(preprocessor(torch.from_numpy(seen.rgb)[None]))
-    read = stage.readout.together(latents[:, None])[0, 0, _OBJECT].numpy() * POSITION_UNIT
+    read = stage.readout.together(latents[:, None])[0, 0, _OBJECT].numpy() * UNIT
     tool: NDArray[np.float64] = state_of(seen)[POSITION].numpy()
     true = (scene.truth()[config.objects[0]].position - tool)[:2]
     return float(100 * np.linalg.norm(read - true))

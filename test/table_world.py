@@ -79,9 +79,9 @@ class TableWorld:
         return state
 
 
-def goal_picture() -> Tensor:
+def goal_picture(place: Tensor = PLACE) -> Tensor:
     """The thing at its place, the hand above it."""
-    place = torch.tensor((*PLACE.tolist(), LOW))
+    place = torch.tensor((*place.tolist(), LOW))
     return latent(place + torch.tensor((0.0, 0.0, HIGH - LOW)), 0.2, place, held=False)
 
 

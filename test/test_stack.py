@@ -126,6 +126,22 @@ def test_goals_in_order_for_the_sender(weights, goal, tmp_path):
     assert [Path(path).name for path in sent] == ["1_grasp.jpg", "2_lift.jpg", "3_place.JPG"]
 
 
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        ({}, "tiny"),
+        ({"goal": True}, "objects"),
+        ({"goal": True, "subgoals": "none"}, "tiny"),
+        ({"goal": True, "weights": "tiny"}, "tiny"),
+    ],
+)
+def test_one_picture_asks_for_weights_that_know_ways(goal, given, taken):
+    given = given | ({"goal": goal} if "goal" in given else {})
+    stack = named(processes(Options(**given)))
+    for node in ("encoder", "predictor", "planner"):
+        assert Path(stack[node].parameters["weights"]).stem == taken
+
+
 def test_options_go_before_what_a_list_of_goals_says(goal, tmp_path):
     path = tmp_path / "list.yaml"
     path.write_text("pictures: [goal.png]\nmax_steps: 9\nenergy: 0.5\n")

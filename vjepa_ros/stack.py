@@ -19,6 +19,7 @@ from vjepa_ros.extras import extra
 from vjepa_ros.goals import Goals, read_goal, read_subgoals
 from vjepa_ros.model.checkpoints import Checkpoint, open_checkpoint
 from vjepa_ros.model.located import located
+from vjepa_ros.model.shipped import usual_weights
 from vjepa_ros.nodes.settings import PlannerNodeSettings, predictor_names
 from vjepa_ros.options import NODES, Options, StackSettings, pick
 from vjepa_ros.planning import choice
@@ -131,6 +132,7 @@ def _defaults(
     seconds = choice.planning_seconds(checkpoint, config, device)
     highest = settings_of(PlannerNodeSettings)["max_image_age"].high or 0.0
     defaults = {
+        "weights": _weights(options),
         "planner": name,
         "step_period": checkpoint.config.step_period,
         "max_image_age": round(min(choice.longest_image_age(seconds), highest), 1),
@@ -232,8 +234,15 @@ def with_parameters(stack: Iterable[Process], more: Mapping[str, dict[str, Any]]
     ]
 
 
+def _weights(options: Options) -> Path:
+    """Those that were named, or the shipped ones that goals of this kind ask for."""
+    given = options.of("planner").get("weights")
+    by_key_frames = options.goal.goal and options.value("planner", "subgoals") != "none"
+    return given or usual_weights(one_picture=bool(by_key_frames))
+
+
 def _checked_weights(options: Options) -> Checkpoint:
-    path = located(options.value("planner", "weights"))
+    path = located(_weights(options))
     if not path.is_file():
         raise UserError(f"weights: no file {path}: give the path of a checkpoint")
     checkpoint = open_checkpoint(path)

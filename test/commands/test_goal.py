@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from sure_proposer import sure_proposer
 
 from vjepa_gate.errors import UserError
 from vjepa_gate.robots import load_robot
@@ -15,7 +16,7 @@ from vjepa_ros.picture_checks import energies, look_at
 from vjepa_ros.planning.loading import load_world_model
 from vjepa_ros.planning.objectives import L1
 from vjepa_ros.planning.subgoals import explain
-from vjepa_ros.planning.subgoals.proposer import Proposer, ProposerConfig, save_proposer
+from vjepa_ros.planning.subgoals.proposer import save_proposer
 
 
 def command(*arguments):
@@ -113,10 +114,7 @@ def test_what_is_no_picture_is_one_line(tmp_path, saved):
 def test_the_way_to_a_picture_is_explained(scenes, saved, tmp_path, capfd, monkeypatch):
     identity = load_world_model(SHIPPED_WEIGHTS).identity
     torch.manual_seed(0)
-    net, beside = Proposer(ProposerConfig(width=128, tokens=64)), tmp_path / "net.safetensors"
-    with torch.no_grad():
-        net.straight.bias[-3:] = torch.tensor((-9.0, -9.0, 9.0))  # two moves of the fingers
-        net.straight.bias[32:41] = torch.tensor((9.0, *[-9.0] * 8))  # at their begin
+    net, beside = sure_proposer(width=128, tokens=64), tmp_path / "net.safetensors"
     save_proposer(beside, net, identity, {})
     state = "0.45,0,0.3,3.14,0,0,0"
     asked = ["explain", saved("goal.png", scenes[2]), "--image", saved("now.png", scenes[0])]

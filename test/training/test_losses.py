@@ -5,6 +5,7 @@ from torch import Tensor
 from vjepa_ros.conventions import actions_of, apply_action
 from vjepa_ros.model.predictor import Predictor
 from vjepa_ros.model.presets import ModelConfig
+from vjepa_ros.model.reader import readings_of
 from vjepa_ros.training.losses import (
     InverseDynamics,
     Readout,
@@ -117,13 +118,11 @@ def test_all_tokens_together_tell_where_the_object_is_from_the_tool():
     torch.nn.init.zeros_(readout.each.bias)
     shifted = torch.tensor([0.1, -0.2, 0.05])
     before = readout._error(
-        readout.together(latents), readout._truth(states, objects, states[..., :3])
+        readout.together(latents), readings_of(states, objects, states[..., :3])
     )
     states[..., :3] += shifted
     objects[..., :3] += shifted
-    after = readout._error(
-        readout.together(latents), readout._truth(states, objects, states[..., :3])
-    )
+    after = readout._error(readout.together(latents), readings_of(states, objects, states[..., :3]))
     assert torch.allclose(before, after, atol=1e-6)
 
 

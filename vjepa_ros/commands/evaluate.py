@@ -8,6 +8,7 @@ many workers share them. The task `surprise` plans nothing: it shows clips.
 import argparse
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from vjepa_ros.evaluation.conditions import CONDITIONS
 from vjepa_ros.evaluation.expectation import Expectation, ExpectationReport, expect
 from vjepa_ros.evaluation.runs import Evaluation, Report, evaluate, failure
 from vjepa_ros.evaluation.statistics import median_and_p95, wilson_interval
+from vjepa_ros.model.shipped import usual_weights
 from vjepa_ros.planning.config import PlannerConfig
 from vjepa_ros.planning.loading import load_world_model
 from vjepa_ros.policy.settings import PolicySettings
@@ -30,13 +32,14 @@ _SHOWN = {"task", "episodes", "seed", "weights", "objective", "json", "workers",
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the trials, print the table, write the JSON."""
-    settings = read(Evaluate, arguments)
+    settings = _with_weights(read(Evaluate, arguments))
     check_folders(json=settings.json)
     given = read_options(PlannerConfig, arguments)
     if settings.task == "surprise":
         asked = {*read_options(Evaluate, arguments), *given}
         refuse_unused(asked, _SHOWN, "beside --task surprise")
         return _surprise(settings, given)
+    assert settings.weights is not None
     name, planner = load_world_model(settings.weights).chosen_planner(settings.planner, given)
     about = shared(Evaluation, settings) | {
         "planner": planner,
@@ -54,6 +57,12 @@ def run(arguments: argparse.Namespace) -> int:
     print(_table(report))
     _write(settings.json, report)
     return 0
+
+
+def _with_weights(settings: Evaluate) -> Evaluate:
+    """With the shipped ones that such goals ask for, where none are named."""
+    one_picture = settings.goals == "single" and settings.task in ("grasp", "pick_place")
+    return replace(settings, weights=settings.weights or usual_weights(one_picture=one_picture))
 
 
 def _surprise(settings: Evaluate, given: Mapping[str, Any]) -> int:

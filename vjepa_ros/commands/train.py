@@ -10,28 +10,30 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from vjepa_gate.errors import UserError
 from vjepa_ros.commands.opening import opening
 from vjepa_ros.commands.settings import read, shared
 from vjepa_ros.commands.settings import training as commands
+from vjepa_ros.episodes.episode import EpisodeReader
 from vjepa_ros.model.checkpoints import Weights, load_weights, save_weights
 from vjepa_ros.model.decoder import decoder_beside, decoder_of, save_decoder
 from vjepa_ros.model.presets import PRESETS
 from vjepa_ros.model.probe import save_probe
 from vjepa_ros.planning.config import PLANNERS
-from vjepa_ros.planning.loading import load_world_model
-from vjepa_ros.planning.subgoals.bank import build_bank, demonstrations, load_bank
+from vjepa_ros.planning.loading import Loaded, load_world_model
+from vjepa_ros.planning.subgoals.bank import Bank, build_bank, demonstrations, load_bank
 from vjepa_ros.planning.subgoals.proposer import save_proposer
 from vjepa_ros.training import stages
 from vjepa_ros.training.attentive import ProbeTraining, accuracy, train_probe
 from vjepa_ros.training.card import model_card
 from vjepa_ros.training.decoding import DecoderTraining, drawing_errors, train_decoder
-from vjepa_ros.training.labels import is_about_it
+from vjepa_ros.training.labels import is_about_it, object_of_the_task
 from vjepa_ros.training.report import examine, imagine, page
 from vjepa_ros.training.settings import TrainingSettings, load_settings
-from vjepa_ros.training.subgoals import Learning, SubGoalConfig
+from vjepa_ros.training.subgoals import Learning, Scenes, SubGoalConfig
 from vjepa_ros.training.trainer import process_group
 
 
@@ -149,29 +151,10 @@ def _report(
 def _subgoals(args: commands.TrainSubGoals) -> int:
     loaded = load_world_model(args.weights)
     folder = args.bank or args.out.with_suffix(".bank")
-    if folder.exists():
-        bank = load_bank(folder)
-        if bank.weights != loaded.identity:
-            raise UserError(
-                f"{folder} holds latents of {bank.weights}, not of {loaded.identity}: remove it, "
-                "or choose another --bank"
-            )
-    else:
-        period = loaded.config.step_period
-        recorded = demonstrations(args.data, period, **opening(args))
-        if args.readings:  # which are of one object of those that are there
-            recorded = [one for one in recorded if is_about_it(one.trajectory)]
-        bank = build_bank(
-            recorded,
-            folder,
-            loaded.world_model.encode,
-            crop=loaded.config.crop,
-            weights=loaded.identity,
-            step_period=period,
-            opening=opening(args),
-        )
+    bank = _bank(args, loaded, folder, lambda: _told(args, loaded, args.data))
     try:
-        learning = Learning(bank, SubGoalConfig(**shared(SubGoalConfig, args)), args.readings)
+        scenes = None if args.scenes is None else _scenes(args, loaded, folder)
+        learning = Learning(bank, SubGoalConfig(**shared(SubGoalConfig, args)), scenes)
     except ValueError as error:
         raise UserError(str(error)) from error
     learning.run()
@@ -182,6 +165,45 @@ def _subgoals(args: commands.TrainSubGoals) -> int:
     save_proposer(args.out, learning.net, loaded.identity, about)
     print(args.out)
     return 0
+
+
+def _told(args: commands.TrainSubGoals, loaded: Loaded, data: Path) -> list[EpisodeReader]:
+    """The demonstrations; with --scenes those about the object that is read, where they tell."""
+    recorded = demonstrations(data, loaded.config.step_period, **opening(args))
+    return [one for one in recorded if args.scenes is None or is_about_it(one.trajectory)]
+
+
+def _scenes(args: commands.TrainSubGoals, loaded: Loaded, folder: Path) -> Scenes:
+    assert args.scenes is not None
+    recorded = demonstrations(args.scenes, loaded.config.step_period, **opening(args))
+    bank = _bank(args, loaded, folder.with_suffix(".scenes"), lambda: recorded)
+    return Scenes(bank, np.concatenate([object_of_the_task(one.trajectory) for one in recorded]))
+
+
+def _bank(
+    args: commands.TrainSubGoals,
+    loaded: Loaded,
+    folder: Path,
+    recorded: Callable[[], list[EpisodeReader]],
+) -> Bank:
+    """The latents of recordings, encoded unless the folder holds them."""
+    if not folder.exists():
+        return build_bank(
+            recorded(),
+            folder,
+            loaded.world_model.encode,
+            crop=loaded.config.crop,
+            weights=loaded.identity,
+            step_period=loaded.config.step_period,
+            opening=opening(args),
+        )
+    bank = load_bank(folder)
+    if bank.weights != loaded.identity:
+        raise UserError(
+            f"{folder} holds latents of {bank.weights}, not of {loaded.identity}: remove it, or "
+            "choose another --bank"
+        )
+    return bank
 
 
 def _probe(args: commands.TrainProbe) -> int:

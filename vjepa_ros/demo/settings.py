@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from vjepa_gate.settings import setting
-from vjepa_ros.model.shipped import OBJECTS, SHIPPED_WEIGHTS, shipped
+from vjepa_ros.model.shipped import usual_weights
 
 if TYPE_CHECKING:
     from vjepa_sim.tasks import Task
@@ -49,7 +49,7 @@ class DemoSettings:
     def chosen_weights(self) -> Path:
         """Give those that were named, or what this kind of goals asks for."""
         several = self.goals != "single" or self.task.startswith("reach")
-        return self.weights or (SHIPPED_WEIGHTS if several else shipped(OBJECTS))
+        return self.weights or usual_weights(one_picture=not several)
 
     def command(self) -> str:
         """What shows the same again."""

@@ -22,8 +22,8 @@ from vjepa_ros.planning.config import PlannerConfig
 from vjepa_ros.planning.loading import Loaded, load_world_model
 from vjepa_ros.planning.planner import CostModel, Planner
 from vjepa_ros.planning.subgoals.loading import source_of
-from vjepa_ros.planning.subgoals.one_picture import OnePicturePlanner
 from vjepa_ros.planning.subgoals.source import SubGoalSource
+from vjepa_ros.planning.subgoals.way_planner import WayPlanner
 from vjepa_ros.policy.opening import proposer_of
 from vjepa_ros.policy.settings import PolicySettings
 from vjepa_sim.scene import Scene
@@ -186,11 +186,9 @@ def _planner(evaluation: Evaluation, loaded: Loaded) -> Planner:
     model, driver = _as_seen(loaded, evaluation.axes), evaluation.driver
     if driver in ("stay", "random"):
         return Floor(evaluation.planner, model, moves=driver == "random")
-    source = None
-    if evaluation.goals == "single":
-        source = _source(evaluation.subgoals, evaluation.weights)
+    source = _source(evaluation.subgoals, evaluation.weights)
     if source is not None:
-        return OnePicturePlanner(
+        return WayPlanner(
             evaluation.planner, model, source=source, imagination=loaded.world_model,
             servo=driver == "servo",
         )  # fmt: skip

@@ -16,8 +16,6 @@ from torch import nn
 
 from vjepa_gate.errors import UserError
 
-_FORMAT = 1
-
 Net = TypeVar("Net", bound=nn.Module)
 
 
@@ -30,12 +28,13 @@ class HeadFiles(Generic[Net]):
     made_by: str  # the command that writes it
     make: Callable[..., Net]  # of the config's fields
     dtype: torch.dtype = torch.float32  # in the file
+    format: int = 1  # of the net's sizes and tensors
 
     def save(self, path: Path, net: Net, weights: str, about: Mapping[str, Any]) -> None:
         """With the identity of the weights whose latents it reads, and what made it."""
         config: Any = net.config
         header = {
-            "format": _FORMAT,
+            "format": self.format,
             "weights": weights,
             "config": asdict(config),
             "metadata": dict(about),
@@ -61,9 +60,9 @@ class HeadFiles(Generic[Net]):
         if self._key not in about:
             raise UserError(f"{path} holds no {self.what}; `{self.made_by}` makes one")
         header = json.loads(about[self._key])
-        if header["format"] != _FORMAT:
+        if header["format"] != self.format:
             raise UserError(
-                f"{path} is of format {header['format']}, expected {_FORMAT}: train it again"
+                f"{path} is of format {header['format']}, expected {self.format}: train it again"
             )
         if header["weights"] != weights:
             raise UserError(

@@ -3,7 +3,12 @@
 from pathlib import Path
 
 SHIPPED_WEIGHTS = Path(__file__).parents[1] / "weights" / "tiny.safetensors"
-OBJECTS = "objects"  # that see objects, with a proposer of sub-goals
+OBJECTS = "objects"  # with a proposer of sub-goals beside them
+
+
+def usual_weights(*, one_picture: bool) -> Path:
+    """The shipped ones that are taken where none are named."""
+    return shipped(OBJECTS) if one_picture else SHIPPED_WEIGHTS
 
 
 def shipped(name: str) -> Path:

@@ -62,8 +62,8 @@ from vjepa_ros.planning.config import PlannerConfig, choose_planner
 from vjepa_ros.planning.loading import Loaded, chosen_device, load_world_model
 from vjepa_ros.planning.planner import CostModel, Planner
 from vjepa_ros.planning.subgoals.loading import source_of
-from vjepa_ros.planning.subgoals.one_picture import OnePicturePlanner
 from vjepa_ros.planning.subgoals.source import SubGoalSource
+from vjepa_ros.planning.subgoals.way_planner import WayPlanner
 from vjepa_ros.planning.task import Task
 from vjepa_ros.planning.world_model import Context, Goal
 
@@ -249,16 +249,16 @@ class PlannerNode(ModelNode):
             self._doing = f"{heading}: {feedback.message}"
 
         self._doing = heading
-        planner = self._planner(InterruptibleWorld(self._world, check), alone=len(pictures) == 1)
+        planner = self._planner(InterruptibleWorld(self._world, check))
         self._task = Reach(
             world=self._world,
             arm=self._arm,
             pictures=pictures,
             planner=planner,
             start=lambda *seen: self._ways.shown(
-                self._start(planner, request, *seen), pictures[-1], check, tell
+                self._start(planner, request, *seen), pictures, check, tell
             ),
-            show=lambda task: self._ways.show(task, pictures[-1]),
+            show=lambda task: self._ways.show(task, pictures),
             propose=lambda task, state: (
                 None if self._policy is None else self._policy.propose(task, state, pictures)
             ),
@@ -271,14 +271,14 @@ class PlannerNode(ModelNode):
         )
         return self._task.run()
 
-    def _planner(self, world: CostModel, alone: bool) -> Planner:
-        """Through the camera's axes, where there are any; with samples, for the markers. One
-        picture alone is gone to by sub-goals.
+    def _planner(self, world: CostModel) -> Planner:
+        """Through the camera's axes, where there are any; with samples, for the markers. Where
+        there is a source of sub-goals, pictures are gone to by them.
         """
         model = world if self._axes is None else AxesTurned(world, self._axes)
-        if not alone or self._source is None:
+        if self._source is None:
             return Planner(self._config, model, keep_samples=True)
-        return OnePicturePlanner(
+        return WayPlanner(
             self._config,
             model,
             source=self._source,

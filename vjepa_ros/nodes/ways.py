@@ -1,7 +1,7 @@
-"""The way to one picture, shown before the arm moves; and a yes to it, where that is asked for."""
+"""The way to a picture, shown before the arm moves; and a yes to it, where that is asked for."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,8 @@ from vjepa_msgs.action import ReachGoal
 from vjepa_ros.nodes.model_node import ModelNode
 from vjepa_ros.nodes.plan_messages import WAYS, goal_message
 from vjepa_ros.nodes.qos import GOALS
-from vjepa_ros.planning.subgoals.one_picture import WayTask
 from vjepa_ros.planning.subgoals.sheet import sheet, summary
+from vjepa_ros.planning.subgoals.way_planner import WayTask
 from vjepa_ros.planning.task import Task
 
 _APPROVE = "~/approve"
@@ -33,7 +33,7 @@ class Ways:
     def shown(
         self,
         task: Task,
-        goal: NDArray[np.uint8],
+        goals: Sequence[NDArray[np.uint8]],
         check: Callable[[], None],
         tell: Callable[[Any], None],
     ) -> Task:
@@ -42,7 +42,7 @@ class Ways:
         `check` raises where the task has ended meanwhile, `tell` takes feedback.
         """
         self._approved.clear()
-        self.show(task, goal)
+        self.show(task, goals)
         if self._approve:
             service = self._node.resolve_service_name(_APPROVE)
             tell(ReachGoal.Feedback(message=f"waiting for a yes: call {service}"))
@@ -50,11 +50,11 @@ class Ways:
                 check()
         return task
 
-    def show(self, task: Task, goal: NDArray[np.uint8]) -> None:
-        """The way that a task goes, if it goes one."""
+    def show(self, task: Task, goals: Sequence[NDArray[np.uint8]]) -> None:
+        """The way that a task goes to the picture it heads for, if it goes one."""
         if isinstance(task, WayTask):
             stamp = self._node.get_clock().now().to_msg()
-            picture = sheet(task.explanation, goal)
+            picture = sheet(task.explanation, goals[task.pursuit.number])
             self._pictures.publish(goal_message(picture, stamp, "the way"))
             self._node.get_logger().info(summary(task.explanation))
 

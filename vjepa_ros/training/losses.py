@@ -4,16 +4,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vjepa_ros.conventions import GRIPPER, POSITION, apply_action
+from vjepa_ros.conventions import POSITION, apply_action
 from vjepa_ros.model.overview import Overview
 from vjepa_ros.model.predictor import Past, Predictor
+from vjepa_ros.model.reader import ORIGIN, READINGS, readings_of
 
 # What counts as one unit of error when positions, angles and closedness share a loss.
-_POSITION_CENTRE = (0.5, 0.0, 0.2)  # metres, the middle of a table-top workspace
-POSITION_UNIT = 0.1  # metres
 _ACTION_UNITS = (0.05, 0.05, 0.05, 0.1, 0.1, 0.1, 0.5)
 _SHARP = 0.1  # units above which an error counts by its size: the last centimetre matters
-READINGS = 8  # tool x, y, z, closedness, object x, y, z, held
 
 
 # --- prediction --------------------------------------------------------------------------
@@ -89,23 +87,16 @@ class Readout(nn.Module):
         self.together = Overview(width, patches, READINGS)
         weights = [1.0, 1.0, 1.0, gripper_weight, *(object_weight,) * 4]
         self.register_buffer("weights", torch.tensor(weights), persistent=False)
-        self.register_buffer("centre", torch.tensor(_POSITION_CENTRE), persistent=False)
+        self.register_buffer("centre", torch.tensor(ORIGIN), persistent=False)
 
     def forward(self, latents: Tensor, states: Tensor, objects: Tensor) -> Tensor:
         """The error for latents [B, T, patches, width], states [B, T, 7] and objects [B, T, 4],
         of which unknown ones (NaN) do not count.
         """
-        each = self._truth(states, objects, self.centre).unsqueeze(-2)
-        together = self._truth(states, objects, states[..., POSITION])
+        each = readings_of(states, objects, self.centre).unsqueeze(-2)
+        together = readings_of(states, objects, states[..., POSITION])
         error = self._error(self.each(latents).float(), each)
         return error + self._error(self.together(latents), together)
-
-    def _truth(self, states: Tensor, objects: Tensor, origin: Tensor) -> Tensor:
-        """What is to be read [B, T, 8]; the object's position from an origin."""
-        tool = (states[..., POSITION] - self.centre) / POSITION_UNIT
-        thing = (objects[..., POSITION] - origin) / POSITION_UNIT
-        bits = torch.stack((states[..., GRIPPER], objects[..., 3]), -1) * 2 - 1
-        return torch.cat((tool, bits[..., :1], thing, bits[..., 1:]), -1)
 
     def _error(self, read: Tensor, truth: Tensor) -> Tensor:
         error = F.smooth_l1_loss(

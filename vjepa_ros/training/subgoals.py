@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,24 +10,27 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vjepa_ros.conventions import GRIPPER, POSITION
+from vjepa_ros.model.reader import HAND, UNIT, Reader, hands_of, readings_of
 from vjepa_ros.planning.subgoals.bank import PICTURE_SIZE, Bank
 from vjepa_ros.planning.subgoals.keyframes import SLOTS
-from vjepa_ros.planning.subgoals.proposer import UNIT, Proposer, ProposerConfig, Ways
-from vjepa_ros.training.trainer import load_checkpoint
+from vjepa_ros.planning.subgoals.proposer import Proposer, ProposerConfig
 
 _SHARP = 0.1  # units above which an error counts by its size
 _PAINTED = 1000  # frames that pictures of latents are learnt from
-_READOUT = "readout.together."  # of the stage whose readings are taken over
+_WEIGHTS = (3.0, 3.0, 3.0, 1.0, 10.0, 10.0, 10.0, 1.0)  # of the errors of readings
+_KNOWN = 0.6  # share of the frames whose hand is told while reading is learnt
 
 
 @dataclass(frozen=True, kw_only=True)
 class SubGoalConfig:
     """How a proposer is optimised."""
 
-    steps: int = 4000
+    steps: int = 2500
+    reading_steps: int = 3000  # before these, where there are scenes to learn to read from
     batch: int = 256
     seed: int = 0
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
+    mixing_rate: float = 2e-2  # the learning rate of what key frames are mixed from
     weight_decay: float = 0.05
     noise: float = 0.05  # on readings and the hand's position, units of 10 cm
     held_out: float = 0.05  # share of the episodes
@@ -45,6 +47,14 @@ class Pairs:
     counted: NDArray[np.bool_]  # [B, slots] those of the way that are ahead, and the one before
     phase: NDArray[np.int64]  # [B]
     moves: NDArray[np.int64]  # [B]
+
+
+@dataclass(frozen=True, eq=False)
+class Scenes:
+    """Frames of a bank in which it is known where an object is."""
+
+    bank: Bank
+    objects: NDArray[np.float64]  # [N, 4] position and whether it is held; NaN: not known
 
 
 def usable_episodes(bank: Bank, moves: int) -> NDArray[np.int64]:
@@ -86,18 +96,15 @@ def draw_pairs(
 class Learning:
     """A proposer in training on a bank."""
 
-    def __init__(self, bank: Bank, config: SubGoalConfig, stage: Path | None = None) -> None:
+    def __init__(self, bank: Bank, config: SubGoalConfig, scenes: Scenes | None = None) -> None:
         torch.manual_seed(config.seed)
         _, tokens, width = bank.latents.shape
-        self.bank, self.config = bank, config
+        self.bank, self.config, self.scenes = bank, config, scenes
         pixels = PICTURE_SIZE // math.isqrt(tokens)
         self.net = Proposer(ProposerConfig(width=width, tokens=tokens, pixels=pixels))
         self._fit_paint()
         self.keys = bank.key_table(self.net.config.slots)
         self.states = torch.from_numpy(bank.states).float()
-        self.readings: Tensor | None = None  # of every frame, where they are not trained
-        if stage is not None:
-            self._take_readings(stage)
         episodes = usable_episodes(bank, self.net.config.moves)
         ways = int((self.keys[episodes] >= 0).any(1).sum())
         if ways < 2:
@@ -127,33 +134,26 @@ class Learning:
         self.net.paint.bias.copy_(solved[-1])
         self.net.paint.requires_grad_(False)
 
-    @torch.no_grad()
-    def _take_readings(self, stage: Path) -> None:
-        """Read latents as a training stage has learnt to; that is not trained further."""
-        checkpoint = load_checkpoint(stage)
-        found = {} if checkpoint is None else checkpoint["stage"]
-        learnt = {
-            name.removeprefix(_READOUT): value
-            for name, value in found.items()
-            if name.startswith(_READOUT)
-        }
-        if not learnt:
-            raise ValueError(f"{stage} holds no readout: `train joint --out` writes one there")
-        self.net.look.load_state_dict(learnt)
-        self.net.look.requires_grad_(False)
-        latents = self.bank.latents
-        parts = [
-            self.net.look(torch.from_numpy(np.array(latents[start : start + 512])).float()[None])[0]
-            for start in range(0, len(latents), 512)
-        ]
-        self.readings = torch.cat(parts)
-
     def run(self) -> None:
-        """Train the net to the end."""
-        config = self.config
-        trained = [one for one in self.net.parameters() if one.requires_grad]
+        """Learn to read, where there are scenes for it; then the ways."""
+        self.net.train()
+        if self.scenes is not None:
+            learn_to_read(self.net.look, self.scenes, self.config)
+            self.net.look.eval().requires_grad_(False)
+        self._learn_ways()
+        self.net.eval()
+
+    def _learn_ways(self) -> None:
+        config, net = self.config, self.net
+        mixing = [net.mixture, net.offset, net.doubt]
+        known = {id(one) for one in mixing}
+        others = [one for one in net.parameters() if one.requires_grad and id(one) not in known]
         optimizer = torch.optim.AdamW(
-            trained, config.learning_rate, weight_decay=config.weight_decay
+            [
+                {"params": mixing, "lr": config.mixing_rate, "weight_decay": 0.0},
+                {"params": others, "lr": config.learning_rate},
+            ],
+            weight_decay=config.weight_decay,
         )
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.steps)
         rng = np.random.default_rng(config.seed)
@@ -164,34 +164,31 @@ class Learning:
             loss.backward()
             optimizer.step()
             schedule.step()
-        self.net.eval()
 
     def loss(self, pairs: Pairs) -> Tensor:
-        """Of key frames that count, of which is next, and of how often the fingers move."""
-        ways = self.ways(pairs, self.config.noise)
+        """Of key frames that count, of which is next, and of how often the fingers move; and of
+        where the hand is seen, while reading is learnt with them.
+        """
+        now, goal = self._latents(pairs.now), self._latents(pairs.goal)
+        seen, wanted = self.net.read(now, goal, self.states[pairs.now])
+        kind = (torch.from_numpy(pairs.moves), torch.from_numpy(pairs.phase))
+        noise = self.config.noise
+        ways = self.net.ways(_disturbed(seen, noise), _disturbed(wanted, noise), kind)
         positions, closedness = self._truth(pairs)
         counted = torch.from_numpy(pairs.counted)
-        away = F.smooth_l1_loss(ways.positions, positions, reduction="none", beta=_SHARP).mean(-1)
-        shut = F.smooth_l1_loss(ways.closedness, closedness, reduction="none", beta=_SHARP)
+        away = _error(ways.positions, positions).mean(-1)
+        shut = _error(ways.closedness, closedness)
         frames = ((away + 0.3 * shut) * counted).sum() / counted.sum().clamp(min=1)
         phase = F.cross_entropy(ways.phase, torch.from_numpy(pairs.phase))
         moves = F.cross_entropy(ways.moves, torch.from_numpy(pairs.moves))
-        return frames + 0.3 * (phase + moves)
+        loss = frames + 0.3 * (phase + moves)
+        if self.scenes is None:
+            hands = hands_of(self.states[pairs.now])
+            loss = loss + _error(self.net.look(now)[:, HAND], hands).mean()
+        return loss
 
-    def ways(self, pairs: Pairs, noise: float = 0.0) -> Ways:
-        """What the net proposes, from readings with noise on them."""
-        now, goal = self._readings(pairs.now), self._readings(pairs.goal)
-        states = self.states[pairs.now].clone()
-        if noise:
-            now = now + noise * torch.randn_like(now)
-            goal = goal + noise * torch.randn_like(goal)
-        return self.net.ways(now, goal, states)
-
-    def _readings(self, frames: NDArray[np.int64]) -> Tensor:
-        if self.readings is not None:
-            return self.readings[frames]
-        latents = torch.from_numpy(np.array(self.bank.latents[frames])).float()
-        return self.net.look(latents[:, None])[:, 0]
+    def _latents(self, frames: NDArray[np.int64]) -> Tensor:
+        return torch.from_numpy(np.array(self.bank.latents[frames])).float()
 
     def _truth(self, pairs: Pairs) -> tuple[Tensor, Tensor]:
         """Positions from the tool now in units [B, slots, 3], closedness [B, slots]."""
@@ -206,7 +203,8 @@ class Learning:
         """
         rng = np.random.default_rng(1)
         pairs = draw_pairs(self.bank, self.held_out, self.keys, count, rng, last=1.0)
-        ways = self.ways(pairs)
+        now, goal = self._latents(pairs.now), self._latents(pairs.goal)
+        ways = self.net.ways(*self.net.read(now, goal, self.states[pairs.now]))
         positions, _ = self._truth(pairs)
         off = 100 * UNIT * (ways.positions - positions)[..., :2].norm(dim=-1)
         slots = torch.arange(self.net.config.slots)
@@ -221,3 +219,36 @@ class Learning:
             "phase": float((ways.phase.argmax(1) == phase).float().mean()),
             "moves": float((ways.moves.argmax(1) == moves).float().mean()),
         }
+
+
+def learn_to_read(reader: Reader, scenes: Scenes, config: SubGoalConfig) -> None:
+    """Fit a reader to the scenes in which an object is known, the hand told in some of them."""
+    states, objects = torch.from_numpy(scenes.bank.states), torch.from_numpy(scenes.objects)
+    truth = readings_of(states, objects, states[:, POSITION]).float()
+    frames = np.flatnonzero(truth.isfinite().all(1).numpy())
+    if not len(frames):
+        raise ValueError("the scenes do not tell where any object is")
+    rate, weights = config.learning_rate, torch.tensor(_WEIGHTS)
+    optimizer = torch.optim.AdamW(reader.parameters(), rate, weight_decay=config.weight_decay)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, rate, config.reading_steps, pct_start=0.05
+    )
+    rng = np.random.default_rng(config.seed)
+    for _ in range(config.reading_steps):
+        drawn = rng.choice(frames, config.batch)
+        latents = torch.from_numpy(np.array(scenes.bank.latents[drawn])).float()
+        hands = _disturbed(truth[drawn][:, HAND], config.noise)
+        known = torch.rand(config.batch) < _KNOWN
+        loss = (_error(reader(latents, hands, known), truth[drawn]) * weights).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+
+
+def _error(read: Tensor, truth: Tensor) -> Tensor:
+    return F.smooth_l1_loss(read, truth, reduction="none", beta=_SHARP)
+
+
+def _disturbed(readings: Tensor, noise: float) -> Tensor:
+    return readings + noise * torch.randn_like(readings)

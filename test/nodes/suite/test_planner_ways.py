@@ -7,6 +7,7 @@ import torch
 from planner_client import PATIENCE, SEARCH, Client, Result
 from sensor_msgs.msg import CompressedImage
 from std_srvs.srv import Trigger
+from sure_proposer import sure_proposer
 
 from vjepa_gate.ros.spinning import ask
 from vjepa_ros.images import compressed_to_rgb
@@ -14,8 +15,6 @@ from vjepa_ros.nodes.qos import GOALS
 from vjepa_ros.planning.loading import load_world_model
 from vjepa_ros.planning.subgoals import explain
 from vjepa_ros.planning.subgoals.proposer import (
-    Proposer,
-    ProposerConfig,
     ProposerSource,
     save_proposer,
 )
@@ -26,10 +25,7 @@ from vjepa_ros.planning.subgoals.source import Proposal
 def proposer(weights, tmp_path_factory):
     """Of the small weights, untrained; it proposes two moves of the fingers, and is sure of it."""
     torch.manual_seed(0)
-    net = Proposer(ProposerConfig(width=48, tokens=16))
-    with torch.no_grad():
-        net.straight.bias[-3:] = torch.tensor((-9.0, -9.0, 9.0))
-        net.straight.bias[32:41] = torch.tensor((9.0, *[-9.0] * 8))
+    net = sure_proposer(width=48, tokens=16)
     path = tmp_path_factory.mktemp("proposer") / "net.safetensors"
     save_proposer(path, net, load_world_model(weights).identity, {})
     return str(path)
@@ -90,7 +86,9 @@ def test_the_way_is_shown_and_gone_once_somebody_says_yes(
     wait_until(lambda: len(client.plans) == len(client.deltas) == 2, "two plans")
 
 
-def test_several_pictures_ask_no_source(client, start_nodes, proposer, monkeypatch):
+def test_several_pictures_are_planned_to_where_none_is_understood(
+    client, start_nodes, proposer, monkeypatch
+):
     monkeypatch.setattr(explain, "_SURE", 2.0)
     start(start_nodes, True, proposer)
     result = client.result(client.ask(2, 3, max_steps=1))[1]

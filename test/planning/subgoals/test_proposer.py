@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
+from sure_proposer import sure_proposer
 
 from vjepa_gate.errors import UserError
+from vjepa_ros.model.reader import hands_of
 from vjepa_ros.planning.subgoals.proposer import (
     Proposer,
     ProposerConfig,
@@ -22,42 +24,48 @@ def net() -> Proposer:
     return Proposer(ProposerConfig(width=6, tokens=4)).eval()
 
 
-def biased(net: Proposer, phase: int, moves: int) -> Proposer:
-    """A net that is sure of a phase and of how often the fingers move."""
-    bias = net.mlp[-1].bias.data
-    slots = net.config.slots
-    bias[slots * 4 + phase] += 100
-    bias[slots * 4 + slots + 1 + moves] += 100
-    return net
-
-
 @pytest.mark.parametrize(
     ("phase", "moves", "begin", "ahead"), [(0, 2, 0, 8), (5, 2, 5, 3), (1, 1, 1, 3), (6, 1, 4, 0)]
 )
-def test_what_is_ahead_is_from_the_phase_to_the_last_move(net, phase, moves, begin, ahead):
+def test_what_is_ahead_is_from_the_phase_to_the_last_move(phase, moves, begin, ahead):
     state = torch.tensor((0.5, 0.1, 0.2, 3.1, 0, 0, 0.4))
     now, goal = torch.randn(2, 4, 6)
-    [proposal] = ProposerSource(net=biased(net, phase, moves)).propose(now, goal, state)
+    [proposal] = ProposerSource(net=sure_proposer(6, 4, phase, moves)).propose(now, goal, state)
     assert (proposal.phase, len(proposal)) == (begin, ahead)
     assert 0.9 < proposal.confidence <= 1
     assert ((proposal.closedness >= 0) & (proposal.closedness <= 1)).all()
 
 
-def test_positions_are_from_where_the_tool_is(net):
-    biased(net, 0, 2)
-    for layer in (net.mlp[-1], net.straight):
-        torch.nn.init.zeros_(layer.weight)
-    torch.nn.init.zeros_(net.straight.bias)
-    net.mlp[-1].bias.data[: 8 * 4] = 1.0
+HAND_NOW = 3  # among the anchors
+
+
+def test_positions_are_from_where_the_tool_is():
+    net = sure_proposer(6, 4)
+    net.mixture.data[..., HAND_NOW] = 100.0
+    net.offset.data[2, 0, 3] = 1.0
     state = torch.tensor((0.5, 0.1, 0.2, 3.1, 0, 0, 0.4))
     [proposal] = ProposerSource(net=net).propose(*torch.randn(2, 4, 6), state)
+    assert proposal.positions[2].tolist() == pytest.approx([0.5, 0.1, 0.2])
     assert proposal.positions[3].tolist() == pytest.approx([0.6, 0.2, 0.3])
 
 
-def test_variants_come_after_the_nets_own(net):
+def test_a_small_shift_of_what_is_seen_is_not_believed(net):
+    """It is what reading is off by; a large one is a camera that was moved."""
+    state = torch.tensor([(0.5, 0.1, 0.2, 3.1, 0, 0, 0.4)])
+    now, goal = torch.randn(2, 1, 4, 6)
+    blind = [net.look(latents)[0, :3] for latents in (now, goal)]
+    shift = blind[0] - hands_of(state)[0, :3]
+    for doubt, believed in ((20.0, 0.0), (-20.0, 1.0)):
+        net.doubt.data.fill_(doubt)
+        _, wanted = net.read(now, goal, state)
+        assert torch.allclose(wanted[0, :3], blind[1] - believed * shift, atol=1e-4)
+
+
+def test_variants_come_after_the_nets_own():
+    net = sure_proposer(6, 4)
     state = torch.tensor((0.5, 0.1, 0.2, 3.1, 0, 0, 0.4))
     now, goal = torch.randn(2, 4, 6)
-    [own] = ProposerSource(net=biased(net, 0, 2)).propose(now, goal, state)
+    [own] = ProposerSource(net=net).propose(now, goal, state)
     several = ProposerSource(net=net, variants=3).propose(now, goal, state)
     assert len(several) == 4
     assert torch.allclose(several[0].positions, own.positions)

@@ -171,6 +171,20 @@ def test_what_is_in_the_way_is_not_pushed_at_for_long():
     assert len(lowering) <= 5
 
 
+def test_a_hand_that_stands_on_something_goes_back_to_look_again():
+    """As fingers do on the rim of a cup that was read wrongly."""
+
+    class Rim(TableWorld):
+        def act(self, action):
+            super().act(action)
+            self.tool[2] = self.tool[2].clamp(min=LOW + 0.06)
+
+    steps = pursue(Rim(), max_steps=20)
+    assert sum("look again" in step.reason for step in steps) >= 2
+    first = next(n for n, step in enumerate(steps) if "look again" in step.reason)
+    assert sum(step.key_frame == 1 for step in steps[:first]) <= 4
+
+
 def test_steps_are_limited():
     steps = pursue(TableWorld(), max_steps=5)
     assert [step.action is None for step in steps] == [False] * 5 + [True]

@@ -40,10 +40,15 @@ class Searching(Command):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Planning(Searching, Weighted):
-    """One that plans."""
+class Looking(Searching):
+    """One that plans through a camera."""
 
     axes: Path | None = setting(None, "what `vjepa-ros calibrate` found for this camera")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planning(Looking, Weighted):
+    """One that plans."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from vjepa_gate.settings import REQUIRED, setting
 from vjepa_ros.commands.settings.bases import (
     PLANNER_SETTINGS,
     Command,
+    Looking,
     OfRobot,
     OnDevice,
     Opening,
@@ -16,7 +17,7 @@ from vjepa_ros.commands.settings.bases import (
     Shared,
     Turned,
 )
-from vjepa_ros.nodes.settings import SUBGOALS
+from vjepa_ros.nodes.settings import SUBGOALS, WEIGHTS
 from vjepa_ros.policy.settings import PolicySettings
 
 _SEARCH = set(PLANNER_SETTINGS[: PLANNER_SETTINGS.index("goal_steps")]) - {
@@ -27,9 +28,12 @@ _SEARCH = set(PLANNER_SETTINGS[: PLANNER_SETTINGS.index("goal_steps")]) - {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evaluate(Planning, Shared, Turned, PolicySettings):
+class Evaluate(Looking, Shared, Turned, PolicySettings):
     """Count how often the simulated arm reaches its goal, closed loop."""
 
+    weights: Path | None = setting(
+        None, f"{WEIGHTS} [objects where one picture asks for more than a reach, else tiny]"
+    )
     task: Literal["reach", "grasp", "pick_place", "surprise"] = setting(
         REQUIRED,
         "what the arm has to do; surprise: does the model tell what can happen from what cannot?",

@@ -84,10 +84,11 @@ class TrainSubGoals(Opening):
     data: Path = setting(REQUIRED, "folder of demonstrations")
     weights: Path = setting(REQUIRED, "those that will plan")
     bank: Path | None = setting(None, "where latents are kept [a folder beside --out]")
-    readings: Path | None = setting(
-        None, "the --out of `joint`: read latents as it has learnt to [learnt here]"
+    scenes: Path | None = setting(
+        None, "recordings that tell where an object is, to learn from what latents tell of it"
     )
-    steps: int = setting(4000, "of the optimizer", low=1)
+    steps: int = setting(2500, "of the optimizer", low=1)
+    reading_steps: int = setting(3000, "of the optimizer, before these, with --scenes", low=1)
 
 
 @dataclass(frozen=True, kw_only=True)

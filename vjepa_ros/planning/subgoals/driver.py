@@ -77,7 +77,7 @@ class Servo:
         if self._aim.last and self._steps > _SERVO_STEPS:
             return None
         action = towards(self._aim, context.states[-1], self.stride)
-        if self._aim.fingers > 0:
+        if self._aim.fingers == 1:
             action[GRIPPER] = 1.0  # fingers that only touch hold nothing
         self.decision = Decision(
             status=TaskStatus.RUNNING, reason="straight on", goal=0, energy=math.nan,
@@ -103,11 +103,17 @@ class _HeldFingers:
 
 def towards(aim: Aim, state: Tensor, stride: float) -> Tensor:
     """The straight way [7] to an aim, no longer than a stride along an axis."""
-    action = torch.zeros(7, dtype=state.dtype)
-    way = aim.position.to(state) - state[POSITION]
-    action[POSITION] = way * min(1.0, stride / max(float(way.abs().max()), 1e-9))
+    action = towards_place(aim.position, state, stride)
     if aim.fingers:
         action[GRIPPER] = aim.closedness - state[GRIPPER]
+    return action
+
+
+def towards_place(place: Tensor, state: Tensor, stride: float) -> Tensor:
+    """The straight way [7] of the tool to a place [3], no longer than a stride along an axis."""
+    action = torch.zeros(7, dtype=state.dtype)
+    way = place.to(state) - state[POSITION]
+    action[POSITION] = way * min(1.0, stride / max(float(way.abs().max()), 1e-9))
     return action
 
 
@@ -115,7 +121,7 @@ def hold_fingers(action: Tensor, aim: Aim) -> Tensor:
     """Actions [..., 7] with the fingers moving only where the key frame has them move, and only
     that way: what is carried is not let go, and fingers that shut on nothing do not open again.
     """
-    if aim.last:
+    if aim.fingers is None:
         return action
     held = action.clone()
     held[..., GRIPPER] *= action[..., GRIPPER] * aim.fingers > 0

@@ -108,6 +108,7 @@ class Memory:
             positions=states[:, POSITION],
             closedness=states[:, GRIPPER],
             confidence=float(np.exp(-segment.distance / (2 * self._step_change))),
+            hand=torch.from_numpy(self.bank.states[segment.end, POSITION]).float(),
         )
 
     def picture(self, latents: Tensor) -> NDArray[np.uint8]:

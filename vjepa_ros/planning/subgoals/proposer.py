@@ -12,14 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vjepa_ros.conventions import GRIPPER, POSITION
+from vjepa_ros.conventions import POSITION
 from vjepa_ros.model.heads import HeadFiles
-from vjepa_ros.model.overview import Overview
+from vjepa_ros.model.reader import HAND, ORIGIN, READINGS, THING, TOOL, UNIT, Reader, hands_of
 from vjepa_ros.planning.subgoals.keyframes import SLOTS
 from vjepa_ros.planning.subgoals.source import Proposal
 
-UNIT = 0.1  # metres that count as one
 _DEPARTED = 0.6  # units by which readings of the seen and the imagined differ that do not agree
+_ANCHORS = 4  # object now, object in the goal picture, hand in the goal picture, hand now
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,9 +28,8 @@ class ProposerConfig:
 
     width: int  # of a token
     tokens: int
-    readings: int = 8  # numbers read off a latent
     moves: int = 2  # of the fingers, at most, on the way
-    hidden: int = 256
+    hidden: int = 128
     pixels: int = 8  # that a token's part of a picture has along each side
 
     @property
@@ -50,38 +49,65 @@ class Ways:
 
 
 class Proposer(nn.Module):
-    """Readings off both latents and the hand's state in; every key frame of the way out."""
+    """Readings off both latents and the hand's state in; every key frame of the way out.
+
+    A key frame is a mixture of what is read, the same for all ways of one kind that have come as
+    far: a net that is free to place it learns its recordings by heart.
+    """
 
     def __init__(self, config: ProposerConfig) -> None:
         super().__init__()
         self.config = config
-        self.look = Overview(config.width, config.tokens, config.readings)
+        self.look = Reader(config.width, config.tokens)
         self.paint = nn.Linear(config.width, 3 * config.pixels**2)  # for people to look at
-        inputs, slots = 3 * config.readings + 4, config.slots
-        outputs = slots * 4 + slots + 1 + config.moves + 1
-        # Most of a key frame is a reading as it is: what is left to the net are corrections.
+        slots, kinds = config.slots, (config.moves + 1, config.slots + 1)
+        self.mixture = nn.Parameter(torch.zeros(*kinds, slots, 3, _ANCHORS))  # logits
+        self.offset = nn.Parameter(torch.zeros(*kinds, slots, 3))  # units
+        self.doubt = nn.Parameter(torch.zeros(()))  # log of a shift, squared, half believed
+        inputs, outputs = 2 * READINGS + 8, slots + slots + 1 + config.moves + 1
         self.straight = nn.Linear(inputs, outputs)
         self.mlp = nn.Sequential(
             nn.Linear(inputs, config.hidden),
             nn.GELU(),
+            nn.Dropout(0.1),
             nn.Linear(config.hidden, config.hidden),
             nn.GELU(),
             nn.Linear(config.hidden, outputs),
         )
 
-    def forward(self, now: Tensor, goal: Tensor, states: Tensor) -> Ways:
-        """From latents [B, L, D] of both and states [B, 7]."""
-        return self.ways(self.look(now[:, None])[:, 0], self.look(goal[:, None])[:, 0], states)
+    def read(self, now: Tensor, goal: Tensor, states: Tensor) -> tuple[Tensor, Tensor]:
+        """The readings [B, 8] of both from latents [B, L, D] and states [B, 7] now.
 
-    def ways(self, now: Tensor, goal: Tensor, states: Tensor) -> Ways:
-        """From readings [B, readings] of both."""
-        hand = torch.cat((states[:, POSITION] / UNIT, 2 * states[:, GRIPPER:] - 1), 1)
-        inputs = torch.cat((now, goal, goal - now, hand), 1)
-        outputs = self.straight(inputs) + self.mlp(inputs)
+        The hand is told now. In the goal picture it is where it is seen there, less of what it is
+        seen elsewhere now than it is, as a camera that was moved has it: the more of this the
+        larger it is.
+        """
+        hands = hands_of(states)
+        seen = torch.cat((hands, self.look(now, hands)[:, HAND.stop :]), 1)
+        wanted = self.look(goal)
+        shift = (self.look(now) - seen)[:, TOOL]
+        square = shift.square().sum(1, keepdim=True)
+        tool = wanted[:, TOOL] - shift * square / (square + self.doubt.exp())
+        there = torch.cat((tool, wanted[:, TOOL.stop : HAND.stop]), 1)
+        return seen, torch.cat((there, self.look(goal, there)[:, HAND.stop :]), 1)
+
+    def ways(self, seen: Tensor, wanted: Tensor, kind: tuple[Tensor, Tensor] | None = None) -> Ways:
+        """From readings [B, 8] of both; a kind is how many moves [B] and which phase [B], as the
+        net itself has it if None.
+        """
         slots = self.config.slots
-        frames, phase, moves = outputs.split((slots * 4, slots + 1, self.config.moves + 1), dim=1)
-        frames = frames.unflatten(1, (slots, 4))
-        return Ways(frames[..., :3], frames[..., 3], phase, moves)
+        there = wanted[:, TOOL] - seen[:, TOOL]
+        thing_there = there + wanted[:, THING]
+        ways = (there, thing_there - seen[:, THING])  # of hand and object, from now to the goal
+        lengths = (way.norm(dim=1, keepdim=True) for way in ways)
+        inputs = torch.cat((seen, wanted, *ways, *lengths), 1)
+        outputs = self.straight(inputs) + self.mlp(inputs)
+        closedness, phase, moves = outputs.split((slots, slots + 1, self.config.moves + 1), dim=1)
+        anchors = torch.stack((seen[:, THING], thing_there, there, torch.zeros_like(there)), -1)
+        kind = kind or (moves.argmax(1), phase.argmax(1))
+        mixture = self.mixture[kind].softmax(-1)  # [B, slots, 3, anchors]
+        positions = (mixture * anchors[:, None]).sum(-1) + self.offset[kind]
+        return Ways(positions, closedness, phase, moves)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,18 +122,16 @@ class ProposerSource:
     @torch.no_grad()
     def propose(self, now: Tensor, goal: Tensor, state: Tensor) -> list[Proposal]:
         """The net's own way, then its variants."""
-        seen, wanted = (self._read(latents) for latents in (now, goal))
+        seen, wanted = self.net.read(_one(now), _one(goal), _one(state))
         generator = torch.Generator().manual_seed(self.seed)
-        noise = torch.randn(2, self.variants + 1, seen.shape[-1], generator=generator)
+        noise = torch.randn(2, self.variants + 1, READINGS, generator=generator)
         noise[:, 0] = 0
-        ways = self.net.ways(
-            seen + self.deviation * noise[0],
-            wanted + self.deviation * noise[1],
-            state.float().cpu().expand(self.variants + 1, -1),
-        )
-        return [self._proposal(ways, index, state) for index in range(self.variants + 1)]
+        noise[0, :, HAND] = 0
+        ways = self.net.ways(seen + self.deviation * noise[0], wanted + self.deviation * noise[1])
+        hand = torch.tensor(ORIGIN) + UNIT * wanted[0, TOOL]
+        return [self._proposal(ways, index, state, hand) for index in range(self.variants + 1)]
 
-    def _proposal(self, ways: Ways, index: int, state: Tensor) -> Proposal:
+    def _proposal(self, ways: Ways, index: int, state: Tensor, hand: Tensor) -> Proposal:
         moves, phase = ways.moves[index].softmax(-1), ways.phase[index].softmax(-1)
         end = SLOTS * int(moves.argmax())
         begin = min(int(phase.argmax()), end)
@@ -118,6 +142,7 @@ class ProposerSource:
             positions=tool + UNIT * ways.positions[index, ahead],
             closedness=ways.closedness[index, ahead].clamp(0, 1),
             confidence=float(moves.max() * phase.max()),
+            hand=hand,
         )
 
     @torch.no_grad()
@@ -131,11 +156,13 @@ class ProposerSource:
     @torch.no_grad()
     def disagreement(self, seen: Tensor, imagined: Tensor) -> float:
         """The largest difference of what is read off them; 1 is the most that it may be."""
-        return float((self._read(seen) - self._read(imagined)).abs().max()) / _DEPARTED
+        readings = (self.net.look(_one(latents)) for latents in (seen, imagined))
+        return float(torch.sub(*readings).abs().max()) / _DEPARTED
 
-    def _read(self, latents: Tensor) -> Tensor:
-        """The readings [1, R] of latents [L, D], wherever they are."""
-        return self.net.look(latents[None, None].cpu().float())[0]
+
+def _one(values: Tensor) -> Tensor:
+    """A batch of one, wherever it was."""
+    return values[None].cpu().float()
 
 
 # --- files -------------------------------------------------------------------------------
@@ -145,5 +172,6 @@ _FILES = HeadFiles(
     what="proposer of sub-goals",
     made_by="vjepa-ros train subgoals",
     make=lambda **config: Proposer(ProposerConfig(**config)),
+    format=2,
 )
 save_proposer, load_proposer = _FILES.save, _FILES.load

@@ -27,6 +27,7 @@ from vjepa_ros.planning.task import TaskStatus
 from vjepa_ros.planning.world_model import Context
 
 _BEGIN, _END = 1, 2  # of a move of the fingers: places among its four key frames
+_CLOSE = 0.1  # metres from which on the hand need not come nearer to see a place well
 _BACK = -1  # the key frame before the first: where the scene was seen from at the beginning
 
 
@@ -37,7 +38,7 @@ class Aim:
     latents: Tensor  # [L, D] imagined, or the goal picture's
     position: Tensor  # [3] of the tool, metres
     closedness: float
-    fingers: int  # 1 to shut them, -1 to open them, 0 where they stay as they are on the way
+    fingers: int | None  # 1 to shut them, -1 to open them, 0: they stay; None: they are free
     last: bool  # the goal picture itself
 
 
@@ -66,6 +67,7 @@ class PursuitConfig:
     at_rest: float = 0.03  # of closedness in a step: fingers that move less have come to rest
     worked: float = 0.1  # of closedness by which fingers must have moved where it is their turn
     slipped: float = 0.08  # of closedness by which fingers shut further once they hold nothing
+    kept: float = 0.3  # share of a step that a hand has made which something keeps back
     agape: float = 0.3  # fingers this far from how they should come to an object have to move first
 
 
@@ -95,6 +97,7 @@ class Pursuit:
         self._way: _Way | None = None
         self._last_closedness = self._fingers_before = math.nan
         self._held = math.nan  # closedness on what is held
+        self._asked: tuple[Tensor, Tensor] | None = None  # the last step [3], and where from [3]
         self._first: Tensor | None = None  # state [7] that the scene was first seen in
 
     def step(self, context: Context) -> Step:
@@ -109,7 +112,7 @@ class Pursuit:
         if not proposals:
             return self._end("no way to this goal is known", TaskStatus.PLANNING_FAILED)
         way = self._look(proposals, context)
-        if self._slipped(state) and self._may_try_again:
+        if self._may_try_again and (self._slipped(state) or self._hindered(way, state)):
             self._try_again(way)
         arrived = self._arrived(way, state)
         while arrived or (action := self._drive(way, context)) is None:  # given up
@@ -126,6 +129,7 @@ class Pursuit:
                 way.advance()
             arrived = not again and self._arrived(way, state)
         self._last_closedness = float(state[GRIPPER])
+        self._asked = action[POSITION], state[POSITION]
         self._steps += 1
         way.steps += 1
         heading = "back to look again"
@@ -168,7 +172,7 @@ class Pursuit:
             return self._begin(proposals, context)
         if self._way.slot == _BACK:
             return self._way
-        if self._way.take(proposals[0], self.config):
+        if self._way.take(proposals[0], context.states[-1, POSITION], self.config):
             return self._begin_anew(proposals, context) or self._way
         return self._way
 
@@ -177,7 +181,7 @@ class Pursuit:
         best = choose(
             proposals, self.source, self.world_model, context, self.goal, self.config.stride
         )
-        self._way = _Way(best)
+        self._way = _Way(best, context.states[-1, POSITION])
         return self._way
 
     def _begin_anew(self, proposals: list[Proposal], context: Context) -> "_Way | None":
@@ -232,11 +236,26 @@ class Pursuit:
     def _take_hold(self, way: "_Way", state: Tensor) -> None:
         """Remember how far the fingers shut on what they hold; opened ones hold nothing."""
         if way.slot % SLOTS == _END and way.aim is not None:
-            self._held = float(state[GRIPPER]) if way.aim.fingers > 0 else math.nan
+            self._held = float(state[GRIPPER]) if way.aim.fingers == 1 else math.nan
 
     def _slipped(self, state: Tensor) -> bool:
         """Have the fingers lost what they held? Then they have shut further."""
         return float(state[GRIPPER]) - self._held > self.config.slipped
+
+    def _hindered(self, way: "_Way", state: Tensor) -> bool:
+        """Does something keep an empty hand from where its fingers shall work? It stands on it."""
+        if self._asked is None or way.slot % SLOTS != _BEGIN or not math.isnan(self._held):
+            return False
+        step, origin = self._asked
+        asked, made, off = (
+            float(one.norm())
+            for one in (
+                step,
+                state[POSITION] - origin,
+                way.key_frame[0].to(state) - state[POSITION],
+            )
+        )
+        return off >= self.config.passed and made < self.config.kept * asked
 
     def _drive(self, way: "_Way", context: Context) -> Tensor | None:
         """The driver's action; what it aims at is imagined anew once it is a stride away, as
@@ -263,7 +282,7 @@ class Pursuit:
             state = context.states[-1]
             return Aim(
                 latents=self.goal, position=state[POSITION], closedness=float(state[GRIPPER]),
-                fingers=0, last=True,
+                fingers=None, last=True,
             )  # fmt: skip
         position, closedness = way.key_frame
         now = context.states[-1, GRIPPER]
@@ -293,20 +312,22 @@ class Pursuit:
 
 
 class _Way:
-    """A proposal that is followed: its key frames as averages of all that was proposed since."""
+    """A proposal that is followed: its key frames as averages of all that was proposed since, the
+    nearer the hand was the more.
+    """
 
-    def __init__(self, proposal: Proposal) -> None:
+    def __init__(self, proposal: Proposal, tool: Tensor) -> None:
         self.end = proposal.phase + len(proposal)
         self.slot = proposal.phase
         self.sums: dict[int, Tensor] = {}  # position and closedness [4], by key frame
-        self.counts: dict[int, int] = {}
+        self.weights: dict[int, float] = {}  # of what was summed
         self.steps = 0  # on this key frame
         self.lingered = 0  # of these, at last, near it
         self.stale = True  # the driver aims at something else
         self.far = False  # from what it heads for, when that was imagined
         self.aim: Aim | None = None
         self._odd: Proposal | None = None  # the last one, if it was at odds with the way
-        self._add(proposal)
+        self._add(proposal, tool)
 
     @property
     def at_goal(self) -> bool:
@@ -319,24 +340,26 @@ class _Way:
 
     def mean(self, slot: int) -> Tensor:
         """Position and closedness [4]."""
-        return self.sums[slot] / self.counts[slot]
+        return self.sums[slot] / self.weights[slot]
 
     def go_back(self, state: Tensor) -> None:
         """To where the hand was in this state; what was proposed is forgotten there."""
         self.slot = _BACK
         self.sums[_BACK] = torch.cat((state[POSITION], state[GRIPPER:])).float()
-        self.counts[_BACK] = 1
+        self.weights[_BACK] = 1.0
         self.steps, self.lingered, self.stale = 0, 0, True
 
     def advance(self) -> None:
         self.slot += 1
         self.steps, self.lingered, self.stale = 0, 0, True
 
-    def take(self, proposal: Proposal, config: PursuitConfig) -> bool:
-        """Average it in; true where it is at odds with the way, as the one before it was."""
+    def take(self, proposal: Proposal, tool: Tensor, config: PursuitConfig) -> bool:
+        """Average it in, as proposed with the tool [3] there; true where it is at odds with the
+        way, as the one before it was.
+        """
         if not self._at_odds(proposal, config.moved):
             self._odd = None
-            self._add(proposal)
+            self._add(proposal, tool)
             self.stale |= self.slot < self.end and self._aimed_off(config.arrived / 2)
             return False
         confirmed = self._odd is not None
@@ -364,11 +387,12 @@ class _Way:
         known = self.mean(move * SLOTS + _BEGIN)
         return float((proposal.positions[there, :2] - known[:2]).norm()) > moved
 
-    def _add(self, proposal: Proposal) -> None:
+    def _add(self, proposal: Proposal, tool: Tensor) -> None:
         """Once the fingers are at work, what is under the hand is seen less well than before."""
         frames = torch.cat((proposal.positions, proposal.closedness[:, None]), 1)
         for slot, frame in enumerate(frames, proposal.phase):
             frozen = slot // SLOTS == self.slot // SLOTS and self.slot % SLOTS >= _BEGIN
             if slot >= self.slot and not (frozen and slot in self.sums):
-                self.sums[slot] = self.sums.get(slot, torch.zeros(4)) + frame
-                self.counts[slot] = self.counts.get(slot, 0) + 1
+                weight = (_CLOSE + float((frame[:3] - tool.to(frame)).norm())) ** -2
+                self.sums[slot] = self.sums.get(slot, torch.zeros(4)) + weight * frame
+                self.weights[slot] = self.weights.get(slot, 0.0) + weight

@@ -21,6 +21,7 @@ class Proposal:
     positions: Tensor  # [K, 3] of the tool, metres in the base frame
     closedness: Tensor  # [K]
     confidence: float  # 0 … 1
+    hand: Tensor | None = None  # [3] of the tool in the goal picture, where that is read
 
     def __post_init__(self) -> None:
         count = len(self.closedness)

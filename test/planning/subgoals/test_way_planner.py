@@ -10,11 +10,10 @@ from torch import Tensor
 
 from vjepa_ros.planning.config import PLANNERS
 from vjepa_ros.planning.objectives import Objective
-from vjepa_ros.planning.planner import Planner
 from vjepa_ros.planning.solvers import Cost
 from vjepa_ros.planning.subgoals.explain import NotUnderstood
-from vjepa_ros.planning.subgoals.one_picture import OnePicturePlanner, WayTask
 from vjepa_ros.planning.subgoals.sheet import sheet, summary
+from vjepa_ros.planning.subgoals.way_planner import WayPlanner, WayTask
 from vjepa_ros.planning.task import TaskStatus
 from vjepa_ros.planning.world_model import Context, Goal
 
@@ -32,10 +31,10 @@ class ImaginedTable(TableWorld):
         return energies
 
 
-def planner_of(source=None, config=PLAIN, **options) -> OnePicturePlanner:
+def planner_of(source=None, config=PLAIN, **options) -> WayPlanner:
     world = ImaginedTable()
     source = source or KnowsTheWay()
-    return OnePicturePlanner(config, world, source=source, imagination=world, **options)
+    return WayPlanner(config, world, source=source, imagination=world, **options)
 
 
 def test_one_picture_is_gone_to():
@@ -77,14 +76,51 @@ def test_a_way_is_planned_ahead_from_its_first_step_on(overlap: bool):
         world.act(decision.action)
 
 
-def test_several_pictures_are_planned_to_as_ever():
-    planner, world = planner_of(), TableWorld()
+ELSEWHERE = torch.tensor((0.45, -0.2))
+
+
+def test_several_pictures_are_gone_to_one_after_the_other():
+    planner, world = planner_of(servo=True), TableWorld()
+    goals = [Goal(latents=goal_picture(place)) for place in (PLACE, ELSEWHERE)]
+    task, placed = planner.start(world.context(), goals), {}
+    while (decided := planner.plan(task, world.context()))[1].action is not None:
+        placed[decided[1].goal] = world.thing[:2].clone()
+        world.act(decided[1].action)
+        task = decided[0]
+    assert decided[1].status is TaskStatus.REACHED
+    assert placed[0].tolist() == pytest.approx(PLACE.tolist(), abs=0.025)
+    assert placed[1].tolist() == pytest.approx(ELSEWHERE.tolist(), abs=0.025)
+
+
+def test_of_several_pictures_one_that_is_not_understood_is_planned_to():
+    planner, world = planner_of(Unsure()), TableWorld()
     goals = [Goal(latents=goal_picture()), Goal(latents=goal_picture() + 0.1)]
-    task = planner.start(world.context(), goals, seed=5)
-    plain = Planner(PLAIN, ImaginedTable())
-    _, decision = planner.plan(task, world.context())
-    _, expected = plain.plan(plain.start(world.context(), goals, seed=5), world.context())
-    assert torch.equal(decision.action, expected.action)
+    task = planner.start(world.context(), goals)
+    assert planner.plan(task, world.context())[1].action is not None
+
+
+def test_straight_to_where_the_hand_is_in_a_picture_is_a_candidate():
+    """A search too small to find the way by itself goes there when the source sees the hand."""
+    hand = torch.tensor((0.46, 0.03, 0.33))
+    few, world = replace(PLANNERS["tiny"], samples=4, iterations=1, elites=2), TableWorld()
+    reached = latent(hand, 0.0, world.thing, held=False)
+    off = []
+    for seen in (hand, None):
+        planner = planner_of(SeesTheHand(seen), few)
+        task = planner.start(world.context(), [Goal(latents=reached)])
+        _, decision = planner.plan(task, world.context())
+        off.append(float((world.tool + decision.action[:3] - hand).norm()))
+    assert off[0] < 0.5 * off[1]
+
+
+class SeesTheHand(KnowsTheWay):
+    """Knows of a reach where it ends."""
+
+    def __init__(self, hand: Tensor | None) -> None:
+        self.hand = hand
+
+    def propose(self, now, goal, state):
+        return [replace(NO_WAY, hand=self.hand)]
 
 
 def test_a_picture_without_key_frames_is_planned_to_as_ever():

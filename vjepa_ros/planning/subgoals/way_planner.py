@@ -1,0 +1,199 @@
+"""The planner that goes to a picture by key frames, wherever a source knows a way to it.
+
+    planner = WayPlanner(config, world_model, source=source, imagination=world_model)
+    task = planner.start(context, [goal])
+    task, decision = planner.plan(task, context)
+
+It is used wherever a Planner is. Of several pictures each is gone to like this, one after the
+other. Where the source proposes no key frames, as for a reach, the picture itself is planned to,
+and where the source sees the hand in it, straight there is a candidate.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vjepa_ros.planning import steering
+from vjepa_ros.planning.config import PlannerConfig
+from vjepa_ros.planning.planner import CostModel, Planner, check_finite
+from vjepa_ros.planning.subgoals.driver import PlannerDriver, Servo, towards_place
+from vjepa_ros.planning.subgoals.explain import Explanation, NotUnderstood, explain
+from vjepa_ros.planning.subgoals.pursuit import Pursuit, PursuitConfig
+from vjepa_ros.planning.subgoals.source import Imagination, SubGoalSource
+from vjepa_ros.planning.task import Decision, Task, TaskStatus
+from vjepa_ros.planning.task import Pursuit as Following
+from vjepa_ros.planning.world_model import Context, Goal
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class WayTask(Task):
+    """A task whose next picture is gone to by key frames."""
+
+    way: Pursuit
+    explanation: Explanation  # of the way as it was when it began
+
+
+class WayPlanner(Planner):
+    """A Planner that proposes key frames."""
+
+    def __init__(
+        self,
+        config: PlannerConfig,
+        world_model: CostModel,
+        *,
+        source: SubGoalSource,
+        imagination: Imagination,
+        servo: bool = False,
+        unseen: bool = True,
+        keep_samples: bool = False,
+        as_goal: Callable[[Tensor], Goal] = lambda latents: Goal(latents=latents),
+    ) -> None:
+        """servo: straight to what is proposed, without asking the world model for actions.
+        unseen: a way may begin in mid-task, where nobody can say yes to it.
+        as_goal names latents where the world model knows goals by their names.
+        """
+        super().__init__(config, world_model, keep_samples=keep_samples)
+        self.source, self.imagination = source, imagination
+        self._servo, self._unseen, self._as_goal = servo, unseen, as_goal
+
+    def start(
+        self,
+        context: Context,
+        goals: Sequence[Goal],
+        *,
+        seed: int = 0,
+        max_steps: int | None = None,
+        energy: float | None = None,
+    ) -> Task:
+        """Begin a task; raises NotUnderstood."""
+        task = super().start(context, goals, seed=seed, max_steps=max_steps, energy=energy)
+        if max_steps is None:
+            task = replace(task, max_steps=task.max_steps + PursuitConfig.max_steps * len(goals))
+        return self._by_key_frames(task, context)
+
+    def plan(
+        self, task: Task, context: Context, proposals: Tensor | None = None
+    ) -> tuple[Task, Decision]:
+        """Decide what to do at a frame: towards the next key frame, where there is one."""
+        if isinstance(task, WayTask):
+            return self._plan_on_the_way(task, context, proposals)
+        after, decision = super().plan(task, context, self._with_hint(task, context, proposals))
+        again = self._way_after_all(task, after, context)
+        return (after, decision) if again is None else self.plan(again, context, proposals)
+
+    def _plan_on_the_way(
+        self, task: WayTask, context: Context, proposals: Tensor | None
+    ) -> tuple[Task, Decision]:
+        if task.end is not None:
+            raise RuntimeError(f"this task has ended ({task.end.value}): start a new one")
+        check_finite(context)
+        way, number = task.way.branched(), task.pursuit.number
+        with torch.no_grad():
+            energy = float(self.objective.distance(context.latents[-1:], way.goal))
+        step = way.step(context)
+        if step.end is not None and number < len(task.sub_goals) - 1:
+            return self.plan(self._heading_for(task, number + 1, context), context, proposals)
+        if step.end is not None:
+            decision = Decision(status=step.end, reason=step.reason, goal=number, energy=energy)
+            return replace(task, way=way, end=step.end), decision
+        driver = way.driver
+        assert isinstance(driver, PlannerDriver | Servo)
+        assert driver.decision is not None
+        decision = replace(driver.decision, reason=step.reason, goal=number, energy=energy)
+        return replace(task, way=way, steps=task.steps + 1), decision
+
+    def _with_hint(self, task: Task, context: Context, proposals: Tensor | None) -> Tensor | None:
+        """Straight to where the hand is in the picture, beside what else is proposed."""
+        if task.end is not None or self.config.policy_mode in steering.DRIVES:
+            return proposals
+        seen, goal = context.latents[-1], task.goal.latents
+        hand = next((one.hand for one in self.source.propose(seen, goal, context.states[-1])), None)
+        if hand is None:
+            return proposals
+        straight = towards_place(hand, context.states[-1], self.config.max_step)
+        hint = straight.expand(1, self.config.horizon, 7)
+        return hint if proposals is None else torch.cat((proposals.to(hint), hint))
+
+    def _way_after_all(self, task: Task, after: Task, context: Context) -> WayTask | None:
+        """The way to the next of several pictures; or to one that was taken for that of a reach,
+        where this has ended with a hand or an object that is not where the picture has it.
+        """
+        if not self._unseen or task.steps >= task.max_steps:
+            return None
+        number = after.pursuit.number
+        if number != task.pursuit.number:
+            again = self._heading_for(task, number, context)
+        elif after.end in (TaskStatus.STALLED, TaskStatus.OUT_OF_STEPS) and (
+            self.source.disagreement(context.latents[-1], task.goal.latents) >= 1
+        ):
+            again = self._by_key_frames(task, context)
+        else:
+            return None
+        return again if isinstance(again, WayTask) else None
+
+    def _heading_for(self, task: Task, number: int, context: Context) -> Task:
+        """The task as it goes on with another of its pictures."""
+        task = Task(
+            **_own(task) | {"pursuit": Following(number=number), "seen": None, "ahead": None}
+        )
+        return self._by_key_frames(task, context) if self._unseen else task
+
+    def _by_key_frames(self, task: Task, context: Context) -> Task:
+        """The task, by key frames from here on where its picture asks for some.
+
+        A picture that is not understood is planned to as it is, if it is one of several; as the
+        only one, and before anything was done, it raises NotUnderstood.
+        """
+        try:
+            explanation = self.explain(context, task.goal)
+        except NotUnderstood:
+            if len(task.sub_goals) > 1 or task.steps:
+                return task
+            raise
+        if explanation.refusal and len(task.sub_goals) == 1:
+            if task.steps:
+                return task
+            raise NotUnderstood(explanation.refusal)
+        if not explanation.views:
+            return task
+        steps = min(task.max_steps - task.steps, PursuitConfig.max_steps)
+        way = Pursuit(
+            source=self.source,
+            world_model=self.imagination,
+            driver=self._driver(task.seed),
+            goal=task.goal.latents,
+            config=PursuitConfig(stride=self.config.max_step, max_steps=steps),
+        )
+        return WayTask(**_own(task), way=way, explanation=explanation)
+
+    def ahead(self, task: Task) -> Task:
+        """Plan the next step towards the key frame ahead, where there is one to plan."""
+        if not isinstance(task, WayTask):
+            return super().ahead(task)
+        way = task.way.branched()
+        if isinstance(way.driver, PlannerDriver):
+            way.driver.ahead()
+        return replace(task, way=way)
+
+    def explain(self, context: Context, goal: Goal) -> Explanation:
+        """The way that would be gone to a picture; raises NotUnderstood where there is none."""
+        return explain(self.source, self.imagination, context, goal.latents, self.config.max_step)
+
+    def _driver(self, seed: int) -> PlannerDriver | Servo:
+        if self._servo:
+            return Servo(stride=self.config.max_step)
+        return PlannerDriver(
+            config=self.config,
+            world_model=self.world_model,
+            seed=seed,
+            keep_samples=self._keep_samples,
+            as_goal=self._as_goal,
+        )
+
+
+def _own(task: Task) -> dict[str, Any]:
+    """What every task remembers, a WayTask's own left out."""
+    return {field.name: getattr(task, field.name) for field in fields(Task)}
