@@ -14,8 +14,10 @@ from vjepa_ros.commands.settings.planning import Evaluate
 from vjepa_ros.evaluation.conditions import CONDITIONS
 from vjepa_ros.model.checkpoints import open_checkpoint, save_weights
 from vjepa_ros.model.encoder import Encoder
+from vjepa_ros.model.located import located
 from vjepa_ros.model.predictor import Predictor
 from vjepa_ros.model.presets import PRESETS
+from vjepa_ros.model.shipped import shipped
 from vjepa_ros.planning.choice import planner_of
 from vjepa_ros.planning.config import PLANNERS, PlannerConfig
 from vjepa_sim.tasks import GRASPABLE, SCHEDULES
@@ -96,6 +98,18 @@ def test_the_planner_is_the_one_that_the_weights_name(asked, small_weights):
     other = asked("--weights", path, "--planner", "tiny", "--horizon", 2, "--objective", "l2")
     assert other.planner_name == "tiny"
     assert other.planner == replace(PLANNERS["tiny"], horizon=2, objective="l2")
+
+
+@pytest.mark.parametrize(
+    ("words", "taken"),
+    [
+        (("--goals", "single"), "objects"),
+        (("--goals", "dense"), "tiny"),
+        (("--goals", "single", "--weights", "tiny"), "tiny"),
+    ],
+)
+def test_one_picture_asks_for_weights_that_know_ways(asked, words, taken):
+    assert located(asked(*words).weights) == shipped(taken)
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(PlannerConfig)])
