@@ -168,8 +168,10 @@ def test_every_metre_along_an_axis_costs_energy():
     actions = torch.zeros(2, 2, 7)
     actions[1, 0, :3] = torch.tensor((0.03, 0.0, 0.04))
     actions[1, 1, :3] = torch.tensor((0.0, -0.02, 0.0))
-    dear = rules.with_effort(free, 0.5)(actions) - free(actions)
+    dear = rules.with_effort(free, 0.5, torch.zeros(2, 3))(actions) - free(actions)
     assert torch.allclose(dear, torch.tensor((0.0, 0.5 * 0.09)))
+    dear = rules.with_effort(free, 0.5, actions[1, :, :3])(actions) - free(actions)
+    assert torch.allclose(dear, torch.tensor((0.5 * 0.09, 0.0)))
 
 
 @pytest.mark.parametrize(("objective", "expected"), [(L1(), 0.02 / 3), (L2(), 0.02**2 / 3)])

@@ -156,7 +156,7 @@ class Planner:
         if fingers is not None:
             cost = rules.with_fingers(cost, fingers.change)
         if "effort" in self.config.rules:
-            cost = rules.with_effort(cost, self._effort(task))
+            cost = rules.with_effort(cost, self._effort(task), self._effortless(context))
 
         # Optimise, and constrain: what is decided is what is carried out, and scored as such.
         # Where nothing can be scored, the task ends and the arm stays.
@@ -249,6 +249,10 @@ class Planner:
         carried = shifted(last.elites[:_CARRIED_ELITES])
         own = carried[:0] if proposals is None else proposals.to(carried)
         return shifted(last.actions), torch.cat((own, carried))
+
+    def _effortless(self, context: Context) -> Tensor:
+        """The moves [T, 3] of the hand that no energy has to pay for: none."""
+        return torch.zeros(self.config.horizon, 3)
 
     def _effort(self, task: Task) -> float:
         """The energy that a metre along an axis must gain."""

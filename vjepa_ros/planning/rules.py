@@ -87,11 +87,14 @@ def with_fingers(cost: Cost, change: float) -> Cost:
     return energies
 
 
-def with_effort(cost: Cost, per_metre: float) -> Cost:
-    """Let every metre along an axis cost energy, so that a move must gain something."""
+def with_effort(cost: Cost, per_metre: float, effortless: Tensor) -> Cost:
+    """Let every metre along an axis away from effortless moves [T, 3] cost energy, so that going
+    elsewhere must gain something.
+    """
 
     def energies(actions: Tensor) -> Tensor:
-        return cost(actions) + per_metre * actions[..., POSITION].abs().sum((-2, -1))
+        off = actions[..., POSITION] - effortless.to(actions)
+        return cost(actions) + per_metre * off.abs().sum((-2, -1))
 
     return energies
 

@@ -11,7 +11,7 @@ from vjepa_ros.conventions import GRIPPER, POSITION
 from vjepa_ros.planning.config import PLANNERS
 from vjepa_ros.planning.objectives import Objective
 from vjepa_ros.planning.solvers import Cost
-from vjepa_ros.planning.subgoals.driver import PlannerDriver
+from vjepa_ros.planning.subgoals.driver import PlannerDriver, towards
 from vjepa_ros.planning.subgoals.pursuit import Aim
 from vjepa_ros.planning.world_model import Context, Goal
 
@@ -74,6 +74,28 @@ def test_fingers_move_one_way_only(planner: str, fingers: int, closedness: float
     assert action is not None
     assert float(action[GRIPPER]) * fingers > 0
     assert (scored * fingers).min() >= 0
+
+
+class Blind(Exact):
+    """One to which everything looks alike."""
+
+    def cost(self, context: Context, goal: Goal, objective: Objective) -> Cost:
+        return lambda actions: torch.ones(len(actions))
+
+
+def test_where_nothing_looks_nearer_the_straight_way_is_gone(monkeypatch):
+    monkeypatch.setattr("vjepa_ros.planning.planner.energy_nearby", lambda *_: 0.1)
+    config = replace(PLANNERS["tiny"], rules=("effort",))
+    driver = PlannerDriver(config=config, world_model=Blind(), seed=7)
+    state = torch.zeros(7)
+    state[POSITION] = HERE
+    context = Context(latents=latent(HERE, 0.0, THING, held=False)[None], states=state[None])
+    aim = Aim(latents=latent(THERE, 0.9, THING, held=False), position=THERE, closedness=0.0,
+              fingers=0, last=False)  # fmt: skip
+    driver.aim(aim, context)
+    action = driver.step(context)
+    straight = towards(aim, state, config.max_step)
+    assert action[:3].tolist() == pytest.approx(straight[:3].tolist(), abs=0.01)
 
 
 def test_an_aim_that_is_reached_ends():

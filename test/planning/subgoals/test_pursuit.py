@@ -1,6 +1,7 @@
 """The way to a picture: followed, looked at again, begun anew, and given up."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 import torch
@@ -211,8 +212,13 @@ def test_fingers_stay_where_no_key_frame_moves_them():
         fingers=0,
         last=False,
     )
-    opening = torch.tensor((0.01, 0, 0, 0, 0, 0, -0.5))
-    assert hold_fingers(opening, aim)[6] == 0
-    shutting = Aim(**{**vars(aim), "fingers": 1})
-    assert hold_fingers(opening, shutting)[6] == 0  # though they be shut too far
-    assert hold_fingers(-opening, shutting)[6] == 0.5
+    state = torch.tensor((0.5, 0, 0.2, 0, 0, 0, 0.2))
+    plan = torch.tensor((0.01, 0, 0, 0, 0, 0, -0.5)).repeat(2, 1)
+    held = {
+        fingers: hold_fingers(plan, replace(aim, fingers=fingers), state, 0.75)[:, 6].tolist()
+        for fingers in (0, 1, -1, None)
+    }
+    assert held[0] == [0, 0]
+    assert held[1] == [0.75, 0]  # with force
+    assert held[-1] == pytest.approx([0.3, 0])  # as far as the key frame has them
+    assert held[None] == [-0.5, -0.5]

@@ -35,9 +35,11 @@ class PlannerDriver:
     def aim(self, aim: Aim, context: Context) -> None:
         """Start a task whose only goal it is."""
         self._aim = aim
-        model = _HeldFingers(self.world_model, aim)
-        self._planner = Planner(self.config, model, keep_samples=self.keep_samples)
-        self._task = self._planner.start(context, [self.as_goal(aim.latents)], seed=self.seed)
+        model = _HeldFingers(self.world_model, aim, self.config.max_grip)
+        self._planner = _Planner(self.config, model, aim, keep_samples=self.keep_samples)
+        # What is near is told of a hand that does nothing else.
+        free = Planner(self.config, self.world_model)
+        self._task = free.start(context, [self.as_goal(aim.latents)], seed=self.seed)
 
     def ahead(self) -> None:
         """Plan the next step while the arm makes the last, once there is one."""
@@ -49,12 +51,11 @@ class PlannerDriver:
         assert self._task is not None
         state = context.states[-1]
         candidate = towards(self._aim, state, self.config.max_step)
-        candidate[GRIPPER] = 0.0  # the fingers are not searched
         proposals = candidate.expand(1, self.config.horizon, 7)
         self._task, decision = self._planner.plan(self._task, context, proposals)
         self.seed = self._task.seed  # the next task goes on from there
         if decision.solution is not None:
-            held = hold_fingers(decision.solution.actions, self._aim)
+            held = hold_fingers(decision.solution.actions, self._aim, state, self.config.max_grip)
             decision = replace(decision, solution=replace(decision.solution, actions=held))
         self.decision = decision
         return decision.action
@@ -86,19 +87,43 @@ class Servo:
         return action
 
 
+class _Planner(Planner):
+    """One for which going straight to where the hand is to be is no effort, and leaving that is."""
+
+    def __init__(
+        self, config: PlannerConfig, world_model: CostModel, aim: Aim, *, keep_samples: bool
+    ) -> None:
+        super().__init__(config, world_model, keep_samples=keep_samples)
+        self._aim = aim
+
+    def _effortless(self, context: Context) -> Tensor:
+        if self._aim.fingers is None:  # towards a picture that nobody has read a place off
+            return super()._effortless(context)
+        state, moves = context.states[-1].clone(), []
+        for _ in range(self.config.horizon):
+            move = towards_place(self._aim.position, state, self.config.max_step)[POSITION]
+            state[POSITION] += move
+            moves.append(move)
+        return torch.stack(moves)
+
+
 @dataclass(frozen=True)
 class _HeldFingers:
     """A world model that scores candidates as they will be carried out: with the fingers held."""
 
     world_model: CostModel
     aim: Aim
+    max_grip: float
 
     def cost(self, context: Context, goal: Goal, objective: Objective) -> Cost:
         cost = self.world_model.cost(context, goal, objective)
-        return lambda actions: cost(hold_fingers(actions, self.aim))
+        return lambda actions: cost(self._held(actions, context))
 
     def rollout(self, context: Context, actions: Tensor) -> Tensor:
-        return self.world_model.rollout(context, hold_fingers(actions, self.aim))
+        return self.world_model.rollout(context, self._held(actions, context))
+
+    def _held(self, actions: Tensor, context: Context) -> Tensor:
+        return hold_fingers(actions, self.aim, context.states[-1], self.max_grip)
 
 
 def towards(aim: Aim, state: Tensor, stride: float) -> Tensor:
@@ -117,12 +142,16 @@ def towards_place(place: Tensor, state: Tensor, stride: float) -> Tensor:
     return action
 
 
-def hold_fingers(action: Tensor, aim: Aim) -> Tensor:
-    """Actions [..., 7] with the fingers moving only where the key frame has them move, and only
-    that way: what is carried is not let go, and fingers that shut on nothing do not open again.
+def hold_fingers(actions: Tensor, aim: Aim, state: Tensor, most: float) -> Tensor:
+    """Actions [..., T, 7] with fingers that do in the first step what the key frame has them do, at
+    most so much, and nothing more: where the hand goes is searched, and not whether what is carried
+    is let go. They shut with force: those that only touch hold nothing.
     """
     if aim.fingers is None:
-        return action
-    held = action.clone()
-    held[..., GRIPPER] *= action[..., GRIPPER] * aim.fingers > 0
+        return actions
+    held = actions.clone()
+    held[..., GRIPPER] = 0.0
+    if aim.fingers:
+        change = most if aim.fingers == 1 else float(aim.closedness - state[GRIPPER])
+        held[..., 0, GRIPPER] = max(-most, min(most, change))
     return held
