@@ -173,6 +173,13 @@ def test_more_steps_than_are_given_are_not_taken():
         planner.plan(task, world.context())
 
 
+@pytest.mark.parametrize(("given", "steps"), [(None, 80), (200, 200)])
+def test_a_way_may_take_as_many_steps_as_are_given(given: int | None, steps: int):
+    goals = [Goal(latents=goal_picture())]
+    task = planner_of().start(TableWorld().context(), goals, max_steps=given)
+    assert task.max_steps == task.way.config.max_steps == steps
+
+
 class Unsure(KnowsTheWay):
     def propose(self, now, goal, state):
         return [replace(one, confidence=0.1) for one in super().propose(now, goal, state)]

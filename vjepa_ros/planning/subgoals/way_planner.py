@@ -71,7 +71,8 @@ class WayPlanner(Planner):
         """Begin a task; raises NotUnderstood."""
         task = super().start(context, goals, seed=seed, max_steps=max_steps, energy=energy)
         if max_steps is None:
-            task = replace(task, max_steps=task.max_steps + PursuitConfig.max_steps * len(goals))
+            usual = PursuitConfig.max_steps * len(goals)
+            task = replace(task, max_steps=max(task.max_steps, usual))
         return self._by_key_frames(task, context)
 
     def plan(
@@ -159,7 +160,9 @@ class WayPlanner(Planner):
             raise NotUnderstood(explanation.refusal)
         if not explanation.views:
             return task
-        steps = min(task.max_steps - task.steps, PursuitConfig.max_steps)
+        steps = task.max_steps - task.steps
+        if task.pursuit.number < len(task.sub_goals) - 1:  # leave some for those after it
+            steps = min(steps, PursuitConfig.max_steps)
         way = Pursuit(
             source=self.source,
             world_model=self.imagination,
