@@ -38,7 +38,12 @@ class Exact:
 
 
 def drive(
-    planner: str, *, fingers: int, closedness: float, position: Tensor = THERE
+    planner: str,
+    *,
+    fingers: int,
+    closedness: float,
+    position: Tensor = THERE,
+    seen_at: Tensor | None = None,
 ) -> tuple[Tensor | None, Tensor]:
     """The first action towards an aim that is more closed, and all that the fingers might do."""
     model = Exact()
@@ -47,7 +52,7 @@ def drive(
     state[POSITION], state[GRIPPER] = HERE, 0.3
     context = Context(latents=latent(HERE, 0.3, THING, held=False)[None], states=state[None])
     aim = Aim(
-        latents=latent(position, closedness, THING, held=False),
+        latents=latent(position if seen_at is None else seen_at, closedness, THING, held=False),
         position=position,
         closedness=closedness,
         fingers=fingers,
@@ -96,6 +101,15 @@ def test_where_nothing_looks_nearer_the_straight_way_is_gone(monkeypatch):
     action = driver.step(context)
     straight = towards(aim, state, config.max_step)
     assert action[:3].tolist() == pytest.approx(straight[:3].tolist(), abs=0.01)
+
+
+@pytest.mark.parametrize("planner", ["tiny", "plain"])
+def test_while_fingers_work_the_hand_stays(planner: str):
+    """Though another place look nearer."""
+    action, _ = drive(planner, fingers=1, closedness=0.9, position=HERE, seen_at=THERE)
+    assert action is not None
+    assert action[GRIPPER] > 0
+    assert action[POSITION].abs().max() <= 0.0051
 
 
 def test_an_aim_that_is_reached_ends():

@@ -17,6 +17,7 @@ from vjepa_ros.planning.subgoals.pursuit import Aim
 from vjepa_ros.planning.task import Decision, Task, TaskStatus
 from vjepa_ros.planning.world_model import Context, Goal
 
+_BESIDE = 0.005  # metres that a hand may go while its fingers work
 _SERVO_STEPS = 4  # that a servo takes towards the goal picture itself
 
 
@@ -36,10 +37,18 @@ class PlannerDriver:
         """Start a task whose only goal it is."""
         self._aim = aim
         model = _HeldFingers(self.world_model, aim, self.config.max_grip)
-        self._planner = _Planner(self.config, model, aim, keep_samples=self.keep_samples)
+        config = self._config_of(aim, context.states[-1])
+        self._planner = _Planner(config, model, aim, keep_samples=self.keep_samples)
         # What is near is told of a hand that does nothing else.
         free = Planner(self.config, self.world_model)
         self._task = free.start(context, [self.as_goal(aim.latents)], seed=self.seed)
+
+    def _config_of(self, aim: Aim, state: Tensor) -> PlannerConfig:
+        """While fingers work the hand stays: it goes no further than to where they shall."""
+        if not aim.fingers:
+            return self.config
+        way = float((aim.position.to(state) - state[POSITION]).abs().max())
+        return replace(self.config, max_step=min(self.config.max_step, way + _BESIDE))
 
     def ahead(self) -> None:
         """Plan the next step while the arm makes the last, once there is one."""
