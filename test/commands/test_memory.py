@@ -72,5 +72,18 @@ def test_latents_of_other_weights_are_not_trained_on(
     assert "remove it, or choose another --bank" in capsys.readouterr().err
 
 
+def test_scenes_that_teach_nothing_are_one_line(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    write_weights(tmp_path / "w.safetensors")
+    common = ["train", "subgoals", "--data", data, "--out", tmp_path / "net.safetensors"]
+    common += ["--weights", tmp_path / "w.safetensors", "--steps", "1", "--scenes"]
+    assert main([*map(str, common), str(data)]) == 2
+    assert "the scenes do not tell where any object is" in capsys.readouterr().err
+    write_demonstrations(tmp_path / "fewer", [True], size=32)
+    assert main([*map(str, common), str(tmp_path / "fewer")]) == 2
+    assert "holds latents of other recordings" in capsys.readouterr().err
+
+
 def test_the_command_knows_how_long_a_proposer_is_trained():
     assert settings_of(TrainSubGoals)["steps"].default == SubGoalConfig.steps

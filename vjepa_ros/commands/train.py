@@ -151,13 +151,13 @@ def _report(
 def _subgoals(args: commands.TrainSubGoals) -> int:
     loaded = load_world_model(args.weights)
     folder = args.bank or args.out.with_suffix(".bank")
-    bank = _bank(args, loaded, folder, lambda: _told(args, loaded, args.data))
+    bank = _bank(args, loaded, folder, lambda: _told(args, loaded))
     try:
         scenes = None if args.scenes is None else _scenes(args, loaded, folder)
         learning = Learning(bank, SubGoalConfig(**shared(SubGoalConfig, args)), scenes)
+        learning.run()
     except ValueError as error:
         raise UserError(str(error)) from error
-    learning.run()
     errors = learning.errors()
     for name, value in errors.items():
         print(f"{name:18} {value:.3g}")
@@ -167,16 +167,19 @@ def _subgoals(args: commands.TrainSubGoals) -> int:
     return 0
 
 
-def _told(args: commands.TrainSubGoals, loaded: Loaded, data: Path) -> list[EpisodeReader]:
+def _told(args: commands.TrainSubGoals, loaded: Loaded) -> list[EpisodeReader]:
     """The demonstrations; with --scenes those about the object that is read, where they tell."""
-    recorded = demonstrations(data, loaded.config.step_period, **opening(args))
+    recorded = demonstrations(args.data, loaded.config.step_period, **opening(args))
     return [one for one in recorded if args.scenes is None or is_about_it(one.trajectory)]
 
 
 def _scenes(args: commands.TrainSubGoals, loaded: Loaded, folder: Path) -> Scenes:
     assert args.scenes is not None
     recorded = demonstrations(args.scenes, loaded.config.step_period, **opening(args))
-    bank = _bank(args, loaded, folder.with_suffix(".scenes"), lambda: recorded)
+    folder = folder.with_suffix(".scenes")
+    bank = _bank(args, loaded, folder, lambda: recorded)
+    if bank.lengths.tolist() != [len(one) for one in recorded]:
+        raise UserError(f"{folder} holds latents of other recordings than {args.scenes}: remove it")
     return Scenes(bank, np.concatenate([object_of_the_task(one.trajectory) for one in recorded]))
 
 
