@@ -113,6 +113,26 @@ def test_straight_to_where_the_hand_is_in_a_picture_is_a_candidate():
     assert off[0] < 0.5 * off[1]
 
 
+def test_a_search_that_gets_no_further_goes_straight_to_where_the_hand_is():
+    """The energy need not come down on the way: then every search ends where it began."""
+    hand, world = torch.tensor((0.46, 0.2, 0.33)), TableWorld()
+    planner = WayPlanner(PLAIN, SeesNoBetterPlace(), source=SeesTheHand(hand), imagination=world)
+    reached = latent(hand, 0.0, world.thing, held=False)
+    task = planner.start(world.context(), [Goal(latents=reached)])
+    far = float((world.tool - hand).norm())
+    while (decided := planner.plan(task, world.context()))[1].action is not None:
+        world.act(decided[1].action)
+        task = decided[0]
+    assert float((world.tool - hand).norm()) < 0.5 * far
+
+
+class SeesNoBetterPlace(ImaginedTable):
+    """Imagines that to stay is best, wherever it is."""
+
+    def cost(self, context: Context, goal: Goal, objective: Objective) -> Cost:
+        return lambda actions: actions.abs().sum((1, 2))
+
+
 class SeesTheHand(KnowsTheWay):
     """Knows of a reach where it ends."""
 

@@ -61,7 +61,7 @@ class PursuitConfig:
     patience: int = 8  # steps for one key frame
     lingered: int = 2  # steps as near as for one that is passed: what hinders it will not go away
     moved: float = 0.05  # a place proposed this far from before, twice: the object was moved
-    tries: int = 2  # times that the way is begun anew
+    tries: int = 4  # times that the way is begun anew
     max_steps: int = 80
     stride: float = 0.075  # along an axis in one imagined step
     at_rest: float = 0.03  # of closedness in a step: fingers that move less have come to rest

@@ -6,7 +6,8 @@
 
 It is used wherever a Planner is. Of several pictures each is gone to like this, one after the
 other. Where the source proposes no key frames, as for a reach, the picture itself is planned to,
-and where the source sees the hand in it, straight there is a candidate.
+and where the source sees the hand in it, straight there is a candidate: the only one once the
+search gets no further while that is far.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vjepa_ros.conventions import POSITION
 from vjepa_ros.planning import steering
 from vjepa_ros.planning.config import PlannerConfig
 from vjepa_ros.planning.planner import CostModel, Planner, check_finite
@@ -26,6 +28,9 @@ from vjepa_ros.planning.subgoals.source import Imagination, SubGoalSource
 from vjepa_ros.planning.task import Decision, Task, TaskStatus
 from vjepa_ros.planning.task import Pursuit as Following
 from vjepa_ros.planning.world_model import Context, Goal
+
+_STUCK = 2  # steps in a row that have brought nothing
+_FAR = 0.05  # metres to where the hand is seen in a picture, more than it is seen wrong
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -58,6 +63,7 @@ class WayPlanner(Planner):
         super().__init__(config, world_model, keep_samples=keep_samples)
         self.source, self.imagination = source, imagination
         self._servo, self._unseen, self._as_goal = servo, unseen, as_goal
+        self._follower = Planner(replace(config, policy_mode="rank"), world_model)
 
     def start(
         self,
@@ -81,7 +87,7 @@ class WayPlanner(Planner):
         """Decide what to do at a frame: towards the next key frame, where there is one."""
         if isinstance(task, WayTask):
             return self._plan_on_the_way(task, context, proposals)
-        after, decision = super().plan(task, context, self._with_hint(task, context, proposals))
+        after, decision = self._plan_to_picture(task, context, proposals)
         again = self._way_after_all(task, after, context)
         return (after, decision) if again is None else self.plan(again, context, proposals)
 
@@ -106,17 +112,28 @@ class WayPlanner(Planner):
         decision = replace(driver.decision, reason=step.reason, goal=number, energy=energy)
         return replace(task, way=way, steps=task.steps + 1), decision
 
-    def _with_hint(self, task: Task, context: Context, proposals: Tensor | None) -> Tensor | None:
-        """Straight to where the hand is in the picture, beside what else is proposed."""
+    def _plan_to_picture(
+        self, task: Task, context: Context, proposals: Tensor | None
+    ) -> tuple[Task, Decision]:
+        """As any Planner does, with straight to where the hand is in the picture proposed, too."""
+        hint = self._hint(task, context)
+        if hint is None:
+            return super().plan(task, context, proposals)
+        if task.pursuit.steps_above >= _STUCK and float(hint[0, 0, POSITION].norm()) > _FAR:
+            return self._follower.plan(task, context, hint)
+        proposed = hint if proposals is None else torch.cat((proposals.to(hint), hint))
+        return super().plan(task, context, proposed)
+
+    def _hint(self, task: Task, context: Context) -> Tensor | None:
+        """Straight to where the hand is seen in the picture [1, H, 7], where a source sees it."""
         if task.end is not None or self.config.policy_mode in steering.DRIVES:
-            return proposals
-        seen, goal = context.latents[-1], task.goal.latents
-        hand = next((one.hand for one in self.source.propose(seen, goal, context.states[-1])), None)
+            return None
+        seen, goal, state = context.latents[-1], task.goal.latents, context.states[-1]
+        hand = next((one.hand for one in self.source.propose(seen, goal, state)), None)
         if hand is None:
-            return proposals
-        straight = towards_place(hand, context.states[-1], self.config.max_step)
-        hint = straight.expand(1, self.config.horizon, 7)
-        return hint if proposals is None else torch.cat((proposals.to(hint), hint))
+            return None
+        straight = towards_place(hand, state, self.config.max_step)
+        return straight.expand(1, self.config.horizon, 7)
 
     def _way_after_all(self, task: Task, after: Task, context: Context) -> WayTask | None:
         """The way to the next of several pictures; or to one that was taken for that of a reach,
