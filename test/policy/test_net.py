@@ -4,6 +4,7 @@ import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -41,6 +42,15 @@ def trained(tmp_path_factory, small_weights):
     arguments = ("--data", folder / "data", "--out", out, "--weights", weights, "--steps", 60)
     assert cli.run(["policy", "train", *map(str, arguments)]) == 0
     return out, weights
+
+
+def test_latents_of_other_recordings_are_not_cloned(trained, tmp_path: Path):
+    out, weights = trained
+    episode = moving_square(0, steps=5)
+    write_npz(tmp_path / "other.npz", episode, episode.frames)
+    arguments = ("--data", tmp_path, "--out", out, "--weights", weights, "--steps", 1)
+    with pytest.raises(UserError, match="holds latents of 8 other recordings"):
+        cli.run(["policy", "train", *map(str, arguments)])
 
 
 def test_it_learns_to_go_where_the_goal_is(trained):

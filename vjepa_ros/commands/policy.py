@@ -4,12 +4,13 @@ import argparse
 import threading
 
 from vjepa_gate.signals import signals_noted
+from vjepa_ros.commands.banks import bank_of
 from vjepa_ros.commands.opening import opening
 from vjepa_ros.commands.settings import read, shared
 from vjepa_ros.commands.settings.training import ServePolicy, TrainPolicy
 from vjepa_ros.extras import extra
-from vjepa_ros.planning.loading import Loaded, load_world_model
-from vjepa_ros.planning.subgoals.bank import Bank, build_bank, demonstrations, load_bank
+from vjepa_ros.planning.loading import load_world_model
+from vjepa_ros.planning.subgoals.bank import demonstrations
 from vjepa_ros.policy.net import CloningConfig, clone, load_policy, save_policy
 
 
@@ -22,29 +23,14 @@ def run(args: argparse.Namespace) -> int:
 
 def _train(settings: TrainPolicy) -> int:
     loaded = load_world_model(settings.weights)
-    bank = _bank(settings, loaded)
+    recorded = demonstrations(settings.data, loaded.config.step_period, **opening(settings))
+    bank = bank_of(recorded, settings.out.with_suffix(".bank"), loaded, settings)
     config = CloningConfig(**shared(CloningConfig, settings))
     net, error = clone(bank, config)
     about = {"episodes": len(bank.lengths), "steps": config.steps, "error": error}
     save_policy(settings.out, net, loaded.identity, about)
     print(f"{settings.out}: off by {1000 * error:.1f} mm a step on the median of held-out episodes")
     return 0
-
-
-def _bank(settings: TrainPolicy, loaded: Loaded) -> Bank:
-    folder = settings.out.with_suffix(".bank")
-    if folder.exists() and (bank := load_bank(folder)).weights == loaded.identity:
-        return bank
-    episodes = demonstrations(settings.data, loaded.config.step_period, **opening(settings))
-    return build_bank(
-        episodes,
-        folder,
-        loaded.world_model.encode,
-        crop=loaded.config.crop,
-        weights=loaded.identity,
-        step_period=loaded.config.step_period,
-        opening=opening(settings),
-    )
 
 
 def _serve(settings: ServePolicy) -> int:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from vjepa_gate.errors import UserError
+from vjepa_ros.commands.banks import bank_of
 from vjepa_ros.commands.opening import opening
 from vjepa_ros.commands.settings import read, shared
 from vjepa_ros.commands.settings import training as commands
@@ -24,7 +25,7 @@ from vjepa_ros.model.presets import PRESETS
 from vjepa_ros.model.probe import save_probe
 from vjepa_ros.planning.config import PLANNERS
 from vjepa_ros.planning.loading import Loaded, load_world_model
-from vjepa_ros.planning.subgoals.bank import Bank, build_bank, demonstrations, load_bank
+from vjepa_ros.planning.subgoals.bank import demonstrations
 from vjepa_ros.planning.subgoals.proposer import save_proposer
 from vjepa_ros.training import stages
 from vjepa_ros.training.attentive import ProbeTraining, accuracy, train_probe
@@ -151,7 +152,7 @@ def _report(
 def _subgoals(args: commands.TrainSubGoals) -> int:
     loaded = load_world_model(args.weights)
     folder = args.bank or args.out.with_suffix(".bank")
-    bank = _bank(args, loaded, folder, lambda: _told(args, loaded))
+    bank = bank_of(_told(args, loaded), folder, loaded, args)
     try:
         scenes = None if args.scenes is None else _scenes(args, loaded, folder)
         learning = Learning(bank, SubGoalConfig(**shared(SubGoalConfig, args)), scenes)
@@ -176,37 +177,8 @@ def _told(args: commands.TrainSubGoals, loaded: Loaded) -> list[EpisodeReader]:
 def _scenes(args: commands.TrainSubGoals, loaded: Loaded, folder: Path) -> Scenes:
     assert args.scenes is not None
     recorded = demonstrations(args.scenes, loaded.config.step_period, **opening(args))
-    folder = folder.with_suffix(".scenes")
-    bank = _bank(args, loaded, folder, lambda: recorded)
-    if bank.lengths.tolist() != [len(one) for one in recorded]:
-        raise UserError(f"{folder} holds latents of other recordings than {args.scenes}: remove it")
+    bank = bank_of(recorded, folder.with_suffix(".scenes"), loaded, args)
     return Scenes(bank, np.concatenate([object_of_the_task(one.trajectory) for one in recorded]))
-
-
-def _bank(
-    args: commands.TrainSubGoals,
-    loaded: Loaded,
-    folder: Path,
-    recorded: Callable[[], list[EpisodeReader]],
-) -> Bank:
-    """The latents of recordings, encoded unless the folder holds them."""
-    if not folder.exists():
-        return build_bank(
-            recorded(),
-            folder,
-            loaded.world_model.encode,
-            crop=loaded.config.crop,
-            weights=loaded.identity,
-            step_period=loaded.config.step_period,
-            opening=opening(args),
-        )
-    bank = load_bank(folder)
-    if bank.weights != loaded.identity:
-        raise UserError(
-            f"{folder} holds latents of {bank.weights}, not of {loaded.identity}: remove it, or "
-            "choose another --bank"
-        )
-    return bank
 
 
 def _probe(args: commands.TrainProbe) -> int:
