@@ -95,9 +95,7 @@ def test_two_processes_train_as_one_does(whole: Path, tmp_path: Path, folder: Pa
         assert mine == pytest.approx(theirs, rel=5e-3)
 
 
-def node(
-    folder: Path, out: Path, nodes: str, port: int, host: bool
-) -> subprocess.Popen[bytes]:
+def node(folder: Path, out: Path, nodes: str, port: int, host: bool) -> subprocess.Popen[bytes]:
     """One machine's `torchrun` of two processes; the host's keeps the rendezvous."""
     conf = f"is_host={host:d},keep_alive_interval=1,keep_alive_max_attempt=3,last_call_timeout=5"
     torchrun = [
