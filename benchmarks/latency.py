@@ -180,7 +180,7 @@ def through_the_service(plans: int, count: int) -> None:
     rclpy.init()
     node = Asker("benchmark")
     node.active = True
-    remote = Timed(node, PATIENCE, count)
+    remote = Timed(node, PATIENCE, lambda: local, count)
     latents = node.publisher(Latent, "latent", LATENTS)
     command = [sys.executable, "-m", "vjepa_ros.nodes.composed", "predictor", "--ros-args", "-r"]
     predictors = [

@@ -1,8 +1,10 @@
 """One step after another: schedule, kills and restarts, many processes."""
 
+import contextlib
 import csv
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -10,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -43,7 +46,7 @@ posttrain:
 
 def pretrain(folder: Path, out: Path, *launcher: str) -> list[str]:
     """The command that pretrains in a process of its own."""
-    out.mkdir(parents=True)
+    out.mkdir(parents=True, exist_ok=True)
     preset = out / "preset.yaml"
     preset.write_text(PRESET)
     command = [sys.executable, *launcher, str(PEER), "pretrain", "--data", str(folder)]
@@ -90,6 +93,55 @@ def test_two_processes_train_as_one_does(whole: Path, tmp_path: Path, folder: Pa
     subprocess.run(command, check=True, timeout=120, env=environment)
     for mine, theirs in zip(losses(tmp_path / "two"), losses(whole), strict=True):
         assert mine == pytest.approx(theirs, rel=5e-3)
+
+
+def node(folder: Path, out: Path, nodes: str, port: int, host: bool) -> subprocess.Popen[bytes]:
+    """One machine's `torchrun` of two processes; the host's keeps the rendezvous."""
+    conf = f"is_host={host:d},keep_alive_interval=1,keep_alive_max_attempt=3,last_call_timeout=5"
+    torchrun = [
+        *("-m", "torch.distributed.run", f"--nnodes={nodes}", "--nproc-per-node=2"),
+        *("--max-restarts=3", "--monitor-interval=0.2", "--rdzv-backend=c10d"),
+        *(f"--rdzv-endpoint=localhost:{port}", f"--rdzv-conf={conf}", "--local-addr=localhost"),
+    ]
+    command = pretrain(folder, out, *torchrun)
+    # Else who has been there before tells one that comes back no address: PyTorch has it once alone.
+    environment = {"OMP_NUM_THREADS": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
+    return subprocess.Popen(command, env={**os.environ, **environment})
+
+
+def kill(running: subprocess.Popen[bytes]) -> None:
+    """As a machine that loses its power: `torchrun` and what it started."""
+    children = psutil.Process(running.pid).children(recursive=True)
+    for process in (psutil.Process(running.pid), *children):
+        process.send_signal(signal.SIGKILL)
+    running.wait()
+
+
+@pytest.mark.parametrize("nodes", ["2", "1:2"])
+def test_of_two_nodes_one_is_killed(whole: Path, tmp_path: Path, folder: Path, nodes: str):
+    """With two asked for it comes back and both go on; with one or two the other goes on alone."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    out = tmp_path / "nodes"
+    metrics = out / "run" / "metrics.csv"
+    with contextlib.ExitStack() as running:
+
+        def start(host: bool = False) -> subprocess.Popen[bytes]:
+            process = running.enter_context(node(folder, out, nodes, port, host))
+            running.callback(lambda: process.poll() is None and kill(process))
+            return process
+
+        first, second = start(host=True), start()
+        while len(read_metrics(metrics)) < STEPS // 2:
+            assert first.poll() is None
+            time.sleep(0.005)
+        kill(second)
+        assert len(read_metrics(metrics)) < STEPS
+        others = [first] if ":" in nodes else [first, start()]
+        assert [process.wait(120) for process in others] == [0] * len(others)
+    for mine, theirs in zip(losses(out), losses(whole), strict=True):
+        assert mine == pytest.approx(theirs, rel=2e-2)
 
 
 def test_the_rate_warms_up_and_falls_as_a_cosine():

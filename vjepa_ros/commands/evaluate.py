@@ -82,7 +82,7 @@ def _write(path: Path | None, report: Report | ExpectationReport) -> None:
 def _table(report: Report) -> str:
     about, trials = report.evaluation, report.trials
     low, high = wilson_interval(report.successes, len(trials))
-    seconds = report.seconds_per_plan
+    seconds, cpu = report.seconds_per_plan, report.cpu_seconds_per_plan
     steps = median_and_p95([trial.steps for trial in trials])
     distance = median_and_p95([100 * trial.distance for trial in trials])
     rows = {
@@ -92,7 +92,8 @@ def _table(report: Report) -> str:
         "planner": f"{about.planner_name}: {about.planner.describe()}",
         "success": f"{report.successes} of {len(trials)} "
         f"({report.successes / len(trials):.0%}; 95 % interval {low:.0%} … {high:.0%})",
-        "seconds a plan": f"{seconds['median']:.3f} median, {seconds['p95']:.3f} p95",
+        "seconds a plan": f"{seconds['median']:.3f} median, {seconds['p95']:.3f} p95; "
+        f"of one CPU's {cpu['median']:.3f}, {cpu['p95']:.3f}",
         "steps": f"{steps['median']:.0f} median, {steps['p95']:.0f} p95",
         "final distance": f"{distance['median']:.1f} cm median, {distance['p95']:.1f} cm p95",
     }

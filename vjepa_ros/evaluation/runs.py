@@ -80,6 +80,11 @@ class Report:
         return median_and_p95([one for trial in self.trials for one in trial.seconds] or [0.0])
 
     @property
+    def cpu_seconds_per_plan(self) -> dict[str, float]:
+        """The same of the thread's own time, whatever else the cores did."""
+        return median_and_p95([one for trial in self.trials for one in trial.cpu_seconds] or [0.0])
+
+    @property
     def steps_of_successes(self) -> list[int]:
         """How long it took where it was done."""
         return [trial.steps for trial in self.trials if trial.success] or [0]
@@ -111,6 +116,7 @@ class Report:
             "rate": self.successes / len(trials),
             "interval": list(wilson_interval(self.successes, len(trials))),
             "seconds_per_plan": self.seconds_per_plan,
+            "cpu_seconds_per_plan": self.cpu_seconds_per_plan,
             "real_time": about.real_time,
             "idle": self.idle,
             "ahead": sum(trial.ahead for trial in trials),

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -56,6 +56,7 @@ class Trial:
     done_before: bool = False  # the start was the goal already: the trial does not count
     alone: int = 0  # plans without a policy, where one was asked
     ahead: int = 0  # plans that were made ahead and corrected
+    cpu_seconds: list[float] = field(default_factory=list)  # of this thread, for each plan
     idle: float | None = None  # share of the time in which the arm made no action, in real time
 
 
@@ -89,6 +90,7 @@ def run_trial(
     )
     goals = [Goal(latents=look(goal.observation), name=goal.name) for goal in episode.goals]
     seconds: list[float] = []
+    cpu_seconds: list[float] = []
     moments: list[Moment] = []
     alone = ahead = 0
     try:
@@ -99,12 +101,14 @@ def run_trial(
         disturb(len(moments))
         observation = arm.look()
         pace.think()
+        began = time.thread_time()
         proposals = None
         if proposer is not None:
             aim = episode.goals[task.pursuit.number].observation.rgb
             proposals = proposer(Seen(rgb=observation.rgb, state=state_of(observation), goal=aim))
             alone += proposals is None
         task, decision = planner.plan(task, _context(look, observation), proposals)
+        cpu_seconds.append(time.thread_time() - began)
         corrected = decision.reason.endswith(CORRECTED)
         seconds.append(pace.thought(ahead=corrected))
         moments.append(Moment(rgb=observation.rgb, goal=decision.goal, energy=decision.energy))
@@ -120,7 +124,7 @@ def run_trial(
     idle = pace.idle if real_time else None
     wanted = [goal.energy for goal in task.sub_goals]
     trial = _trial(judge, arm, decision.reason, seconds[:-1], moments, wanted)
-    return replace(trial, alone=alone, ahead=ahead, idle=idle)
+    return replace(trial, cpu_seconds=cpu_seconds[:-1], alone=alone, ahead=ahead, idle=idle)
 
 
 def run_expert(episode: Episode, *, robot: Robot, tolerance: float | None = None) -> Trial:

@@ -7,6 +7,7 @@ a rollout computes each new frame alone.
 
 import copy
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -119,7 +120,7 @@ class Predictor(nn.Module):
         config = self.config
         frames, first = latents.shape[1], past.frames if past else 0
         x = self._tokens(latents, actions, states, extrinsics).flatten(1, 2)
-        rotary = self._rotary(first, frames, x.device)
+        rotary = _rotary(config, first, frames, x.device)
         for index, block in enumerate(self.predictor_blocks):
             x = block(x, rotary, frames, past.caches[index] if past else None)
         if past:
@@ -146,15 +147,16 @@ class Predictor(nn.Module):
         patches = patches.float().expand(len(actions), -1, -1, -1)
         return torch.cat((torch.stack(controls, 2), patches), 2)
 
-    def _rotary(self, first: int, frames: int, device: torch.device) -> Rotary:
-        """Controls are turned by their time alone: they stand at row 0, column 0."""
-        config = self.config
-        patches = grid_positions(frames, config.grid, config.grid, device)
-        patches = patches.unflatten(0, (frames, -1))
-        controls = patches[:, :1].expand(-1, config.controls, -1)
-        positions = torch.cat((controls, patches), 1).flatten(0, 1)
-        positions[:, 0] += first
-        return rotary_tables(positions, config.width // config.heads)
+
+@lru_cache(64)
+def _rotary(config: PredictorConfig, first: int, frames: int, device: torch.device) -> Rotary:
+    """Controls are turned by their time alone: they stand at row 0, column 0."""
+    patches = grid_positions(frames, config.grid, config.grid, device)
+    patches = patches.unflatten(0, (frames, -1))
+    controls = patches[:, :1].expand(-1, config.controls, -1)
+    positions = torch.cat((controls, patches), 1).flatten(0, 1)
+    positions[:, 0] += first
+    return rotary_tables(positions, config.width // config.heads)
 
 
 def _exact(encoder: nn.Linear, values: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from vjepa_gate.settings import setting
 from vjepa_gate.units import ARM_REACH
 
-SOLVERS = ("cem", "icem", "mppi", "gradient")
+SOLVERS = ("cem", "icem", "quadratic", "mppi", "gradient")
 OBJECTIVES = ("l1", "l2", "cosine")
 AXES = {"x": 0, "y": 1, "z": 2, "gripper": 6}  # of an action, which `axis` may name
 RULES = (
@@ -26,10 +26,15 @@ RULES = (
 class PlannerConfig:
     """A planner's settings. Steps are actions; energies are distances between latents."""
 
-    solver: Literal["cem", "icem", "mppi", "gradient"] = setting("cem", "how actions are searched")
+    solver: Literal["cem", "icem", "quadratic", "mppi", "gradient"] = setting(
+        "cem", "how actions are searched"
+    )
     samples: int = setting(800, "candidates in each iteration", low=2, high=100_000)
     iterations: int = setting(10, "rounds of the search", low=1, high=1000)
     elites: int = setting(10, "best candidates that shape the next round", low=2, high=10_000)
+    decay: float = setting(
+        1.25, "icem, quadratic: so many times fewer candidates each round", low=1.0, high=100.0
+    )
     horizon: int = setting(1, "steps to plan ahead", low=1, high=16)
     objective: Literal["l1", "l2", "cosine"] = setting("l1", "distance between latents")
     max_step: float = setting(
@@ -245,10 +250,11 @@ PLANNERS: dict[str, PlannerConfig] = {
     "plain": replace(_PAPER, samples=64, iterations=3, elites=8, goal_steps=(12,), patience=4),
     # Of the weights that the project ships, chosen on scenes that no figure is reported for.
     "tiny": PlannerConfig(
-        solver="icem",
-        samples=32,
-        iterations=3,
-        elites=4,
+        solver="quadratic",
+        samples=16,
+        iterations=4,
+        elites=2,
+        decay=4.0,
         goal_steps=(12,),
         patience=4,
         tolerance=0.007,

@@ -158,7 +158,8 @@ class WorldModel:
                     past = past.branch(frozen=True)  # nothing follows the last frame
                 latents = self._predict(latents, action, states, extrinsics, past)
             yield latents[:, 0]
-            states = apply_action(states, action)
+            if step < actions.shape[1]:
+                states = apply_action(states, action)
 
     def _predict_within(self, seen: list[_Frame], extrinsics: Tensor | None) -> Tensor:
         """The latents [n, 1, L, D] after frames that are seen as if none had been before them."""

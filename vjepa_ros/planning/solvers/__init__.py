@@ -17,6 +17,7 @@ from vjepa_ros.planning.solvers.cem import CEM
 from vjepa_ros.planning.solvers.gradient import Gradient
 from vjepa_ros.planning.solvers.icem import ICEM
 from vjepa_ros.planning.solvers.mppi import MPPI
+from vjepa_ros.planning.solvers.quadratic import Quadratic
 
 __all__ = [
     "CEM",
@@ -26,6 +27,7 @@ __all__ = [
     "Cost",
     "Gradient",
     "PlanningError",
+    "Quadratic",
     "Solution",
     "Solver",
     "Statistics",
@@ -34,7 +36,13 @@ __all__ = [
     "shifted",
 ]
 
-SOLVERS: dict[str, type[Solver]] = {"cem": CEM, "icem": ICEM, "mppi": MPPI, "gradient": Gradient}
+SOLVERS: dict[str, type[Solver]] = {
+    "cem": CEM,
+    "icem": ICEM,
+    "quadratic": Quadratic,
+    "mppi": MPPI,
+    "gradient": Gradient,
+}
 
 
 def make_solver(config: PlannerConfig, *, keep_samples: bool = False) -> Solver:

@@ -99,8 +99,7 @@ class Search:
         self.energies.append(energies.detach())
         if self.first_std is None:
             self.first_std = samples.detach().std(0)
-        if self.keep_samples:
-            self.samples.append(samples.detach().clone())
+        self.samples.append(samples.detach().clone())
         return energies
 
     def energy_of(self, plan: Tensor) -> float:

@@ -45,8 +45,8 @@ class ICEM(Solver):
             # Sample around the mean, inside the limits.
             noise = coloured(self._white_noise(self._population(iteration)), self.beta)
             samples = self.limits.project(mean + std * noise)
-            if iteration == 0:
-                samples[: len(proposals)] = proposals
+            given = self._foreseen(search) if iteration else proposals
+            samples[: len(given)] = given
             if iteration == self.iterations - 1:
                 samples[-1] = self.limits.project(mean)
 
@@ -62,6 +62,10 @@ class ICEM(Solver):
             std = (1 - self.momentum) * elite_std + self.momentum * std
 
         return elites[0], float(elite_energies[0]), elites
+
+    def _foreseen(self, search: Search) -> Tensor:
+        """Candidates [K, H, 7] of a later population that what was scored suggests: none."""
+        return torch.empty(0, self.horizon, 7, device=self.device)
 
     def _population(self, iteration: int) -> int:
         fewest = min(2 * self.elites, self.samples)

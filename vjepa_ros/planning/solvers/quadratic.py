@@ -1,0 +1,76 @@
+"""iCEM that foresees: quadratics through what was scored tell where the next candidates belong."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vjepa_ros.planning.solvers.base import Search
+from vjepa_ros.planning.solvers.icem import ICEM
+
+_RIDGE = 1e-3  # against what few samples leave open; of energies in units of their spread
+_FLATTEST = 1e-2  # curvature: where a quadratic falls without end, it ends at the limits
+_DESCENT = 8  # steps along the limits, where the lowest point lies beyond them
+
+
+@dataclass(kw_only=True)
+class Quadratic(ICEM):
+    """For few samples in few dimensions, such as one step of a hand. From the second population
+    on, the lowest points of two quadratics are candidates: one fits all that was scored, the
+    other the better half. Where the search starts is one of the first population.
+    """
+
+    def _search(
+        self, search: Search, start: Tensor, proposals: Tensor
+    ) -> tuple[Tensor, float, Tensor]:
+        return super()._search(search, start, torch.cat((proposals, start[None])))
+
+    def _foreseen(self, search: Search) -> Tensor:
+        energies, order = torch.cat(search.energies).sort()
+        energies = energies[energies.isfinite()]
+        samples = torch.cat(search.samples)[order[: len(energies)]]  # best first
+        if len(samples) < 2:
+            return super()._foreseen(search)
+        free = samples.std(0) > 0  # [H, 7]
+        sizes = self.limits.sizes().to(samples).expand_as(free)[free]
+        points = samples[:, free] / sizes
+
+        def plan(point: Tensor) -> Tensor:
+            actions = samples[0].clone()
+            actions[free] = sizes * point
+            return self.limits.project(actions)
+
+        better = max(len(points) // 2, _terms(points[:1]).shape[1] + 1)
+        lowest = (
+            _lowest(points[:count], energies[:count], lambda point: plan(point)[free] / sizes)
+            for count in (len(points), better)
+        )
+        return torch.stack([plan(point) for point in lowest])
+
+
+def _terms(points: Tensor) -> Tensor:
+    """What the coefficients of a quadratic are multiplied with at points [N, D]."""
+    rows, columns = torch.triu_indices(points.shape[1], points.shape[1])
+    squares = points[:, rows] * points[:, columns]
+    return torch.cat((torch.ones_like(points[:, :1]), points, squares), 1)
+
+
+def _lowest(points: Tensor, energies: Tensor, allowed: Callable[[Tensor], Tensor]) -> Tensor:
+    """Where the quadratic that fits energies [N] at points [N, D] is lowest, within limits."""
+    size, terms = points.shape[1], _terms(points)
+    spread = energies.std().clamp(min=torch.finfo(energies.dtype).tiny)
+    wanted = terms.T @ ((energies - energies[0]) / spread)
+    ridge = _RIDGE * torch.eye(len(wanted), device=wanted.device)
+    found = torch.linalg.solve(terms.T @ terms + ridge, wanted)
+    slopes, half = found[1 : 1 + size], points.new_zeros(size, size)
+    half[tuple(torch.triu_indices(size, size))] = found[1 + size :]
+    bends, axes = torch.linalg.eigh(half + half.T)
+    bends = bends.clamp(min=_FLATTEST)
+    lowest = -(axes @ ((axes.T @ slopes) / bends))
+    for _ in range(_DESCENT):
+        point = allowed(lowest)
+        if torch.equal(point, lowest):
+            break
+        lowest = point - (slopes + axes @ (bends * (axes.T @ point))) / bends[-1]
+    return lowest
