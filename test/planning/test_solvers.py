@@ -12,9 +12,9 @@ from vjepa_ros.planning.solvers import (
     ICEM,
     MPPI,
     SOLVERS,
-    Quadratic,
     Gradient,
     PlanningError,
+    Quadratic,
     shifted,
 )
 from vjepa_ros.planning.solvers.icem import coloured
