@@ -2,7 +2,7 @@
 
     nice -n 19 python benchmarks/budget.py --out runs/budget --plot docs/images/budget.png
 
-Budgets are samples × iterations; CEM, iCEM and MPPI search at horizons 1, 2 and 3, from nothing
+Budgets are samples × iterations; CEM, iCEM, quadratic and MPPI search at horizons 1, 2 and 3, from nothing
 and, where a plan is longer than its first step, from what is left of the plan before it.
 
 The gap: of the energy that CEM 800 × 10 gains over staying, the share that a plan leaves. It is
@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from solvers import at_budget
+from solvers import SOLVERS, at_budget
 from torch import Tensor
 
 from vjepa_ros.conventions import apply_action
@@ -72,7 +72,7 @@ ROWS = [
     Row(samples, iterations, horizon, solver, previous)
     for samples, iterations in BUDGETS
     for horizon in (1, 2, 3)
-    for solver in ("cem", "icem", "mppi")
+    for solver in SOLVERS
     for previous in ((False, True) if horizon > 1 else (False,))
 ]
 
@@ -233,7 +233,7 @@ def plot(rows: Sequence[dict[str, Any]], path: Path) -> None:
             style: dict[str, Any] = {
                 "marker": "o",
                 "linestyle": "--" if previous else "-",
-                "color": {"cem": "tab:blue", "icem": "tab:orange", "mppi": "tab:green"}[solver],
+                "color": f"C{SOLVERS.index(solver)}",
                 "label": f"{solver}{', from the plan before' if previous else ''}",
             }
             seconds = [row["cpu_seconds"] for row in curve]

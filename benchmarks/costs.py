@@ -110,7 +110,7 @@ def planning() -> list[Curve]:
               "operations: a frame, whose attention sees T", "s", contexts,
               [seeing(frames) for frames in contexts],
               [scoring_time(MODEL, 64, 1, frames) for frames in contexts]),
-        curve("memory of planning against samples N", "constant: a CPU imagines 16 at once",
+        curve("memory of planning against samples N", "constant: a CPU imagines 8 at once",
               "MB", samples, [1] * len(samples), [scoring_memory(count) for count in samples]),
     ]  # fmt: skip
 

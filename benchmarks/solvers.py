@@ -30,7 +30,7 @@ from vjepa_ros.planning.world_model import Context, Goal, WorldModel
 from vjepa_sim.scene import Scene
 from vjepa_sim.tasks import make_task
 
-SOLVERS = ("cem", "icem", "mppi")
+SOLVERS = ("cem", "icem", "quadratic", "mppi")
 TASKS = (  # task, sub-goals, condition
     ("reach", "single", "plain"),
     ("reach", "single", "light"),
@@ -83,9 +83,9 @@ def main() -> None:
 def at_budget(base: PlannerConfig, solver: str, samples: int, iterations: int) -> PlannerConfig:
     """The solver with as many scored candidates in all as samples × iterations."""
     first = samples
-    if solver == "icem":
+    if solver in ("icem", "quadratic"):  # whose populations shrink
         first = round(samples * iterations / sum(ICEM.decay**-i for i in range(iterations)))
-    return replace(base, solver=solver, samples=first, iterations=iterations)
+    return replace(base, solver=solver, samples=first, iterations=iterations, decay=ICEM.decay)
 
 
 def demonstrated_costs(

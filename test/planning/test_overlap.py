@@ -71,9 +71,8 @@ def test_the_frame_that_is_seen_is_asked_about_a_few_candidates_alone():
     world.asked.clear()
     planner.plan(task, replace(seen, name="seen"))
     fingers = 8
-    assert world.asked == {
-        "seen": fingers + TINY.overlap_samples + 1
-    }  # and its plan as it was mended
+    assert list(world.asked) == ["seen"]
+    assert fingers < world.asked["seen"] <= fingers + TINY.overlap_samples + 1  # none twice
 
 
 def test_it_arrives_as_it_does_without():

@@ -12,9 +12,10 @@ from vjepa_ros.planning.solvers import (
     ICEM,
     MPPI,
     SOLVERS,
-    Quadratic,
     Gradient,
     PlanningError,
+    Quadratic,
+    remembering,
     shifted,
 )
 from vjepa_ros.planning.solvers.icem import coloured
@@ -366,6 +367,22 @@ def test_quadratic_finds_the_bottom_of_a_bowl_with_a_few_candidates():
     solver = Quadratic(limits=limits, samples=16, elites=2, iterations=3)
     solution = solver.solve(quadratic(target))
     torch.testing.assert_close(solution.actions, torch.tensor([target]), rtol=0, atol=1e-4)
+
+
+def test_no_candidate_is_scored_twice():
+    asked = []
+
+    def cost(actions):
+        asked.append(len(actions))
+        return actions.square().sum((1, 2))
+
+    score, actions = remembering(cost), torch.rand(4, 1, 7)
+    found = [score(actions[[0, 1]]), score(actions[[1, 2, 2, 0, 3]]), score(actions[:1])]
+    assert asked == [2, 2]
+    torch.testing.assert_close(torch.cat(found), cost(actions[[0, 1, 1, 2, 2, 0, 3, 0]]))
+    actions.requires_grad_()
+    score(actions).sum().backward()
+    torch.testing.assert_close(actions.grad, 2 * actions.detach())
 
 
 def test_quadratic_starts_with_staying():

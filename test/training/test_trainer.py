@@ -104,7 +104,7 @@ def node(folder: Path, out: Path, nodes: str, port: int, host: bool) -> subproce
         *(f"--rdzv-endpoint=localhost:{port}", f"--rdzv-conf={conf}", "--local-addr=localhost"),
     ]
     command = pretrain(folder, out, *torchrun)
-    # Else who has been there before tells one that comes back no address: PyTorch has it once alone.
+    # Else one that comes back waits for an address: PyTorch tells it in the first round alone.
     environment = {"OMP_NUM_THREADS": "1", "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
     return subprocess.Popen(command, env={**os.environ, **environment})
 

@@ -28,6 +28,7 @@ from vjepa_ros.planning.solvers import (
     Solution,
     Solver,
     make_solver,
+    remembering,
     shifted,
 )
 from vjepa_ros.planning.task import (
@@ -147,7 +148,7 @@ class Planner:
             return ended(task, energy, *end)
 
         # Prepare: what candidates cost, and what the fingers shall do.
-        score = cost = self.world_model.cost(context, task.goal, self.objective)
+        score = cost = remembering(self.world_model.cost(context, task.goal, self.objective))
         if proposals is not None:
             proposals = steering.allowed(self.config, proposals)
             if self.config.policy_mode in steering.DRIVES:

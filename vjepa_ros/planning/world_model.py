@@ -18,7 +18,7 @@ from vjepa_ros.planning.objectives import Objective
 BUDGETS = {"cuda": 3 << 30, "cpu": 64 << 20}
 # A CPU imagines this many at once, a GPU multiples of it. The kernel of a product depends on how
 # many rows it has: of always as many, energies do not depend on what else is scored, to the bit.
-GRAIN = 16
+GRAIN = 8
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

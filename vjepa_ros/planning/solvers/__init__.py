@@ -11,6 +11,7 @@ from vjepa_ros.planning.solvers.base import (
     Solution,
     Solver,
     Statistics,
+    remembering,
     shifted,
 )
 from vjepa_ros.planning.solvers.cem import CEM
@@ -33,6 +34,7 @@ __all__ = [
     "Statistics",
     "make_limits",
     "make_solver",
+    "remembering",
     "shifted",
 ]
 

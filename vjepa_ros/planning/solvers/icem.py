@@ -79,6 +79,8 @@ def coloured(white: Tensor, beta: float) -> Tensor:
     frequency, so beta 0 is white noise and a large beta the same action at each step.
     """
     horizon = white.shape[1]
+    if horizon == 1:
+        return white
 
     def gain(frequencies: Tensor) -> Tensor:
         return frequencies.abs().clamp(min=1 / horizon) ** (-beta / 2)

@@ -1,6 +1,5 @@
 """iCEM that foresees: quadratics through what was scored tell where the next candidates belong."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +10,7 @@ from vjepa_ros.planning.solvers.icem import ICEM
 
 _RIDGE = 1e-3  # against what few samples leave open; of energies in units of their spread
 _FLATTEST = 1e-2  # curvature: where a quadratic falls without end, it ends at the limits
-_DESCENT = 8  # steps along the limits, where the lowest point lies beyond them
+_DESCENT = 5  # steps along the limits, where the lowest point lies beyond them
 
 
 @dataclass(kw_only=True)
@@ -36,17 +35,22 @@ class Quadratic(ICEM):
         sizes = self.limits.sizes().to(samples).expand_as(free)[free]
         points = samples[:, free] / sizes
 
-        def plan(point: Tensor) -> Tensor:
-            actions = samples[0].clone()
-            actions[free] = sizes * point
-            return self.limits.project(actions)
-
         better = max(len(points) // 2, _terms(points[:1]).shape[1] + 1)
-        lowest = (
-            _lowest(points[:count], energies[:count], lambda point: plan(point)[free] / sizes)
-            for count in (len(points), better)
-        )
-        return torch.stack([plan(point) for point in lowest])
+        fits = [_fitted(points[:count], energies[:count]) for count in (len(points), better)]
+        slopes, bends, axes = (torch.stack(parts) for parts in zip(*fits, strict=True))
+
+        # From the lowest points of all along the limits, where they lie beyond these.
+        plans = samples[:1].repeat(2, 1, 1)
+        lowest = _turned(axes, -_turned(axes.mT, slopes) / bends)
+        for _ in range(_DESCENT):
+            plans[:, free] = sizes * lowest
+            plans = self.limits.project(plans)
+            allowed = plans[:, free] / sizes
+            if torch.equal(allowed, lowest):
+                break
+            falls = slopes + _turned(axes, bends * _turned(axes.mT, allowed))
+            lowest = allowed - falls / bends[:, -1:]
+        return plans
 
 
 def _terms(points: Tensor) -> Tensor:
@@ -56,21 +60,20 @@ def _terms(points: Tensor) -> Tensor:
     return torch.cat((torch.ones_like(points[:, :1]), points, squares), 1)
 
 
-def _lowest(points: Tensor, energies: Tensor, allowed: Callable[[Tensor], Tensor]) -> Tensor:
-    """Where the quadratic that fits energies [N] at points [N, D] is lowest, within limits."""
+def _fitted(points: Tensor, energies: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The quadratic through energies [N] at points [N, D]: its slopes [D], and its bends [D] along
+    axes [D, D].
+    """
     size, terms = points.shape[1], _terms(points)
     spread = energies.std().clamp(min=torch.finfo(energies.dtype).tiny)
     wanted = terms.T @ ((energies - energies[0]) / spread)
     ridge = _RIDGE * torch.eye(len(wanted), device=wanted.device)
     found = torch.linalg.solve(terms.T @ terms + ridge, wanted)
-    slopes, half = found[1 : 1 + size], points.new_zeros(size, size)
+    half = points.new_zeros(size, size)
     half[tuple(torch.triu_indices(size, size))] = found[1 + size :]
     bends, axes = torch.linalg.eigh(half + half.T)
-    bends = bends.clamp(min=_FLATTEST)
-    lowest = -(axes @ ((axes.T @ slopes) / bends))
-    for _ in range(_DESCENT):
-        point = allowed(lowest)
-        if torch.equal(point, lowest):
-            break
-        lowest = point - (slopes + axes @ (bends * (axes.T @ point))) / bends[-1]
-    return lowest
+    return found[1 : 1 + size], bends.clamp(min=_FLATTEST), axes
+
+
+def _turned(axes: Tensor, points: Tensor) -> Tensor:
+    return (axes @ points[..., None])[..., 0]
