@@ -119,7 +119,7 @@ def test_every_setting_of_the_planner_is_an_option(asked, small_weights, name):
         "solver": "icem", "objective": "cosine", "axis": "z=0", "rules": ("warm_start",),
         "goal_steps": (3, 2), "close_gripper": 1, "patience": 7, "tolerance": 0.01,
         "max_turn": 0.2, "mean_in_population": True, "policy_mode": "rank",
-        "overlap": True,
+        "overlap": True, "decay": 2.0,
     }  # fmt: skip
     value = getattr(PlannerConfig(), name)
     value = other.get(name, value + 1 if isinstance(value, int) else None) or value / 2
