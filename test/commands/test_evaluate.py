@@ -149,7 +149,7 @@ def test_the_options_know_what_there_is_in_the_simulation():
             ("--horizon", 40, "--episodes", 1, "--workers", 1),
             "--horizon is 40, expected a whole number in",
         ),
-        (("--samples", 3, "--episodes", 1, "--workers", 1), "elites is"),
+        (("--elites", 20, "--episodes", 1, "--workers", 1), "elites is"),
     ],
 )
 def test_what_cannot_be_is_said(weights, words, complaint):
