@@ -48,7 +48,7 @@ setup(
         "rerun": ["rerun-sdk>=0.30"],
         "policy": ["msgpack>=1.1", "websockets>=14"],
         "ray": ["ray>=2.40"],
-        "test": ["hypothesis", "pytest", "pytest-timeout"],
+        "test": ["hypothesis", "psutil", "pytest", "pytest-timeout"],
     },
     entry_points={
         "console_scripts": [

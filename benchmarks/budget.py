@@ -2,8 +2,8 @@
 
     nice -n 19 python benchmarks/budget.py --out runs/budget --plot docs/images/budget.png
 
-Budgets are samples × iterations; CEM, iCEM, quadratic and MPPI search at horizons 1, 2 and 3, from nothing
-and, where a plan is longer than its first step, from what is left of the plan before it.
+Budgets are samples × iterations; CEM, iCEM, quadratic and MPPI search at horizons 1, 2 and 3, from
+nothing and, where a plan is longer than its first step, from what is left of the plan before it.
 
 The gap: of the energy that CEM 800 × 10 gains over staying, the share that a plan leaves. It is
 measured on the second plan of a task, in a place where the model imagines that the first step of

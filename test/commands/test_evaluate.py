@@ -119,7 +119,7 @@ def test_every_setting_of_the_planner_is_an_option(asked, small_weights, name):
         "solver": "icem", "objective": "cosine", "axis": "z=0", "rules": ("warm_start",),
         "goal_steps": (3, 2), "close_gripper": 1, "patience": 7, "tolerance": 0.01,
         "max_turn": 0.2, "mean_in_population": True, "policy_mode": "rank",
-        "overlap": True,
+        "overlap": True, "decay": 2.0,
     }  # fmt: skip
     value = getattr(PlannerConfig(), name)
     value = other.get(name, value + 1 if isinstance(value, int) else None) or value / 2
@@ -149,7 +149,7 @@ def test_the_options_know_what_there_is_in_the_simulation():
             ("--horizon", 40, "--episodes", 1, "--workers", 1),
             "--horizon is 40, expected a whole number in",
         ),
-        (("--samples", 3, "--episodes", 1, "--workers", 1), "elites is"),
+        (("--elites", 20, "--episodes", 1, "--workers", 1), "elites is"),
     ],
 )
 def test_what_cannot_be_is_said(weights, words, complaint):

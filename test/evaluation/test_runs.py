@@ -36,7 +36,7 @@ def report(reach):
 
 
 def untimed(report):
-    return [replace(trial, seconds=[]) for trial in report.trials]
+    return [replace(trial, seconds=[], cpu_seconds=[]) for trial in report.trials]
 
 
 def test_two_workers_find_the_same_to_the_bit_as_one(reach, report):
@@ -116,6 +116,7 @@ def test_the_report_adds_up(reach):
     assert found["rate"] == 0.75
     assert found["interval"][0] < 0.75 < found["interval"][1]
     assert found["seconds_per_plan"] == {"median": pytest.approx(0.1), "p95": pytest.approx(0.1)}
+    assert found["cpu_seconds_per_plan"] == {"median": 0.0, "p95": 0.0}
     assert found["steps"]["median"] == 2.5
     assert found["reasons"] == {"2": "tool 0.031 m from the goal; the planner ended with its steps"}
     assert found["planner"] == {"name": None, **json.loads(json.dumps(asdict(QUICK)))}

@@ -107,6 +107,16 @@ def test_the_slower_one_gets_less(replicas, actions):
     assert slow.rows[-1] < 64 < 192 < fast.rows[-1]
 
 
+@pytest.mark.parametrize(
+    ("count", "shares"), [(2 * GRAIN, [GRAIN, GRAIN]), (2 * GRAIN - 1, [GRAIN, GRAIN - 1])]
+)
+def test_a_small_population_is_shared_out(replicas, actions, count, shares):
+    scorers = [Scorer(), Scorer()]
+    cost = replicas.cost(scorers)
+    assert torch.equal(cost(actions[:count]), actions[:count].square().sum((-1, -2)))
+    assert [scorer.rows for scorer in scorers] == [[share] for share in shares]
+
+
 def test_one_that_is_killed_costs_only_its_candidates(replicas, actions):
     gone = threading.Event()
 

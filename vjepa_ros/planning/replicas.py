@@ -182,8 +182,8 @@ class ReplicatedWorldModel(WorldModel):
 
 
 def _grains(count: int) -> list[slice]:
-    """Candidates by the grain; the last takes what is left over."""
-    starts = list(range(0, max(count - GRAIN, 0) + 1, GRAIN))
+    """Candidates by the grain; less than half of one that is left over joins the last."""
+    starts = list(range(0, max(count - GRAIN // 2, 0) + 1, GRAIN))
     return [slice(*ends) for ends in pairwise([*starts, count])]
 
 
