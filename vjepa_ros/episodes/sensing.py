@@ -9,9 +9,7 @@ from vjepa_sim.robot import RobotState
 from vjepa_sim.scene import Observation
 
 
-def state_of(
-    observation: Observation | RobotState, max_width: float = FRANKA_HAND_WIDTH
-) -> Tensor:
+def state_of(observation: Observation | RobotState, max_width: float = FRANKA_HAND_WIDTH) -> Tensor:
     """The state [7], float64; `max_width` is of the open hand."""
     width = torch.tensor(observation.width, dtype=torch.float64)
     return conventions.state_from_pose(

@@ -22,7 +22,9 @@ class SimMover:
     def look(self) -> Context:
         """See the scene as it is now."""
         seen = self.arm.look()
-        return Context(latents=self.see(seen.rgb)[None], states=self.arm.state_of(seen)[None].float())
+        return Context(
+            latents=self.see(seen.rgb)[None], states=self.arm.state_of(seen)[None].float()
+        )
 
     def move(self, action: Tensor) -> None:
         """Carry out an action [7]."""

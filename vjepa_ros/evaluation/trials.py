@@ -101,7 +101,9 @@ def run_trial(
         proposals = None
         if proposer is not None:
             aim = episode.goals[task.pursuit.number].observation.rgb
-            proposals = proposer(Seen(rgb=observation.rgb, state=arm.state_of(observation), goal=aim))
+            proposals = proposer(
+                Seen(rgb=observation.rgb, state=arm.state_of(observation), goal=aim)
+            )
             alone += proposals is None
         task, decision = planner.plan(task, _context(arm, look, observation), proposals)
         corrected = decision.reason.endswith(CORRECTED)
