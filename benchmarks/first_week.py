@@ -72,7 +72,7 @@ class Week:
         if not missing:
             return
         self._write_lab()
-        words = ["run", "--sim", "--record", "--models", "no", "--use-sim-time"]
+        words = ["run", "--sim", "--record", "--no-models", "--use-sim-time"]
         words += ["--robot", self.robot, "--params-file", self.parameters]
         first = self.out / "first_bag"  # of before the first episode
         shutil.rmtree(first, ignore_errors=True)
@@ -86,7 +86,7 @@ class Week:
                     person.record(twin, 5000 + bags.index(bag), bag)
                     print(f"recorded {bag}", flush=True)
         finally:
-            graph.send_signal(signal.SIGINT)
+            os.kill(graph.pid, signal.SIGINT)
             _, _, usage = os.wait4(graph.pid, 0)
         self._note("record", words, time.monotonic() - started, usage.ru_maxrss)
 

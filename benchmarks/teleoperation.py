@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
+from lifecycle_msgs.msg import State, Transition
+from lifecycle_msgs.srv import ChangeState, GetState
 from rcl_interfaces.srv import SetParameters
 from rclpy.node import Node
 from rclpy.parameter import Parameter
@@ -39,12 +39,8 @@ _ARRIVED, _ALIGNED, _SHUT = 0.006, 0.05, 0.02  # metres, radians, closedness in 
 _PATIENCE = 14  # actions for one waypoint
 _AWAITED = 60.0  # seconds for services, pictures and states
 _ERROR = 0.004  # metres that a person is off what they aim at
-_CYCLE = (
-    Transition.TRANSITION_DEACTIVATE,
-    Transition.TRANSITION_CLEANUP,
-    Transition.TRANSITION_CONFIGURE,
-    Transition.TRANSITION_ACTIVATE,
-)
+_BEGIN = (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE)
+_END = (Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP)
 
 
 def towards(state: Tensor, waypoint: Waypoint, max_width: float, push: np.ndarray) -> Tensor:
@@ -128,9 +124,12 @@ class Session:
         self._reset = node.create_client(ResetScene, "sim/reset")
         self._change = node.create_client(ChangeState, "recorder/change_state")
         self._set = node.create_client(SetParameters, "recorder/set_parameters")
-        for client in (self._reset, self._change, self._set):
+        self._state = node.create_client(GetState, "recorder/get_state")
+        for client in (self._reset, self._change, self._set, self._state):
             if not client.wait_for_service(_AWAITED):
                 raise TimeoutError(f"no {client.srv_name}: is the graph up?")
+        self._wait_for_recorder()
+        self._turn(*_END)
 
     def record(self, twin: Scene, seed: int, bag: Path) -> None:
         """One episode; `twin` is a scene of the same lab, which tells where everything is."""
@@ -143,22 +142,35 @@ class Session:
         answer = wait_for(self._reset.call_async(request), _AWAITED)
         if not answer.success:
             raise RuntimeError(answer.message)
-        self._begin(bag)
+        self._begin(bag, task.title)
         self._operator.follow(path, rng)
-        self._turn(Transition.TRANSITION_DEACTIVATE)
+        self._turn(*_END)
 
-    def _begin(self, bag: Path) -> None:
+    def _wait_for_recorder(self) -> None:
+        """Until it is active: it starts by itself."""
+        end = time.monotonic() + _AWAITED
+        while time.monotonic() < end:
+            found = wait_for(self._state.call_async(GetState.Request()), _AWAITED)
+            if found.current_state.id == State.PRIMARY_STATE_ACTIVE:
+                return
+            time.sleep(0.5)
+        raise TimeoutError("the recorder does not become active: its log says why")
+
+    def _begin(self, bag: Path, task: str) -> None:
         """Let the recorder write another bag."""
-        for transition in _CYCLE:
-            if transition == Transition.TRANSITION_CONFIGURE:
-                folder = Parameter("folder", value=str(bag)).to_parameter_msg()
-                request = SetParameters.Request(parameters=[folder])
-                wait_for(self._set.call_async(request), _AWAITED)
-            self._turn(transition)
+        told = {"folder": str(bag), "task": task}
+        parameters = [Parameter(name, value=text) for name, text in told.items()]
+        request = SetParameters.Request(
+            parameters=[parameter.to_parameter_msg() for parameter in parameters]
+        )
+        wait_for(self._set.call_async(request), _AWAITED)
+        self._turn(*_BEGIN)
 
-    def _turn(self, transition: int) -> None:
-        request = ChangeState.Request(transition=Transition(id=transition))
-        wait_for(self._change.call_async(request), _AWAITED)
+    def _turn(self, *transitions: int) -> None:
+        for transition in transitions:
+            request = ChangeState.Request(transition=Transition(id=transition))
+            if not wait_for(self._change.call_async(request), _AWAITED).success:
+                raise RuntimeError("the recorder did not go along: its log says why")
 
 
 @contextmanager
