@@ -24,8 +24,7 @@ from vjepa_gate.robots import load_robot
 from vjepa_gate.share import config_folder
 from vjepa_sim.labs import LABS
 
-LAB, PRESET = "away", "lab"
-SIZES = (30, 100, 300)  # episodes that weights are fine-tuned on
+LAB, PRESET, SHIPPED = "away", "lab", "tiny"
 HELD_OUT = 10  # more, for the gate
 FRAMES = 32  # of an episode that is collected
 SCENE = 6900  # of the calibration; no episode is played in it
@@ -37,6 +36,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--out", type=Path, required=True, help="folder for everything")
     parser.add_argument("--steps", nargs="+", choices=STEPS, default=STEPS)
+    parser.add_argument(
+        "--sizes", type=int, nargs="+", default=[30, 100, 300], help="episodes to fine-tune on"
+    )
     parser.add_argument("--recorded", type=int, default=30, help="episodes of the running graph")
     parser.add_argument("--speed", type=float, default=1.0, help="of it, times real time")
     parser.add_argument("--seed", type=int, default=7500, help="of the first closed loop")
@@ -92,7 +94,7 @@ class Week:
 
     def collect(self) -> None:
         """The rest of the episodes, without the graph: the same lab, four frames a second."""
-        count = max(SIZES) + HELD_OUT - self.args.recorded
+        count = max(self.args.sizes) + HELD_OUT - self.args.recorded
         options = ["--lab", LAB, "--task", "mix", "--steps", FRAMES, "--seed", 51, "--workers", 1]
         out = self.episodes / "collected"
         self._run("collect", ["episodes", "collect", "--episodes", count, *options, "--out", out])
@@ -106,9 +108,9 @@ class Week:
         words = ["episodes", "convert", "--from", "lerobot", "--to", "bag", there, self.back, *one]
         self._run("from lerobot", words)
         episodes = sorted(path for path in self.back.iterdir() if not path.name.startswith("."))
-        for size in SIZES:
+        for size in self.args.sizes:
             _link(episodes[:size], self.out / f"first_{size}")
-        _link(episodes[max(SIZES) :], self.out / "held_out")
+        _link(episodes[max(self.args.sizes) :], self.out / "held_out")
 
     def calibrate(self) -> None:
         """What the shipped weights take motions for, seen from there."""
@@ -117,19 +119,19 @@ class Week:
 
     def finetune(self) -> None:
         """The shipped weights on the first 30, 100 and 300 episodes."""
-        for size in SIZES:
+        for size in self.args.sizes:
             data, out = self.out / f"first_{size}", self.out / f"tuned_{size}"
-            words = ["train", "finetune", "--preset", PRESET, "--weights", _shipped()]
+            words = ["train", "finetune", "--preset", PRESET, "--weights", SHIPPED]
             self._run(f"finetune {size}", [*words, "--data", data, "--out", out])
 
     def gate(self) -> None:
         """Bounds around the held-out recordings, which the shipped weights do not keep."""
         held_out = ["replay", self.out / "held_out", "--plan-every", 4, "--workers", 1]
-        written = ["--weights", self.tuned(max(SIZES)), "--write-gate", self.gate_file]
+        written = ["--weights", self.tuned(max(self.args.sizes)), "--write-gate", self.gate_file]
         self._run("gate", [*held_out, *written])
         self._run(
             "gate as shipped",
-            [*held_out, "--weights", _shipped(), "--gate", self.gate_file],
+            [*held_out, "--weights", SHIPPED, "--gate", self.gate_file],
             ends=(0, 1),
         )
 
@@ -146,13 +148,13 @@ class Week:
     # --- what they share -------------------------------------------------------------------
 
     def rows(self) -> list[str]:
-        return ["as shipped", "axes", *(str(size) for size in SIZES)]
+        return ["as shipped", "axes", *(str(size) for size in self.args.sizes)]
 
     def driven(self, row: str) -> list[Any]:
         if row == "as shipped":
-            return ["--weights", _shipped()]
+            return ["--weights", SHIPPED]
         if row == "axes":
-            return ["--weights", _shipped(), "--axes", self.axes]
+            return ["--weights", SHIPPED, "--axes", self.axes]
         return ["--weights", self.tuned(int(row))]
 
     def tuned(self, size: int) -> Path:
@@ -169,9 +171,7 @@ class Week:
                 cells.append(f"{found['successes']} of {found['episodes']}" if found else "")
                 if task == "reach":
                     cells.append(f"{100 * found['distance']['median']:.1f}" if found else "")
-            told = self.results / f"{_file_of(f'finetune {row}' if row.isdigit() else row)}"
-            if row == "axes":
-                told = self.results / _file_of("calibrate")
+            told = self.results / _file_of({"axes": "calibrate"}.get(row, f"finetune {row}"))
             cost = json.loads(told.read_text()) if told.exists() else None
             cells += [f"{cost['minutes']:.1f}", f"{cost['peak_mb']:.0f}"] if cost else ["", ""]
             lines.append("| " + " | ".join(cells) + " |")
@@ -182,8 +182,7 @@ class Week:
         usual = (config_folder("vjepa_gate") / "sim.yaml").read_text()
         width = f"max_width: {LABS[LAB].max_width}"
         self.robot.write_text(usual.replace("max_width: 0.08", width))
-        speed = self.args.speed
-        mode = f"mode: fast, speed: {speed}"
+        mode = f"mode: fast, speed: {self.args.speed}"
         camera = "camera_rate: 4.0, image_width: 128, image_height: 128"
         self.parameters.write_text(
             f"vjepa_sim_robot:\n  ros__parameters: {{lab: {LAB}, {mode}, {camera}}}\n"
@@ -222,10 +221,6 @@ def _command(words: Iterable[object]) -> list[str]:
 
 def _file_of(name: str) -> str:
     return f"cost_{name.replace(' ', '_')}.json"
-
-
-def _shipped() -> str:
-    return "tiny"
 
 
 def _link(episodes: Iterable[Path], folder: Path) -> None:
