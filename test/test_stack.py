@@ -67,6 +67,13 @@ def test_composed_and_simulated(weights):
     assert not stack["sim"].respawn
 
 
+def test_an_arm_that_somebody_else_drives_is_recorded_without_models(weights, goal):
+    stack = processes(Options(weights=weights, models=False, sim=True, record=True))
+    assert list(named(stack)) == ["sim", "arm_gate", "recorder"]
+    with pytest.raises(UserError, match="models false: nobody would plan to it"):
+        processes(Options(weights=weights, models=False, goal=goal))
+
+
 def test_predictors_that_share_out_candidates(weights):
     stack = named(processes(Options(weights=weights, predictors=3)))
     names = ["arm_gate", "encoder", "predictor", "predictor_2", "predictor_3", "planner"]

@@ -78,6 +78,9 @@ class StackSettings(GraphSettings):
 
     sim: bool = setting(False, "start the simulated Franka as the robot")
     gate: bool = setting(True, "start the arm gate; no, where it runs on the robot's computer")
+    models: bool = setting(
+        True, "start encoder, predictor and planner; no, to record an arm that somebody else drives"
+    )
     task: str = setting("grasp cube", "of the simulated scene: `vjepa-sim tasks`; and recorded")
     scene: int = setting(0, "seed of the simulated scene", low=0)
     predictors_here: int | None = setting(

@@ -62,7 +62,8 @@ def processes(options: Options, usual: Mapping[str, Any] | None = None) -> list[
     """
     checkpoint = _checked_weights(options)
     robot = load_robot(options.value("arm_gate", "robot"))
-    goals_of(options)
+    if goals_of(options).pictures and not options.stack.models:
+        raise UserError("a goal was given, and models false: nobody would plan to it")
     if axes := options.value("planner", "axes"):
         load_axes(axes)
     stack = options.stack
@@ -82,20 +83,27 @@ def processes(options: Options, usual: Mapping[str, Any] | None = None) -> list[
         )
     if stack.record:
         found.append(_nodes(options, defaults, "recorder"))
-    replicas = _replicas(options)
-    if stack.composed:
-        found.append(_nodes(options, defaults, "encoder", "predictor", "planner"))
-    else:
-        found += [_nodes(options, defaults, name) for name in ("encoder", "predictor")]
-        found += [_replica(_nodes(options, defaults, "predictor"), name) for name in replicas]
-        found.append(_nodes(options, defaults, "planner"))
-    found[-1] = dataclasses.replace(found[-1], notice=notice)
+    if stack.models:
+        found += _models(options, defaults, notice)
     if stack.rerun:
         with extra("rerun", "rerun"):
             import rerun  # noqa: F401
         found.append(_nodes(options, defaults, "viewer"))
     placed = [_placed(one, stack) for one in found]
     return placed + ([_rviz(robot, stack)] if stack.rviz else [])
+
+
+def _models(options: Options, defaults: Mapping[str, Any], notice: str) -> list[Process]:
+    """What sees and plans."""
+    replicas = _replicas(options)
+    if options.stack.composed:
+        found = [_nodes(options, defaults, "encoder", "predictor", "planner")]
+    else:
+        found = [_nodes(options, defaults, name) for name in ("encoder", "predictor")]
+        found += [_replica(_nodes(options, defaults, "predictor"), name) for name in replicas]
+        found.append(_nodes(options, defaults, "planner"))
+    found[-1] = dataclasses.replace(found[-1], notice=notice)
+    return found
 
 
 def _placed(process: Process, stack: StackSettings) -> Process:

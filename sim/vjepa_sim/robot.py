@@ -70,9 +70,17 @@ class RobotState:
 class Robot:
     """Loads the arm into a world; the scene calls `control` at a fixed rate."""
 
-    def __init__(self, bullet: Bullet, config: ControlConfig, joints: np.ndarray) -> None:
+    def __init__(
+        self,
+        bullet: Bullet,
+        config: ControlConfig,
+        joints: np.ndarray,
+        max_width: float = MAX_WIDTH,
+    ) -> None:
+        """max_width: metres between the fingers of the open hand."""
         self._bullet = bullet
         self._config = config
+        self.max_width = max_width
         self.body = bullet.loadURDF(str(ASSETS / "panda" / "panda.urdf"), useFixedBase=True)
         names = {
             bullet.getJointInfo(self.body, index)[1].decode(): index
@@ -86,20 +94,21 @@ class Robot:
         for index, angle in zip(_ARM, joints, strict=True):
             bullet.resetJointState(self.body, index, angle)
         for finger in self.fingers:
-            bullet.resetJointState(self.body, finger, MAX_WIDTH / 2)
+            bullet.resetJointState(self.body, finger, max_width / 2)
             bullet.changeDynamics(self.body, finger, lateralFriction=_FINGER_FRICTION)
         self._command = np.array(joints)  # joint angles that the motors hold
         pose, _ = kinematics.forward(self._command)
         self._position, self._rotation = pose[:3, 3].copy(), pose[:3, :3].copy()
         self._speed = 0.0
         self.target_position, self.target_rotation = self._position, self._rotation
-        self.target_width, self.target_force = MAX_WIDTH, 40.0
+        self.target_width, self.target_force = max_width, 40.0
         self.finger_speed = _FINGER_SPEED
         # Who drives the arm in the place of the set-point, before every step of the physics.
         self.driver: Callable[[], None] | None = None
 
     def put(self, position: np.ndarray, quaternion_xyzw: np.ndarray, width: float) -> None:
         """Be there at once and at rest; ValueError where the arm does not reach."""
+        width = self._within(width)
         rotation = quaternion_to_matrix(np.asarray(quaternion_xyzw, float))
         self._command = joints = kinematics.solve(position, rotation, steps=_PUT_STEPS)
         for index, angle in zip(_ARM, joints, strict=True):
@@ -115,13 +124,17 @@ class Robot:
         self.target_rotation = quaternion_to_matrix(np.asarray(quaternion_xyzw, float))
 
     def set_gripper(self, width: float, force: float) -> None:
-        self.target_width, self.target_force = min(max(width, 0.0), MAX_WIDTH), force
+        self.target_width, self.target_force = self._within(width), force
 
     @property
     def width(self) -> float:
         """Metres between the fingers."""
         fingers = self._bullet.getJointStates(self.body, self.fingers)
-        return float(np.clip(sum(finger[0] for finger in fingers), 0, MAX_WIDTH))
+        return self._within(sum(finger[0] for finger in fingers))
+
+    def _within(self, width: float) -> float:
+        """The width that the hand can have."""
+        return min(max(width, 0.0), self.max_width)
 
     def state(self, stamp: float) -> RobotState:
         arm = self._bullet.getJointStates(self.body, _ARM)
@@ -131,7 +144,7 @@ class Robot:
         return RobotState(
             position=pose[:3, 3].copy(),
             quaternion_xyzw=matrix_to_quaternion(pose[:3, :3]),
-            width=float(np.clip(sum(finger[0] for finger in fingers), 0, MAX_WIDTH)),
+            width=self._within(sum(finger[0] for finger in fingers)),
             joint_positions=joints,
             joint_velocities=np.array([joint[1] for joint in arm]),
             joint_torques=np.array([joint[3] for joint in arm]),

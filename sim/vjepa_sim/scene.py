@@ -25,7 +25,6 @@ from vjepa_sim import appearance, kinematics
 from vjepa_sim.bullet import Bullet
 from vjepa_sim.cameras import (
     CAMERAS,
-    VIEWPOINTS,
     WRIST,
     WRIST_FIELD_OF_VIEW,
     Camera,
@@ -36,6 +35,7 @@ from vjepa_sim.cameras import (
     wrist_pose,
 )
 from vjepa_sim.geometry import pointing_down, quaternion_to_matrix, yaw_quaternion
+from vjepa_sim.labs import LABS
 from vjepa_sim.layout import ASPECTS, Placed, Seed, place_distractors, place_objects, rearranged
 from vjepa_sim.objects import KINDS, Body, spawn
 from vjepa_sim.rendering import Renderer, ShadowCaster
@@ -56,6 +56,7 @@ class SceneConfig:
     distractor_seed: int | None = None  # other distractors without changing the rest
     randomise: frozenset[str] = frozenset(ASPECTS)
     yaw: float = 12.0  # degrees either way that objects are turned
+    lab: str = "home"  # of LABS
     palette: str = "train"  # of appearance.PALETTES
     width: int = 128  # pixels
     height: int = 128
@@ -66,6 +67,7 @@ class SceneConfig:
     def __post_init__(self) -> None:
         _check_names("objects", self.objects, KINDS)
         _check_names("randomise", self.randomise, ASPECTS)
+        _check_names("lab", (self.lab,), LABS)
         _check_names("palette", (self.palette,), appearance.PALETTES)
         if len(set(self.objects)) < len(self.objects):
             raise ValueError(f"objects {list(self.objects)}: expected each kind at most once")
@@ -130,11 +132,13 @@ class Scene:
         self._objects: dict[str, tuple[int, Placed]] = {}
         self.seed = seed
 
-        draw = Seed(seed, config.randomise)
+        self.lab = LABS[config.lab]
+        draw = Seed(seed, config.randomise - self.lab.fixed)
         palette = appearance.PALETTES[config.palette]
         self._build_table()
         self._aim_cameras(draw.stream("camera"))
-        self.robot = Robot(bullet, config.control, _start_joints(draw.stream("start")))
+        start = _start_joints(draw.stream("start"))
+        self.robot = Robot(bullet, config.control, start, self.lab.max_width)
         self._names[self.robot.body] = "robot"
 
         placed = place_objects(config.objects, config.yaw, palette, draw)
@@ -147,7 +151,7 @@ class Scene:
             self._objects[thing.name] = unique, thing
 
         textures = draw.stream("textures")
-        self.look = appearance.draw_room(palette, textures)
+        self.look = self.lab.room or appearance.draw_room(palette, textures)
         self.light = appearance.draw_light(draw.stream("light"))
         room = Room(self.look, self.light, textures or np.random.default_rng(0))
         self._renderer = Renderer(bullet, room, self._shadow_casters())
@@ -358,7 +362,7 @@ class Scene:
 
     def _aim_cameras(self, rng: np.random.Generator | None) -> None:
         self._cameras: dict[str, tuple[float, np.ndarray]] = {}
-        for name, viewpoint in VIEWPOINTS.items():
+        for name, viewpoint in self.lab.viewpoints.items():
             mounted = jittered(viewpoint, rng) if rng is not None else viewpoint
             pose = look_at(np.array(mounted.eye), np.array(mounted.target))
             pose = displaced(mounted, pose, self.config.displacement)

@@ -4,9 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip("vjepa_sim.scene", reason="vjepa_sim is not here")
 
+from vjepa_gate.robots import load_robot
+from vjepa_ros.evaluation.arm import GatedArm, in_lab
 from vjepa_ros.evaluation.conditions import CONDITIONS, with_camera_turned
 from vjepa_sim.tasks import make_task
 
@@ -57,6 +60,23 @@ def test_colours_are_of_the_other_palette(scene, plain):
     begin(scene, "colours")
     assert scene.look.table.texture not in ("wood", "laminate", "cloth")
     assert scene.look != plain["look"]
+
+
+def test_an_open_hand_of_the_lab_away_is_open_to_planner_and_gate(scene):
+    begin(scene, "away")
+    robot = in_lab(scene, load_robot("sim"))
+    assert robot.gripper.max_width == scene.lab.max_width == 0.07
+    arm = GatedArm(scene, robot)
+    state = arm.state_of(arm.look())
+    assert state[6] == pytest.approx(0, abs=1e-3)
+    action = torch.zeros(7)
+    action[6] = 1.0
+    arm.carry_out(action, 1.0)
+    assert scene.state().width < 0.002
+    arm.look()
+    arm.carry_out(-action, 2.0)
+    assert scene.state().width == pytest.approx(0.07, abs=1e-3)
+    assert not arm.refused
 
 
 def test_light_changes_between_goal_and_run(scene, plain):

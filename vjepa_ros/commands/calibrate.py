@@ -105,11 +105,12 @@ def _simulated_arm(
     see: Callable[[NDArray[np.uint8]], Tensor],
     period: float,
 ) -> Iterator[Mover]:
-    from vjepa_ros.evaluation.arm import GatedArm
+    from vjepa_ros.evaluation.arm import GatedArm, in_lab
     from vjepa_ros.evaluation.mover import SimMover
     from vjepa_sim.cameras import Displacement
     from vjepa_sim.scene import Scene, SceneConfig
 
-    with Scene(SceneConfig(displacement=Displacement(orbit=settings.turn))) as scene:
+    turned = Displacement(orbit=settings.turn)
+    with Scene(SceneConfig(lab=settings.lab, displacement=turned)) as scene:
         scene.reset(settings.scene)
-        yield SimMover(arm=GatedArm(scene, robot), see=see, period=period)
+        yield SimMover(arm=GatedArm(scene, in_lab(scene, robot)), see=see, period=period)

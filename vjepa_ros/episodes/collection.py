@@ -49,6 +49,7 @@ class CollectionConfig:
     camera: str = "exterior"
     encoding: Literal["png", "jpeg"] = "png"
     relight: float = 0.0  # chance, at each step, that the light is another one from there on
+    lab: str = "home"  # of vjepa_sim.labs.LABS
     broad: bool = False  # cameras displaced in half of the episodes, and objects of any colour
 
     def __post_init__(self) -> None:
@@ -81,7 +82,11 @@ def make_episode(config: CollectionConfig, index: int, scene: Scene) -> Episode:
     kind = _draw_kind(config.task, rng)
     seed = int(rng.integers(FIRST_SCENE, 2**62))
     scene.config = SceneConfig(
-        distractors=int(rng.integers(0, 3)), yaw=20.0, width=config.size, height=config.size
+        distractors=int(rng.integers(0, 3)),
+        yaw=20.0,
+        width=config.size,
+        height=config.size,
+        lab=config.lab,
     )
     if config.broad:
         displacement = _draw_displacement(np.random.default_rng((config.seed, index, 2)))
@@ -153,7 +158,7 @@ class _Recording:
         target = (
             torch.from_numpy(robot.target_position),
             conventions.matrix_to_euler(rotation),
-            conventions.closedness_from_width(width)[None],
+            conventions.closedness_from_width(width, robot.max_width)[None],
         )
         self.targets.append(torch.cat(target))
         self._observe()
@@ -161,7 +166,7 @@ class _Recording:
     def _observe(self) -> None:
         seen = self.scene.observe(self.camera)
         self.frames.append(seen.rgb)
-        self.states.append(state_of(seen))
+        self.states.append(state_of(seen, self.scene.robot.max_width))
         self.stamps.append(seen.stamp)
         for name, thing in self.scene.truth().items():
             self._note(f"{name}/position", thing.position)

@@ -1,6 +1,7 @@
 """The simulated arm as the robot has it: behind the arm gate's own core, without ROS."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 from torch import Tensor
@@ -10,9 +11,15 @@ from vjepa_gate.gate import Gate
 from vjepa_gate.gate_config import GateConfig
 from vjepa_gate.pose import Pose
 from vjepa_gate.robots import Robot
+from vjepa_ros.episodes.sensing import state_of
 from vjepa_sim.scene import Observation, Scene
 
 SETTLE = 0.1  # seconds to rest after an action, as the planner's node does
+
+
+def in_lab(scene: Scene, robot: Robot) -> Robot:
+    """A robot with the hand that it has there."""
+    return replace(robot, gripper=replace(robot.gripper, max_width=scene.lab.max_width))
 
 
 class GatedArm:
@@ -36,6 +43,10 @@ class GatedArm:
         self._image_stamp = self._scene.time
         self._gate.observe_image(self._image_stamp, next(self._pictures), self._image_stamp)
         return seen
+
+    def state_of(self, seen: Observation) -> Tensor:
+        """The state [7] of the robot when that was seen."""
+        return state_of(seen, self._robot.gripper.max_width)
 
     def carry_out(self, action: Tensor, duration: float) -> None:
         """Do what an action [7] asks for, as far as the gate lets it, and come to rest."""

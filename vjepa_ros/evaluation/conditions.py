@@ -101,6 +101,10 @@ def _other_distractors(seed: int) -> SceneConfig:
     return SceneConfig(distractors=2, distractor_seed=seed + 1_000_000)
 
 
+def _away(seed: int) -> SceneConfig:
+    return SceneConfig(lab="away")
+
+
 CONDITIONS = {
     "plain": Condition(summary="new scenes of the kind that was trained on", at_goals=_plain),
     "colours": Condition(
@@ -120,5 +124,8 @@ CONDITIONS = {
         summary="two distractors, others than in the goal pictures",
         at_goals=_distractors,
         in_run=_other_distractors,
+    ),
+    "away": Condition(
+        summary="a lab of its own camera, table and hand (docs/FIRST_WEEK.md)", at_goals=_away
     ),
 }

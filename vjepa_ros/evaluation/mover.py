@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vjepa_ros.episodes.sensing import state_of
 from vjepa_ros.evaluation.arm import GatedArm
 from vjepa_ros.planning.world_model import Context
 
@@ -23,7 +22,9 @@ class SimMover:
     def look(self) -> Context:
         """See the scene as it is now."""
         seen = self.arm.look()
-        return Context(latents=self.see(seen.rgb)[None], states=state_of(seen)[None].float())
+        return Context(
+            latents=self.see(seen.rgb)[None], states=self.arm.state_of(seen)[None].float()
+        )
 
     def move(self, action: Tensor) -> None:
         """Carry out an action [7]."""

@@ -11,6 +11,7 @@ import torch
 from vjepa_gate.robots import load_robot
 from vjepa_gate.settings import text_of
 from vjepa_ros.episodes.workers import Workers, good_ones, run_all
+from vjepa_ros.evaluation.arm import in_lab
 from vjepa_ros.evaluation.conditions import CONDITIONS, with_camera_turned
 from vjepa_ros.evaluation.disturbances import disturbing
 from vjepa_ros.evaluation.floors import Floor
@@ -163,7 +164,8 @@ def _run_one(job: tuple[Evaluation, int, Path | None]) -> Trial:
     loaded = load_world_model(evaluation.weights)
     condition = with_camera_turned(CONDITIONS[evaluation.condition], evaluation.turn)
     episode = condition.begin(_scene(), evaluation.make_task(), seed, evaluation.goals)
-    robot, tolerance = load_robot("sim"), REACH_TOLERANCE if evaluation.task == "reach" else None
+    robot = in_lab(_scene(), load_robot("sim"))
+    tolerance = REACH_TOLERANCE if evaluation.task == "reach" else None
     if evaluation.driver == "expert":
         return run_expert(episode, robot=robot, tolerance=tolerance)
     film = Film([goal.observation.rgb for goal in episode.goals])

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vjepa_gate.robots import Robot
-from vjepa_ros.episodes.sensing import state_of
 from vjepa_ros.evaluation.arm import GatedArm
 from vjepa_ros.evaluation.pace import Pace
 from vjepa_ros.planning.overlap import CORRECTED
@@ -94,7 +93,7 @@ def run_trial(
     moments: list[Moment] = []
     alone = ahead = 0
     try:
-        task = planner.start(_context(look, arm.look()), goals, seed=scene.seed * _PLANS)
+        task = planner.start(_context(arm, look, arm.look()), goals, seed=scene.seed * _PLANS)
     except NotUnderstood as refusal:
         return _trial(judge, arm, f"refused: {refusal}", seconds, moments, [])
     while True:
@@ -105,9 +104,11 @@ def run_trial(
         proposals = None
         if proposer is not None:
             aim = episode.goals[task.pursuit.number].observation.rgb
-            proposals = proposer(Seen(rgb=observation.rgb, state=state_of(observation), goal=aim))
+            proposals = proposer(
+                Seen(rgb=observation.rgb, state=arm.state_of(observation), goal=aim)
+            )
             alone += proposals is None
-        task, decision = planner.plan(task, _context(look, observation), proposals)
+        task, decision = planner.plan(task, _context(arm, look, observation), proposals)
         cpu_seconds.append(time.thread_time() - began)
         corrected = decision.reason.endswith(CORRECTED)
         seconds.append(pace.thought(ahead=corrected))
@@ -196,8 +197,8 @@ def _trial(
     )
 
 
-def _context(look: Look, observation: Observation) -> Context:
-    return Context(latents=look(observation)[None], states=state_of(observation)[None].float())
+def _context(arm: GatedArm, look: Look, seen: Observation) -> Context:
+    return Context(latents=look(seen)[None], states=arm.state_of(seen)[None].float())
 
 
 def look_with(encode: Callable[[Tensor], Tensor]) -> Look:

@@ -19,7 +19,7 @@ from rclpy.node import Node
 from rclpy.task import Future
 
 from vjepa_sim.faults import PREFIX, Faults
-from vjepa_sim.robot import MAX_WIDTH, RobotState
+from vjepa_sim.robot import RobotState
 from vjepa_sim.scene import Scene
 
 USUAL_FORCE = 40.0  # N
@@ -46,7 +46,7 @@ class Gripper:
         self._faults = Faults()
         self._goal: _Goal | None = None
         self._ends: dict[bytes, Future] = {}  # by goal: how it ends, and its result
-        self._width, self._force = MAX_WIDTH, USUAL_FORCE
+        self._width, self._force = scene.robot.max_width, USUAL_FORCE
         self._server = ActionServer(
             node,
             GripperCommand,
@@ -97,7 +97,7 @@ class Gripper:
         goal.force = goal.force or USUAL_FORCE
         self._goal, self._ends[_key(handle)] = goal, Future()
         handle.execute()
-        refusal = objection(goal.width, goal.force)
+        refusal = objection(goal.width, goal.force, self._scene.robot.max_width)
         if refusal:
             self._node.get_logger().warning(f"gripper goal aborted: {refusal}")
             self._end("abort")
@@ -130,10 +130,10 @@ class Gripper:
         return result
 
 
-def objection(width: float, force: float) -> str:
+def objection(width: float, force: float, max_width: float) -> str:
     """What is wrong with a command, or nothing."""
-    if not 0 <= width <= MAX_WIDTH:
-        return f"position {width / 2:g} m, expected 0 to {MAX_WIDTH / 2:g} for each finger"
+    if not 0 <= width <= max_width:
+        return f"position {width / 2:g} m, expected 0 to {max_width / 2:g} for each finger"
     if not 0 < force <= MAX_FORCE:
         return f"max_effort {force:g} N, expected 0 to {MAX_FORCE:g}"
     return ""

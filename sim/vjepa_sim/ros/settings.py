@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 from vjepa_sim.appearance import PALETTES
 from vjepa_sim.cameras import VIEWPOINTS
+from vjepa_sim.labs import LABS
 from vjepa_sim.layout import ASPECTS
+from vjepa_sim.robot import MAX_WIDTH
 from vjepa_sim.ros.parameters import setting
 from vjepa_sim.scene import PHYSICS_RATE, SceneConfig
 from vjepa_sim.tasks import Task, make_task
@@ -45,6 +47,7 @@ class Settings:
         ASPECTS, "what the seed may change; [''] for nothing", choices=("", *ASPECTS)
     )
     distractors: int = setting(0, "things on the table that no task is about", low=0, high=6)
+    lab: str = setting("home", "whose camera, table and hand", choices=tuple(LABS))
     palette: str = setting("train", "colours and surfaces", choices=tuple(PALETTES))
     viewpoint: str = setting("exterior", "where the camera stands", choices=tuple(VIEWPOINTS))
     image_width: int = setting(256, "pixels", low=32, high=1920)
@@ -73,6 +76,10 @@ class Settings:
         low=1.0,
         high=1e3,
     )
+
+    def __post_init__(self) -> None:
+        if self.robot == "fr3" and LABS[self.lab].max_width != MAX_WIDTH:
+            raise ValueError(f"lab {self.lab} has another hand than robot fr3: choose robot sim")
 
     @property
     def wall_stamps(self) -> bool:
@@ -103,6 +110,7 @@ class Settings:
         return SceneConfig(
             distractors=self.distractors,
             randomise=frozenset(self.randomise) - {""},
+            lab=self.lab,
             palette=self.palette,
             width=self.image_width,
             height=self.image_height,

@@ -88,6 +88,7 @@ class SimulatedArm(Turned):
     """What of `calibrate` is about the simulation alone."""
 
     scene: int = setting(0, "seed of the simulation's scene", low=0)
+    lab: Literal["home", "away"] = setting("home", "whose camera, table and hand")
 
 
 @dataclass(frozen=True, kw_only=True)

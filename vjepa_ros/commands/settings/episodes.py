@@ -32,6 +32,9 @@ class Collect(Shared):
     camera: str = setting("exterior", "of the simulation")
     encoding: Literal["png", "jpeg"] = setting("png", "of the frames")
     relight: float = setting(0.0, "chance, at each step, of another light", low=0.0, high=1.0)
+    lab: Literal["home", "away"] = setting(
+        "home", "whose camera, table and hand: away is another than the shipped weights know"
+    )
     broad: bool = setting(
         False, "displace cameras by up to 5 cm and 5°, and paint objects in any colour"
     )

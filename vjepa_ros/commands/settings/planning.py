@@ -43,7 +43,7 @@ class Evaluate(Looking, Shared, Turned, PolicySettings):
     goals: Literal["single", "paper", "dense"] = setting(
         "dense", "sub-goal pictures: paper is V-JEPA 2's schedule, single the end alone"
     )
-    condition: Literal["plain", "colours", "light", "camera", "distractors"] = setting(
+    condition: Literal["plain", "colours", "light", "camera", "distractors", "away"] = setting(
         "plain", "what is otherwise than in training"
     )
     disturbance: Literal["none", "push", "drop"] = setting(
