@@ -183,11 +183,13 @@ def test_a_preset_that_is_wrong_names_file_and_key(
 
 
 def test_a_preset_that_does_not_exist_names_those_that_do():
-    with pytest.raises(UserError, match="expected one of cpu, finetune, gpu, objects, quick, vitb"):
+    with pytest.raises(
+        UserError, match="expected one of cpu, finetune, gpu, objects, quick, stand_in, vitb"
+    ):
         load_settings("big")
 
 
-@pytest.mark.parametrize("name", ["quick", "cpu", "gpu", "finetune", "vitb"])
+@pytest.mark.parametrize("name", ["quick", "cpu", "gpu", "finetune", "stand_in", "vitb"])
 def test_the_presets_of_the_repository_are_whole(name: str):
     settings = load_settings(name)
     assert settings.posttrain.trainer.steps > 0
