@@ -139,6 +139,8 @@ def test_weights_from_nothing_and_not_a_second_time(tmp_path: Path):
     card = (tmp_path / "made" / "MODEL_CARD.md").read_text()
     assert made.identity in card
     assert "--episodes 3 --steps 12 --seed 5" in card
+    for departure in ("strided 3×3 convolutions", "added to the latent", "read from it"):
+        assert departure in card
     assert "<img" in (tmp_path / "made" / "report.html").read_text()
     metrics = tmp_path / "made" / "posttrain" / "metrics.csv"
     before = metrics.stat().st_mtime_ns
