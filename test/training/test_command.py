@@ -139,6 +139,8 @@ def test_weights_from_nothing_and_not_a_second_time(tmp_path: Path):
     card = (tmp_path / "made" / "MODEL_CARD.md").read_text()
     assert made.identity in card
     assert "--episodes 3 --steps 12 --seed 5" in card
+    for departure in ("strided 3×3 convolutions", "added to the latent", "read from it"):
+        assert departure in card
     assert "<img" in (tmp_path / "made" / "report.html").read_text()
     metrics = tmp_path / "made" / "posttrain" / "metrics.csv"
     before = metrics.stat().st_mtime_ns
@@ -183,11 +185,13 @@ def test_a_preset_that_is_wrong_names_file_and_key(
 
 
 def test_a_preset_that_does_not_exist_names_those_that_do():
-    with pytest.raises(UserError, match="expected one of cpu, finetune, gpu, objects, quick, vitb"):
+    with pytest.raises(
+        UserError, match="expected one of cpu, finetune, gpu, objects, quick, stand_in, vitb"
+    ):
         load_settings("big")
 
 
-@pytest.mark.parametrize("name", ["quick", "cpu", "gpu", "finetune", "vitb"])
+@pytest.mark.parametrize("name", ["quick", "cpu", "gpu", "finetune", "stand_in", "vitb"])
 def test_the_presets_of_the_repository_are_whole(name: str):
     settings = load_settings(name)
     assert settings.posttrain.trainer.steps > 0

@@ -10,14 +10,23 @@ from vjepa_ros.training.trainer import read_metrics
 _LIMITS = """\
 - It has seen one simulated Franka at one table, from one camera mounted within ±3 cm and ±1° of
   one place. It knows nothing of real pictures: for a real arm use Meta's weights.
-- Its encoder leaves V-JEPA 2's architecture in one point: a stem of strided 3×3 convolutions in
-  place of the 16×16 patch projection. And it was not trained on video alone: the tool's pose,
-  the fingers and the object of the task, which the simulation knows, were read from it.
+{departures}\
 - Edges in its pictures are smooth, as a camera's are. Jagged ones, as of one sample a pixel or
   of shrinking without averaging, make energies rough: more reaches then end 1 to 2 cm off.
 - The hand points down. Its turn about the vertical was in the data; no other turn was.
 - Energies mix arm, hand and objects. From afar the arm dominates, so goals that differ from now
   in an object alone need sub-goals.
+"""
+_CONV = """\
+- Its encoder leaves V-JEPA 2's architecture in one point: a stem of strided 3×3 convolutions in
+  place of the 16×16 patch projection.
+"""
+_RESIDUAL = """\
+- Its predictor leaves V-JEPA 2-AC's architecture in one point: its output is added to the latent.
+"""
+_READ = """\
+- It was not trained on video alone: the tool's pose, the fingers and the object of the task, which
+  the simulation knows, were read from it.
 """
 
 
@@ -33,7 +42,7 @@ def model_card(
 
 `{weights.identity}`: pictures of {config.image_size}×{config.image_size} pixels to \
 {(config.image_size // config.encoder.patch) ** 2} tokens of width {config.encoder.width} \
-({config.encoder.depth} blocks), and a residual predictor of {_predictor(weights)}. \
+({config.encoder.depth} blocks), and a predictor of {_predictor(weights)}. \
 One step is {config.step_period:g} s; it was trained to look {config.trained_horizon} steps ahead.
 
 ## Made by
@@ -61,7 +70,19 @@ below are from those.
 {_figures(figures)}
 ## Limits
 
-{_LIMITS}"""
+{_LIMITS.format(departures=_departures(weights, settings))}"""
+
+
+def _departures(weights: Weights, settings: TrainingSettings) -> str:
+    """Where it is not as V-JEPA 2-AC."""
+    predictor = weights.config.predictor
+    stages = [stage for stage in (settings.pretrain, settings.joint) if stage]
+    found = [
+        (_CONV, weights.config.encoder.stem == "conv"),
+        (_RESIDUAL, predictor is not None and predictor.residual),
+        (_READ, any(stage.losses.readout for stage in stages)),
+    ]
+    return "".join(text for text, here in found if here)
 
 
 def _minutes(folder: Path) -> float:
