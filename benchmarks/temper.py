@@ -1,7 +1,7 @@
 """The temper of a predictor: how far it is off, beside what its actions change.
 
     vjepa-ros episodes collect --task waypoints --seed 900 --episodes 40 --steps 24 --out held_out
-    python benchmarks/temper.py --weights stand_in tiny --data held_out
+    python benchmarks/temper.py --weights tiny objects --data held_out
 
 For pairs of frames one step of the model's clock apart, between which the hand moved: the energy
 (L1) towards the later frame, of the earlier one as it is seen, and of what is predicted from it
@@ -32,7 +32,7 @@ _FINGERS_STAY = 0.1  # of closedness
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--weights", nargs="+", default=["stand_in"], help="files, or names")
+    parser.add_argument("--weights", nargs="+", default=["tiny"], help="files, or names")
     parser.add_argument("--data", type=Path, required=True, help="episodes that no weights saw")
     parser.add_argument("--extent", type=float, default=0.1, help="of the grid either way, m")
     parser.add_argument("--points", type=int, default=7, help="of the grid along each axis")

@@ -186,12 +186,12 @@ def test_a_preset_that_is_wrong_names_file_and_key(
 
 def test_a_preset_that_does_not_exist_names_those_that_do():
     with pytest.raises(
-        UserError, match="expected one of cpu, finetune, gpu, objects, quick, stand_in, vitb"
+        UserError, match="expected one of cpu, finetune, gpu, lab, objects, quick, vitb"
     ):
         load_settings("big")
 
 
-@pytest.mark.parametrize("name", ["quick", "cpu", "gpu", "finetune", "stand_in", "vitb"])
+@pytest.mark.parametrize("name", ["quick", "cpu", "gpu", "finetune", "lab", "vitb"])
 def test_the_presets_of_the_repository_are_whole(name: str):
     settings = load_settings(name)
     assert settings.posttrain.trainer.steps > 0

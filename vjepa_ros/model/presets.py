@@ -81,15 +81,6 @@ _MODELS = (
         image_size=128,
         trained_horizon=4,
     ),
-    # V-JEPA 2-AC's architecture to the letter at a small size, for tests of how such a model plans.
-    ModelConfig(
-        preset="stand_in",
-        encoder=EncoderConfig(width=96, depth=3, heads=3),
-        predictor=PredictorConfig(latent_width=96, grid=4, width=64, depth=4, heads=2),
-        image_size=64,
-        step_period=0.5,
-        trained_horizon=8,
-    ),
 )
 
 PRESETS = {model.preset: model for model in _MODELS}
