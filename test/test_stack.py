@@ -331,7 +331,7 @@ def test_a_slow_plan_is_not_thrown_away_by_construction(weights, monkeypatch):
 
 def test_a_search_that_cannot_be_is_refused_before_anything_starts(weights):
     with pytest.raises(UserError, match="elites is 4, expected at most samples, 3"):
-        processes(Options(weights=weights, samples=3))
+        processes(Options(weights=weights, samples=3, elites=4))
 
 
 # --- command line and launch ---------------------------------------------------------------
