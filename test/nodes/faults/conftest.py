@@ -64,16 +64,26 @@ class Lab:
 
     # --- goals ---
 
-    def head_for(self, **fields):
+    def head_for(self, patience=PATIENCE, **fields):
         """The handle of a goal, which is never reached if not said otherwise."""
         request = ReachGoal.Goal(
             **{"images": [png(1)], "max_steps": 10_000, "energy_threshold": 1e-6} | fields
         )
         assert self.action.wait_for_server(PATIENCE)
-        handle = self._ask(self.action.send_goal_async, request, self._on_feedback)
+        send = self.action.send_goal_async
+        handle = ask(self.node, send, request, self._on_feedback, timeout=patience)
         assert handle.accepted
         self._handles.append(handle)
         return handle
+
+    def head_for_anew(self):
+        """The handle of a goal of a planner that was killed: until the middleware knows of the new
+        one, a request goes to the old one, whom it still takes for alive, and nobody answers it.
+        """
+        for _ in range(5):
+            with contextlib.suppress(TimeoutError):
+                return self.head_for(patience=PATIENCE / 5)
+        raise TimeoutError(f"no answer within {PATIENCE} s")
 
     def _on_feedback(self, message):
         self.feedback.append(message.feedback.message)

@@ -58,7 +58,7 @@ def test_a_killed_planner_is_back_for_the_next_goal(lab, on_the_way, wait_until)
         lab.forget(on_the_way)
     lab.watcher.wait_until_told("planner", "waiting for a goal")
     moves = lab.moves()
-    lab.head_for()
+    lab.head_for_anew()
     wait_until(moves, "moving to the next goal", lambda: lab.feedback[-1:])
 
 
