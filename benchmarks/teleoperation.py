@@ -43,8 +43,8 @@ _BEGIN = (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE)
 _END = (Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP)
 
 
-def towards(state: Tensor, waypoint: Waypoint, max_width: float, push: np.ndarray) -> Tensor:
-    """The action [7] from a state [7] to a waypoint, or as far as a step goes; `push` in metres."""
+def towards(state: Tensor, waypoint: Waypoint, max_width: float) -> Tensor:
+    """The action [7] from a state [7] to a waypoint, or as far as a step goes."""
     width = torch.tensor(min(waypoint.width, max_width), dtype=torch.float64)
     wanted = conventions.state_from_pose(
         torch.from_numpy(waypoint.position),
@@ -53,7 +53,7 @@ def towards(state: Tensor, waypoint: Waypoint, max_width: float, push: np.ndarra
     )
     action = conventions.action_between(state.double(), wanted)
     far = float(action[:3].norm())
-    action[:3] = action[:3] * min(1.0, STRIDE / max(far, 1e-9)) + torch.from_numpy(push)
+    action[:3] *= min(1.0, STRIDE / max(far, 1e-9))
     return action
 
 
@@ -77,7 +77,7 @@ class Operator:
             aim, before = replace(waypoint, position=waypoint.position + error), np.inf
             for _ in range(_PATIENCE):
                 state = self._now()
-                action = towards(state, aim, self._robot.gripper.max_width, np.zeros(3))
+                action = towards(state, aim, self._robot.gripper.max_width)
                 left = float(np.linalg.norm(aim.position - state[:3].double().numpy()))
                 still = abs(float(state[6]) - before) < _SHUT
                 if left < _ARRIVED and float(action[3:6].norm()) < _ALIGNED and still:

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from vjepa_ros.conventions import GRIPPER, POSITION
 from vjepa_ros.episodes.library import find_episodes, open_episode
-from vjepa_ros.model.shipped import shipped
+from vjepa_ros.model.located import located
 from vjepa_ros.planning.loading import Loaded, load_world_model
 from vjepa_ros.planning.objectives import L1
 from vjepa_ros.planning.world_model import Context, Goal
@@ -32,7 +32,7 @@ _FINGERS_STAY = 0.1  # of closedness
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--weights", nargs="+", default=["tiny"], help="files, or names")
+    parser.add_argument("--weights", nargs="+", type=Path, default=[Path("tiny")])
     parser.add_argument("--data", type=Path, required=True, help="episodes that no weights saw")
     parser.add_argument("--extent", type=float, default=0.1, help="of the grid either way, m")
     parser.add_argument("--points", type=int, default=7, help="of the grid along each axis")
@@ -42,7 +42,7 @@ def main() -> None:
 
     print("| " + " | ".join(_COLUMNS) + " |", "|---" * len(_COLUMNS) + "|", sep="\n")
     for name in args.weights:
-        loaded = load_world_model(Path(name) if Path(name).exists() else shipped(name))
+        loaded = load_world_model(located(name))
         pairs = pairs_of(args.data, loaded.config.step_period, args.least, args.extent)
         rows = [temper(loaded, *pair, grid_of(args.extent, args.points)) for pair in pairs]
         way, *energies, cosine = np.mean(rows, axis=0)

@@ -9,8 +9,12 @@ import torch
 pytest.importorskip("vjepa_sim.scene", reason="vjepa_sim is not here")
 
 from vjepa_gate.robots import load_robot
+from vjepa_gate.settings import settings_of
+from vjepa_ros.commands.settings.checks import SimulatedArm
+from vjepa_ros.commands.settings.episodes import Collect
 from vjepa_ros.evaluation.arm import GatedArm, in_lab
 from vjepa_ros.evaluation.conditions import CONDITIONS, with_camera_turned
+from vjepa_sim.labs import LABS
 from vjepa_sim.tasks import make_task
 
 SEED = 5910
@@ -77,6 +81,11 @@ def test_an_open_hand_of_the_lab_away_is_open_to_planner_and_gate(scene):
     arm.carry_out(-action, 2.0)
     assert scene.state().width == pytest.approx(0.07, abs=1e-3)
     assert not arm.refused
+
+
+def test_the_commands_know_every_lab():
+    for command in (Collect, SimulatedArm):
+        assert set(settings_of(command)["lab"].choices) == set(LABS)
 
 
 def test_light_changes_between_goal_and_run(scene, plain):

@@ -36,7 +36,7 @@ def test_a_near_waypoint_is_reached_by_one_action(towards):
         width=0.035,
     )
     here = state((0.52, 0.0, 0.12), 1.0)
-    there = apply_action(here.double(), towards(here, aim, 0.07, np.zeros(3)))
+    there = apply_action(here.double(), towards(here, aim, 0.07))
     np.testing.assert_allclose(there[:3], aim.position, atol=1e-9)
     assert there[6] == pytest.approx(0.5)
 
@@ -48,6 +48,6 @@ def test_a_far_one_takes_strides_and_an_open_hand_is_as_open_as_it_can_be(toward
         quaternion_xyzw=pointing_down(),
         width=0.08,
     )
-    action = towards(state((0.60, -0.20, 0.10), 0.25), aim, 0.07, np.zeros(3))
+    action = towards(state((0.60, -0.20, 0.10), 0.25), aim, 0.07)
     assert action[:3].norm() == pytest.approx(STRIDE)
     assert action[6] == pytest.approx(-0.25)

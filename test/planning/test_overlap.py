@@ -20,13 +20,14 @@ class CountingWorld(PointWorld):
 
     def __init__(self, obeys=1.0):
         super().__init__(obeys)
-        self.asked = {}
+        self.asked, self.candidates = {}, []
 
     def cost(self, context, goal, objective):
         score = super().cost(context, goal, objective)
 
         def energies(actions):
             self.asked[context.name] = self.asked.get(context.name, 0) + len(actions)
+            self.candidates += map(str, actions.tolist())
             return score(actions)
 
         return energies
@@ -69,10 +70,12 @@ def test_the_frame_that_is_seen_is_asked_about_a_few_candidates_alone():
     task, seen = begun(world, planner, far())
     task = planner.ahead(task)
     world.asked.clear()
+    world.candidates.clear()
     planner.plan(task, replace(seen, name="seen"))
     fingers = 8
     assert list(world.asked) == ["seen"]
-    assert fingers < world.asked["seen"] <= fingers + TINY.overlap_samples + 1  # none twice
+    assert fingers < world.asked["seen"] <= fingers + TINY.overlap_samples + 1
+    assert len(set(world.candidates)) == world.asked["seen"]  # none twice
 
 
 def test_it_arrives_as_it_does_without():

@@ -51,7 +51,7 @@ def replicas():
     replicas.close()
 
 
-@pytest.mark.parametrize("count", [1, 7, 8, 9, 15, 40, 64, 300])
+@pytest.mark.parametrize("count", [1, 7, 8, 9, 15, 16, 17, 40, 64, 300])
 def test_two_devices_score_as_one(count):
     one, two = (load_world_model(SHIPPED_WEIGHTS, name).world_model for name in ("cpu", "cpu,cpu"))
     generator = torch.Generator().manual_seed(count)

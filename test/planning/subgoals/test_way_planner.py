@@ -119,11 +119,13 @@ def test_a_search_that_gets_no_further_goes_straight_to_where_the_hand_is():
     planner = WayPlanner(PLAIN, SeesNoBetterPlace(), source=SeesTheHand(hand), imagination=world)
     reached = latent(hand, 0.0, world.thing, held=False)
     task = planner.start(world.context(), [Goal(latents=reached)])
-    far = float((world.tool - hand).norm())
+    far, said = float((world.tool - hand).norm()), []
     while (decided := planner.plan(task, world.context()))[1].action is not None:
         world.act(decided[1].action)
         task = decided[0]
+        said.append(decided[1].reason)
     assert float((world.tool - hand).norm()) < 0.5 * far
+    assert any("straight to where the hand is seen" in reason for reason in said)
 
 
 class SeesNoBetterPlace(ImaginedTable):

@@ -120,7 +120,11 @@ class WayPlanner(Planner):
         if hint is None:
             return super().plan(task, context, proposals)
         if task.pursuit.steps_above >= _STUCK and float(hint[0, 0, POSITION].norm()) > _FAR:
-            return self._follower.plan(task, context, hint)
+            after, decision = self._follower.plan(task, context, hint)
+            if decision.action is not None:
+                reason = f"straight to where the hand is seen in the picture, step {after.steps}"
+                decision = replace(decision, reason=reason)
+            return after, decision
         proposed = hint if proposals is None else torch.cat((proposals.to(hint), hint))
         return super().plan(task, context, proposed)
 
