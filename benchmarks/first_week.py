@@ -118,11 +118,15 @@ class Week:
         self._run("calibrate", words)
 
     def finetune(self) -> None:
-        """The shipped weights on the first 30, 100 and 300 episodes."""
+        """The shipped weights on the first 30, 100 and 300 episodes: all of them, then the
+        predictor alone.
+        """
         for size in self.args.sizes:
-            data, out = self.out / f"first_{size}", self.out / f"tuned_{size}"
-            words = ["train", "finetune", "--preset", PRESET, "--weights", SHIPPED]
-            self._run(f"finetune {size}", [*words, "--data", data, "--out", out])
+            joint = self.out / f"joint_{size}"
+            data: list[Any] = ["--preset", PRESET, "--data", self.out / f"first_{size}"]
+            self._run(f"joint {size}", ["train", "joint", *data, "--from", SHIPPED, "--out", joint])
+            words = ["train", "finetune", *data, "--weights", joint / "weights.safetensors"]
+            self._run(f"finetune {size}", [*words, "--out", self.out / f"tuned_{size}"])
 
     def gate(self) -> None:
         """Bounds around the held-out recordings, which the shipped weights do not keep."""
@@ -171,11 +175,20 @@ class Week:
                 cells.append(f"{found['successes']} of {found['episodes']}" if found else "")
                 if task == "reach":
                     cells.append(f"{100 * found['distance']['median']:.1f}" if found else "")
-            told = self.results / _file_of({"axes": "calibrate"}.get(row, f"finetune {row}"))
-            cost = json.loads(told.read_text()) if told.exists() else None
-            cells += [f"{cost['minutes']:.1f}", f"{cost['peak_mb']:.0f}"] if cost else ["", ""]
-            lines.append("| " + " | ".join(cells) + " |")
+            lines.append("| " + " | ".join([*cells, *self._cost(row)]) + " |")
         return "\n".join(lines)
+
+    def _cost(self, row: str) -> list[str]:
+        """Minutes, and megabytes at the peak, of what made the weights or axes of a row."""
+        names = {"as shipped": [], "axes": ["calibrate"]}.get(
+            row, [f"joint {row}", f"finetune {row}"]
+        )
+        files = [self.results / _file_of(name) for name in names]
+        told = [json.loads(file.read_text()) for file in files if file.exists()]
+        if not told:
+            return ["", ""]
+        minutes, peak = sum(one["minutes"] for one in told), max(one["peak_mb"] for one in told)
+        return [f"{minutes:.1f}", f"{peak:.0f}"]
 
     def _write_lab(self) -> None:
         """The robot's file with another hand, and the simulation in that lab."""

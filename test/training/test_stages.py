@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from vjepa_gate.errors import UserError
-from vjepa_ros.model.checkpoints import save_weights
+from vjepa_ros.model.checkpoints import load_weights, save_weights
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.predictor import Predictor
-from vjepa_ros.model.presets import ModelConfig
+from vjepa_ros.model.presets import PRESETS, ModelConfig
 from vjepa_ros.training import stages
 from vjepa_ros.training.augment import AugmentConfig
 from vjepa_ros.training.data import EpisodeSet, Share, View, unpack
@@ -182,3 +182,10 @@ def test_a_stage_goes_on_from_weights_and_from_a_stage_of_which_the_later_counts
     stages.start_from(stage, weights)
     proj = "encoder.patch_embed.proj.weight"
     assert torch.equal(stage.state_dict()[proj], encoder.patch_embed.proj.weight)
+
+
+def test_a_stage_goes_on_from_shipped_weights_by_their_name():
+    stage = Pretraining(PRESETS["tiny"], EVERYTHING)
+    stages.start_from(stage, Path("tiny"))
+    shipped = load_weights("tiny").predictor.predictor_embed.bias
+    assert torch.equal(stage.state_dict()["predictor.predictor_embed.bias"], shipped)

@@ -97,7 +97,7 @@ def start_from(stage: Pretraining, start: Path) -> None:
 
 
 def _parts_of(start: Path) -> dict[str, torch.Tensor]:
-    if start.is_file():
+    if not start.is_dir():  # a file, or the name of shipped weights
         weights = load_weights(start)
         held: list[tuple[str, nn.Module | None]] = [
             ("encoder", weights.encoder),

@@ -11,7 +11,7 @@ from vjepa_ros.episodes.bag_scan import open_bag
 from vjepa_ros.episodes.bag_schema import PLAN, typestore
 from vjepa_ros.episodes.files import reading
 from vjepa_ros.episodes.library import layout_of, open_episode
-from vjepa_ros.viewing.stream import APPLICATION, Stream, layout
+from vjepa_ros.viewing.stream import APPLICATION, RECORDED, Stream, layout
 
 _BESIDE = {  # by the end of a topic's name: its type, and the method of Stream that takes it
     "plan": (PLAN, Stream.plan),
@@ -24,7 +24,7 @@ def write_rrd(path: Path, out: Path, **opening: Any) -> int:
     """Write an episode; the number of its steps. `opening` is for open_episode."""
     reader = open_episode(path, **opening)
     recording = rr.RecordingStream(APPLICATION, recording_id=path.name)
-    recording.save(out, default_blueprint=layout())
+    recording.save(out, default_blueprint=layout(RECORDED))
     stream, trajectory = Stream(recording), reader.trajectory
     for step, frame in enumerate(reader.frames()):
         stream.at(float(trajectory.stamps[step]))

@@ -1,7 +1,7 @@
 """ROS messages to Rerun, whoever read them: rclpy from a topic, or rosbags from a bag."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,22 +12,40 @@ from numpy.typing import NDArray
 from vjepa_ros.images import compressed_to_rgb, to_rgb
 
 APPLICATION = "vjepa_ros"
-PICTURES = ("camera", "goal", "latents", "imagined")
+RECORDED = ("camera", "goal")  # pictures that a bag has
+PICTURES = (*RECORDED, "latents", "imagined")
+_EYE = rrb.EyeControls3D(position=(0.9, 0.35, 0.4), look_target=(0.5, 0.0, 0.2), eye_up=(0, 0, 1))
+_COLOURS = {  # of curves, by view
+    "energy": {"now": (220, 170, 60), "imagined": (70, 190, 150)},
+    "surprise": {"energy": (220, 90, 90)},
+    "planning": {
+        "seconds": (110, 160, 240),
+        "sub_goal": (150, 150, 150),
+        "closedness": (120, 200, 90),
+    },
+}
 _TRAIL = 300  # places of the tool that stay to be seen
 _POSE_RATE = 15.0  # Hz, of those that a robot tells a thousand of in a second
 _AXIS = 0.05  # metres, of the tool's axes
+_THIN = 0.002  # metres, of lines
 _JPEG = 85
 
 
-def layout() -> rrb.Blueprint:
+def layout(pictures: Sequence[str] = PICTURES) -> rrb.Blueprint:
     """Pictures beside the arm, figures below it."""
-    pictures = [rrb.Spatial2DView(origin=name, name=name) for name in PICTURES]
+    views = [rrb.Spatial2DView(origin=name, name=name) for name in pictures]
     figures = [
-        rrb.TimeSeriesView(origin=name, name=name) for name in ("energy", "surprise", "planning")
+        rrb.TimeSeriesView(origin=name, name=name, overrides=_coloured(name, curves))
+        for name, curves in _COLOURS.items()
     ]
-    arm = rrb.Spatial3DView(origin="arm", name="arm")
+    arm = rrb.Spatial3DView(origin="arm", name="arm", eye_controls=_EYE)
     right = rrb.Vertical(arm, rrb.Horizontal(*figures), row_shares=[2, 1])
-    return rrb.Blueprint(rrb.Horizontal(rrb.Vertical(*pictures), right, column_shares=[1, 2]))
+    both = rrb.Horizontal(rrb.Vertical(*views), right, column_shares=[1, 2])
+    return rrb.Blueprint(both, collapse_panels=True)
+
+
+def _coloured(view: str, curves: Mapping[str, tuple[int, int, int]]) -> dict[Any, Any]:
+    return {f"{view}/{name}": rr.SeriesLines(colors=[colour]) for name, colour in curves.items()}
 
 
 class Stream:
@@ -38,7 +56,8 @@ class Stream:
         self._trail: list[list[float]] = []
         self._now, self._posed = 0.0, -math.inf  # seconds
         colours = [[220, 60, 60], [60, 180, 60], [60, 90, 220]]
-        axes = rr.Arrows3D(vectors=_AXIS * np.eye(3), colors=colours)
+        axes = rr.Arrows3D(vectors=_AXIS * np.eye(3), colors=colours, radii=2 * _THIN)
+        recording.log("arm", rr.ViewCoordinates.RIGHT_HAND_Z_UP, static=True)
         recording.log("arm/tool/axes", axes, static=True)
 
     def at(self, seconds: float) -> None:
@@ -84,7 +103,9 @@ class Stream:
         place = rr.Transform3D(translation=position, quaternion=rr.Quaternion(xyzw=xyzw))
         self._recording.log("arm/tool", place)
         self._trail = [*self._trail[1 - _TRAIL :], list(position)]
-        self._recording.log("arm/trail", rr.LineStrips3D([self._trail], colors=[130, 130, 130]))
+        self._recording.log(
+            "arm/trail", rr.LineStrips3D([self._trail], colors=[130, 130, 130], radii=_THIN)
+        )
 
     def plan(self, message: Any) -> None:
         """Candidates as arrows from the tool, green to red by their energy; the plan's way."""
@@ -92,11 +113,14 @@ class Stream:
         ends = np.array([[one.x, one.y, one.z] for one in message.end_points]).reshape(-1, 3)
         log = self._recording.log
         if way:
-            log("arm/plan", rr.LineStrips3D([way], colors=[250, 200, 40], radii=0.003))
+            log("arm/plan", rr.LineStrips3D([way], colors=[250, 200, 40], radii=2 * _THIN))
         if way and len(ends):
             colours = _by_energy(np.asarray(message.end_point_energies, np.float64))
             arrows = rr.Arrows3D(
-                origins=np.tile(way[0], (len(ends), 1)), vectors=ends - way[0], colors=colours
+                origins=np.tile(way[0], (len(ends), 1)),
+                vectors=ends - way[0],
+                colors=colours,
+                radii=_THIN,
             )
             log("arm/candidates", arrows)
         log("energy/now", rr.Scalars([message.energy_now]))
