@@ -25,7 +25,9 @@ SMALL = ModelConfig(
 
 
 def write_small_episodes(folder: Path, episodes: int = 6, steps: int = 12, seed: int = 0) -> None:
-    """A bright square where the tool is, brighter when the hand is open; a dark thing beside."""
+    """A bright square where the tool is, brighter when the hand is open; a dark thing beside, and
+    a task that says on which side.
+    """
     rng = np.random.default_rng(seed)
     for index in range(episodes):
         states = np.zeros((steps, 7))
@@ -39,6 +41,7 @@ def write_small_episodes(folder: Path, episodes: int = 6, steps: int = 12, seed:
             stamps=0.25 * np.arange(steps),
             commanded=commanded,
             truth={"cube/position": thing},
+            task="the left one" if thing[0, 1] > 0 else "the right one",
         )
         frames = [_picture(state, thing[0]) for state in states]
         write_npz(folder / f"episode_{index:03d}.npz", trajectory, frames)

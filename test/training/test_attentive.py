@@ -17,20 +17,40 @@ from vjepa_ros.training.attentive import ProbeTraining, accuracy, train_probe
 from vjepa_ros.training.data import EpisodeSet
 
 
-def test_a_probe_learns_what_pictures_show(small: ModelConfig, episodes: EpisodeSet):
+@pytest.mark.parametrize(
+    ("label", "answers"),
+    [("closed", {"no", "closed"}), ("task", {"the left one", "the right one"})],
+)
+def test_a_probe_learns_what_pictures_show(
+    label: str, answers: set[str], small: ModelConfig, episodes: EpisodeSet
+):
     encoder = Encoder(small.encoder).eval().requires_grad_(False)
-    trained = train_probe(encoder, episodes, "closed", ProbeTraining(steps=200, batch=32))
-    right = accuracy(trained, encoder, episodes, "closed")
-    assert right["balanced"] > 0.9
-    untrained = train_probe(encoder, episodes, "closed", ProbeTraining(steps=1, batch=2))
-    assert accuracy(untrained, encoder, episodes, "closed")["balanced"] < 0.8
+    trained = train_probe(encoder, episodes, label, ProbeTraining(steps=200, batch=32))
+    right = accuracy(trained, encoder, episodes, label)
+    assert right.keys() == set(trained.config.labels) == answers
+    assert min(right.values()) > 0.85
+    untrained = train_probe(encoder, episodes, label, ProbeTraining(steps=1, batch=2))
+    assert np.mean(list(accuracy(untrained, encoder, episodes, label).values())) < 0.8
+
+
+def test_of_episodes_without_a_known_task_nothing_is_told(small: ModelConfig, episodes: EpisodeSet):
+    encoder = Encoder(small.encoder)
+    probe = train_probe(encoder, episodes, "task", ProbeTraining(steps=1))
+    other = EpisodeSet(episodes.folder)
+    other.tasks = ["another"] * (len(other.tasks) - 1) + ["the left one"]
+    assert accuracy(probe, encoder, other, "task").keys() == {"the left one"}
+    other.tasks = ["another"] * len(other.tasks)
+    with pytest.raises(ValueError, match="--label task: no held-out frame has one of the answers"):
+        accuracy(probe, encoder, other, "task")
+    with pytest.raises(ValueError, match=r"--label task: .* expected all of another among them, at"):
+        train_probe(encoder, other, "task", ProbeTraining(steps=1))
 
 
 def test_what_no_recording_tells_is_not_asked(small: ModelConfig, episodes: EpisodeSet):
     """These episodes know where the object is, and not whether it is held."""
     encoder = Encoder(small.encoder)
     assert np.isnan(episodes.columns["objects"][:, 3]).all()
-    with pytest.raises(ValueError, match="--label grasped: of 72 frames 0 tell, expected both"):
+    with pytest.raises(ValueError, match="--label grasped: of 72 frames 0 tell, expected all of"):
         train_probe(encoder, episodes, "grasped", ProbeTraining(steps=1))
 
 

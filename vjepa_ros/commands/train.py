@@ -193,7 +193,8 @@ def _probe(args: commands.TrainProbe) -> int:
         figures = accuracy(probe, weights.encoder, held_out, args.label)
     except ValueError as error:
         raise UserError(str(error)) from error
-    print(f"right on held-out frames: {figures['no']:.1%} of no, {figures['yes']:.1%} of yes")
+    told = ", ".join(f"{right:.1%} of {answer}" for answer, right in figures.items())
+    print(f"right on held-out frames: {told}")
     save_probe(args.out, probe, weights.identity, {**asdict(config), "right": figures})
     print(args.out)
     return 0

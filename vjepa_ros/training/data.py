@@ -32,6 +32,7 @@ from vjepa_ros.training.labels import object_of_the_task
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+_FORMAT = 2  # of what is unpacked
 FAR = 0.06  # metres from the tool from which on an object counts as far
 
 
@@ -113,7 +114,8 @@ def unpack(
     `opening` is for open_episode.
     """
     opening = opening or {}
-    about = [asdict(view), [[str(path.absolute()), written_at(path)] for path in paths], opening]
+    dated = [[str(path.absolute()), written_at(path)] for path in paths]
+    about = [_FORMAT, asdict(view), dated, opening]
     name = hashlib.sha256(json.dumps(about, default=asdict).encode()).hexdigest()[:16]
     place = folder / name
     if not place.exists():
@@ -128,6 +130,7 @@ def _write_unpacked(
 ) -> None:
     preprocessor = Preprocessor(view.size, view.crop)
     columns: dict[str, list[NDArray[Any]]] = {name: [] for name in _COLUMNS}
+    tasks = []
 
     def read(path: Path) -> tuple[NDArray[np.uint8], Trajectory]:
         reader = open_episode(path, step_period=view.step_period, **opening)
@@ -140,7 +143,9 @@ def _write_unpacked(
             file.write(frames.data)
             for name, values in _columns(trajectory).items():
                 columns[name].append(values)
+            tasks.append(trajectory.task)
     arrays: dict[str, Any] = {name: np.concatenate(parts) for name, parts in columns.items()}
+    arrays["tasks"] = np.array(tasks, dtype=str)
     arrays["lengths"] = np.array([len(states) for states in columns["states"]])
     arrays["frame_shape"] = np.array((view.size, view.size, 3))
     np.savez(folder / "steps.npz", **arrays)
@@ -178,6 +183,7 @@ class EpisodeSet:
         with np.load(folder / "steps.npz") as arrays:
             self.lengths: NDArray[np.int64] = arrays["lengths"]
             self.columns = {name: torch.from_numpy(arrays[name]) for name in _COLUMNS}
+            self.tasks: list[str] = arrays["tasks"].tolist()  # of each episode, in words
             self.frame_shape = tuple(arrays["frame_shape"].tolist())
         self.first_steps = np.cumsum(self.lengths) - self.lengths
         self.frames_file = folder / "frames"

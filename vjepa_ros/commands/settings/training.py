@@ -119,8 +119,10 @@ class TrainProbe(Opening):
     out: Path = setting(REQUIRED, "file to write")
     data: Path = setting(REQUIRED, "folder of episodes")
     weights: Path = setting(REQUIRED, "file of weights, with an encoder at least")
-    label: Literal["grasped", "closed"] = setting(
-        "grasped", "whether the object of the task is held, or the fingers are closed"
+    label: Literal["grasped", "closed", "task"] = setting(
+        "grasped",
+        "whether the object of the task is held, whether the fingers are closed, or which of the "
+        "recorded tasks it is",
     )
     steps: int = setting(1000, "of the optimizer", low=1)
     held_out: float = setting(0.1, "share of the episodes, to measure on", low=0.0, high=0.5)
