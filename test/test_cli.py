@@ -70,3 +70,11 @@ def test_an_error_that_the_user_can_mend_is_one_line(monkeypatch, capsys):
     assert capsys.readouterr().err == (
         "vjepa-ros doctor: goal.png: not there, expected a picture: check the path\n"
     )
+
+
+def test_a_reader_that_has_enough_is_no_error():
+    words = [sys.executable, "-m", "vjepa_ros.cli", "weights", "inspect", "tiny"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141

@@ -1,6 +1,7 @@
 """The `vjepa-ros` command: one subcommand a module of `vjepa_ros.commands`."""
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -41,6 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # who reads, such as `head`, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is left to flush
+        return 141
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -8,10 +8,11 @@ import torch
 
 from vjepa_gate.errors import UserError
 from vjepa_ros import cli
-from vjepa_ros.model.checkpoints import load_weights
+from vjepa_ros.model.checkpoints import load_weights, open_checkpoint
 from vjepa_ros.model.encoder import Encoder, EncoderConfig
 from vjepa_ros.model.predictor import PredictorConfig
 from vjepa_ros.model.presets import PRESETS, ModelConfig
+from vjepa_ros.planning.choice import planner_of
 from vjepa_ros.planning.config import PLANNERS
 from vjepa_ros.planning.loading import load_world_model
 from vjepa_ros.planning.planner import Planner
@@ -91,6 +92,19 @@ def test_from_episodes_to_weights_and_a_report(
     assert "<html" in page.read_text()
     assert "What it imagines" in page.read_text()
     assert page.with_suffix(".json").exists()
+
+
+def test_a_lab_s_weights_are_planned_with_as_those_that_they_come_from(
+    tmp_path: Path, folder: Path
+):
+    changes = ("data.held_out=0.34", "joint.trainer.steps=1", "posttrain.trainer.steps=1")
+    short = [word for change in changes for word in ("--set", change)]
+    common = ("--data", folder, "--preset", "lab", *short)
+    run("joint", *common, "--from", "tiny", "--out", tmp_path / "joint")
+    weights = first_path(tmp_path / "joint")
+    run("finetune", *common, "--weights", weights, "--out", tmp_path / "tuned")
+    for made in (weights, first_path(tmp_path / "tuned")):
+        assert planner_of(open_checkpoint(made), "cpu") == "tiny"
 
 
 def test_v_jepa_2_1_is_trained_on_and_planned_with(

@@ -23,7 +23,6 @@ from vjepa_ros.model.checkpoints import Weights, load_weights, save_weights
 from vjepa_ros.model.decoder import decoder_beside, decoder_of, save_decoder
 from vjepa_ros.model.presets import PRESETS
 from vjepa_ros.model.probe import save_probe
-from vjepa_ros.planning.config import PLANNERS
 from vjepa_ros.planning.loading import Loaded, load_world_model
 from vjepa_ros.planning.subgoals.bank import demonstrations
 from vjepa_ros.planning.subgoals.proposer import save_proposer
@@ -255,8 +254,7 @@ def _weights(args: commands.Train, settings: TrainingSettings, device: torch.dev
     made = load_weights(out / "posttrain" / stages.WEIGHTS)
     shipped = out / f"{settings.model}.safetensors"
     assert made.encoder is not None
-    about = made.metadata | ({"planner": settings.model} if settings.model in PLANNERS else {})
-    save_weights(shipped, made.config, made.encoder, made.predictor, torch.float16, about)
+    save_weights(shipped, made.config, made.encoder, made.predictor, torch.float16, made.metadata)
     metrics = [f"--metrics={out / stage / 'metrics.csv'}" for stage, _ in todo]
     report = out / "report.html"
     _start(

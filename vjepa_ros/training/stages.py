@@ -16,6 +16,7 @@ from vjepa_ros.model.checkpoints import Weights, load_weights, save_weights
 from vjepa_ros.model.encoder import Encoder
 from vjepa_ros.model.predictor import Predictor
 from vjepa_ros.model.presets import ModelConfig
+from vjepa_ros.planning.config import PLANNERS
 from vjepa_ros.training.data import EpisodeSet, View, split_episodes, unpack
 from vjepa_ros.training.latents import attach_latents
 from vjepa_ros.training.lean import add_low_rank, merge_low_rank, recompute_blocks
@@ -157,8 +158,10 @@ def _save(
     settings: Pretrain | Posttrain,
     before: dict[str, Any] | None = None,
 ) -> Path:
+    """Write the weights; those of a model that a planner is named after name it."""
     path = run.out / WEIGHTS
     if this_share().rank == 0:
-        about = {**(before or {}), run.stage: asdict(settings)}
+        planner = {"planner": config.preset} if config.preset in PLANNERS else {}
+        about = {**planner, **(before or {}), run.stage: asdict(settings)}
         save_weights(path, config, encoder, predictor, metadata=about)
     return path
