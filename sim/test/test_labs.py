@@ -67,3 +67,13 @@ def test_the_twin_has_a_franka_hand_in_any_lab():
     with pytest.raises(ValueError, match="lab away has another hand than robot fr3"):
         Settings(lab="away", robot="fr3")
     assert Settings(lab="away").scene_config().lab == "away"
+
+
+def test_fingers_that_are_pushed_open_further_meet_a_stop(scene):
+    """As where a hand comes down on something between them."""
+    scene.config = SceneConfig(lab="away")
+    scene.reset(5)
+    scene.robot.target_width = MAX_WIDTH
+    scene.step(1.0)
+    width = scene.state().finger_positions.sum()
+    assert width == pytest.approx(LABS["away"].max_width, abs=5e-4)

@@ -95,7 +95,13 @@ class Robot:
             bullet.resetJointState(self.body, index, angle)
         for finger in self.fingers:
             bullet.resetJointState(self.body, finger, max_width / 2)
-            bullet.changeDynamics(self.body, finger, lateralFriction=_FINGER_FRICTION)
+            bullet.changeDynamics(
+                self.body,
+                finger,
+                lateralFriction=_FINGER_FRICTION,
+                jointLowerLimit=0.0,
+                jointUpperLimit=max_width / 2,
+            )
         self._command = np.array(joints)  # joint angles that the motors hold
         pose, _ = kinematics.forward(self._command)
         self._position, self._rotation = pose[:3, 3].copy(), pose[:3, :3].copy()
