@@ -7,7 +7,6 @@ reason, the gate is asked to hold.
 """
 
 import dataclasses
-import math
 import sys
 import threading
 from typing import Any
@@ -236,7 +235,8 @@ class PlannerNode(ModelNode):
 
         try:
             check()
-            pictures, timing = goal_pictures(request), self._timing(request)
+            pictures = goal_pictures(request)
+            timing = Timing.of(self._settings, request.max_seconds)
         except Ended as end:
             return Result(outcome=end.outcome, message=str(end))
         except (ValueError, OSError) as error:
@@ -304,20 +304,6 @@ class PlannerNode(ModelNode):
             seed=self._settings.seed,
             max_steps=request.max_steps or None,
             energy=request.energy_threshold or None,
-        )
-
-    def _timing(self, request: ReachGoal.Goal) -> Timing:
-        settings, seconds = self._settings, request.max_seconds
-        if not 0 <= seconds < math.inf:
-            raise ValueError(f"max_seconds is {seconds:g}, expected a number of at least 0")
-        return Timing(
-            budget=seconds or settings.max_seconds,
-            max_image_age=settings.max_image_age,
-            max_wait=settings.max_wait,
-            settle=settings.settle,
-            max_settle=settings.max_settle,
-            duration=settings.step_period,
-            hint_steps=settings.hint_steps,
         )
 
     def _show_goals(self, handle: Any, pictures: list[NDArray[np.uint8]]) -> None:

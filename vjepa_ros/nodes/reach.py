@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -19,11 +19,13 @@ from vjepa_ros.images import compressed_to_rgb, decode_picture
 from vjepa_ros.nodes.arm_state import ArmState
 from vjepa_ros.nodes.latents import Frame
 from vjepa_ros.nodes.reports import Reports
+from vjepa_ros.nodes.settings import PlannerNodeSettings
 from vjepa_ros.nodes.world import Unavailable, World
 from vjepa_ros.planning.objectives import Objective
 from vjepa_ros.planning.overlap import CORRECTED, MOST_LEAD
 from vjepa_ros.planning.planner import Planner
 from vjepa_ros.planning.solvers import Cost
+from vjepa_ros.planning.subgoals.way_planner import WayTask
 from vjepa_ros.planning.summary import path_length
 from vjepa_ros.planning.task import Decision, Task, TaskStatus
 from vjepa_ros.planning.world_model import Context, Goal
@@ -62,6 +64,21 @@ class Timing:
     max_settle: float  # to wait for that; then the arm is looked at as it is
     duration: float  # of an action
     hint_steps: int  # without progress, before feedback says so
+
+    @classmethod
+    def of(cls, settings: PlannerNodeSettings, budget: float) -> Self:
+        """What the settings say, with a goal's own budget in the place of theirs if it is not 0."""
+        if not 0 <= budget < math.inf:
+            raise ValueError(f"max_seconds is {budget:g}, expected a number of at least 0")
+        return cls(
+            budget=budget or settings.max_seconds,
+            max_image_age=settings.max_image_age,
+            max_wait=settings.max_wait,
+            settle=settings.settle,
+            max_settle=settings.max_settle,
+            duration=settings.step_period,
+            hint_steps=settings.hint_steps,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,8 +202,7 @@ class Reach:
             self._waiting_since = None
             self._note(decision, after.pursuit.steps_above, state)
             if decision.status is not TaskStatus.RUNNING:
-                alone = decision.status is TaskStatus.STALLED and len(self._pictures) == 1
-                return _OUTCOMES[decision.status], decision.reason + (f". {_HINT}" if alone else "")
+                return _OUTCOMES[decision.status], decision.reason + self._advice(after)
             spent, budget = started - began, self._timing.budget
             if spent >= budget:
                 raise Ended(Result.OUT_OF_TIME, f"{spent:.3g} s of {budget:.3g} s are used up")
@@ -217,6 +233,11 @@ class Reach:
             self._feedback.step += 1
             self.late = False
             due = started_at + self._timing.duration + self._until_look(decision, age)
+
+    def _advice(self, ended: Task) -> str:
+        """What would help a task that has stalled on one picture, without sub-goals on the way."""
+        without = len(self._pictures) == 1 and not isinstance(ended, WayTask)
+        return f". {_HINT}" if without and ended.end is TaskStatus.STALLED else ""
 
     def _until_look(self, decision: Decision, age: float) -> float:
         """Seconds from the end of an action until the arm is looked at: before it ends, if what

@@ -1,6 +1,7 @@
 """The planner's node goes to one picture by sub-goals: shown, approved, or refused."""
 
 import threading
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -13,11 +14,12 @@ from vjepa_gate.ros.spinning import ask
 from vjepa_ros.images import compressed_to_rgb
 from vjepa_ros.nodes.qos import GOALS
 from vjepa_ros.planning.loading import load_world_model
-from vjepa_ros.planning.subgoals import explain
+from vjepa_ros.planning.subgoals import explain, way_planner
 from vjepa_ros.planning.subgoals.proposer import (
     ProposerSource,
     save_proposer,
 )
+from vjepa_ros.planning.subgoals.pursuit import PursuitConfig
 from vjepa_ros.planning.subgoals.source import Proposal
 
 
@@ -118,3 +120,20 @@ def test_a_way_that_begins_in_mid_task_is_shown(
     wait_until(lambda: client.ways, "the way", lambda: client.feedback[-1].message)
     ask(bench.node, handle.cancel_goal_async, timeout=PATIENCE)
     assert client.result(handle)[1].outcome == Result.CANCELED
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hasty(PursuitConfig):
+    tries: int = 0
+    patience: int = 1
+
+
+def test_of_a_way_that_stalls_nobody_says_that_sub_goals_would_help(
+    client, start_nodes, proposer, credulous, monkeypatch
+):
+    monkeypatch.setattr(way_planner, "PursuitConfig", Hasty)
+    monkeypatch.setattr(ProposerSource, "disagreement", lambda *_: 2.0)
+    start(start_nodes, True, proposer)
+    result = client.result(client.ask(max_steps=0))[1]
+    assert result.outcome == Result.STALLED
+    assert result.message.endswith("does not agree with it, after 0 more tries")
