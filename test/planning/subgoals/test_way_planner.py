@@ -163,13 +163,25 @@ class SeesFromThere(KnowsTheWay):
         return super().propose(now, goal, state) if self.seen else [NO_WAY]
 
 
+class UnsureFromThere(SeesFromThere):
+    """As a hand that is near hides what it is about."""
+
+    def propose(self, now, goal, state):
+        return [replace(one, confidence=0.1) for one in super().propose(now, goal, state)]
+
+
 NO_WAY = way(0, torch.empty(0, 3), torch.empty(0))
 
 
 @pytest.mark.parametrize("unseen", [True, False])
-def test_what_was_taken_for_a_reach_is_looked_at_again_at_its_end(unseen: bool):
-    """The hand is then where the picture has it, and the object is not."""
-    planner, world = planner_of(SeesFromThere(), servo=True, unseen=unseen), TableWorld()
+@pytest.mark.parametrize("source", [SeesFromThere, UnsureFromThere])
+def test_what_was_taken_for_a_reach_is_looked_at_again_at_its_end(
+    source: type[SeesFromThere], unseen: bool
+):
+    """The hand is then where the picture has it, and the object is not: a way is gone, however
+    unsure it is.
+    """
+    planner, world = planner_of(source(), servo=True, unseen=unseen), TableWorld()
     task = planner.start(world.context(), [Goal(latents=goal_picture())])
     assert not isinstance(task, WayTask)
     while (decided := planner.plan(task, world.context()))[1].action is not None:
@@ -177,6 +189,7 @@ def test_what_was_taken_for_a_reach_is_looked_at_again_at_its_end(unseen: bool):
         task = decided[0]
     placed = float((world.thing[:2] - PLACE).norm()) < 0.025
     assert placed is isinstance(task, WayTask) is unseen
+    assert not unseen or task.explanation.refusal == ""
     assert (decided[1].status is TaskStatus.REACHED) is unseen
 
 

@@ -167,7 +167,8 @@ class WayPlanner(Planner):
         """The task, by key frames from here on where its picture asks for some.
 
         A picture that is not understood is planned to as it is, if it is one of several; as the
-        only one, and before anything was done, it raises NotUnderstood.
+        only one, and before anything was done, it raises NotUnderstood. A way that nobody would
+        begin with is gone in mid-task: what is seen does not agree with the picture as it is.
         """
         try:
             explanation = self.explain(context, task.goal)
@@ -175,9 +176,7 @@ class WayPlanner(Planner):
             if len(task.sub_goals) > 1 or task.steps:
                 return task
             raise
-        if explanation.refusal and len(task.sub_goals) == 1:
-            if task.steps:
-                return task
+        if explanation.refusal and len(task.sub_goals) == 1 and not task.steps:
             raise NotUnderstood(explanation.refusal)
         if not explanation.views:
             return task
@@ -191,7 +190,7 @@ class WayPlanner(Planner):
             goal=task.goal.latents,
             config=PursuitConfig(stride=self.config.max_step, max_steps=steps),
         )
-        return WayTask(**_own(task), way=way, explanation=explanation)
+        return WayTask(**_own(task), way=way, explanation=replace(explanation, refusal=""))
 
     def ahead(self, task: Task) -> Task:
         """Plan the next step towards the key frame ahead, where there is one to plan."""
