@@ -33,6 +33,15 @@ def test_a_probe_learns_what_pictures_show(
     assert np.mean(list(accuracy(untrained, encoder, episodes, label).values())) < 0.8
 
 
+def test_both_answers_are_measured_or_none(small: ModelConfig, episodes: EpisodeSet):
+    encoder = Encoder(small.encoder)
+    probe = train_probe(encoder, episodes, "closed", ProbeTraining(steps=1))
+    open_hands = EpisodeSet(episodes.folder)
+    open_hands.columns["states"][:, 6] = 0.0
+    with pytest.raises(ValueError, match="--label closed: of 72 frames 72 tell, expected all of"):
+        accuracy(probe, encoder, open_hands, "closed")
+
+
 def test_of_episodes_without_a_known_task_nothing_is_told(small: ModelConfig, episodes: EpisodeSet):
     encoder = Encoder(small.encoder)
     probe = train_probe(encoder, episodes, "task", ProbeTraining(steps=1))

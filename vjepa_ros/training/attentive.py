@@ -63,9 +63,11 @@ def train_probe(encoder: Encoder, episodes: EpisodeSet, label: str, config: Prob
 
 @torch.no_grad()
 def accuracy(probe: Probe, encoder: Encoder, episodes: EpisodeSet, label: str) -> dict[str, float]:
-    """How often it is right, by what the answer is; answers that no frame has are left out."""
+    """How often it is right, by what the answer is; tasks that no frame is of are left out."""
     answers = probe.config.labels
     truth = _truth(episodes, label, answers)
+    if label in _YES_OR_NO:
+        _shares(truth, label, answers)
     said = torch.cat(
         [
             probe(latents(encoder, episodes.load(chosen, 1))).argmax(1).cpu()

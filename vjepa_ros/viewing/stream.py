@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from vjepa_ros.images import compressed_to_rgb, to_rgb
 
 APPLICATION = "vjepa_ros"
-RECORDED = ("camera", "goal")  # pictures that a bag has
+RECORDED = ("camera", "goal")  # pictures that are shown of a recording
 PICTURES = (*RECORDED, "latents", "imagined")
 _EYE = rrb.EyeControls3D(position=(0.9, 0.35, 0.4), look_target=(0.5, 0.0, 0.2), eye_up=(0, 0, 1))
 _COLOURS = {  # of curves, by view
