@@ -7,6 +7,7 @@ import torch
 
 from point_world import PointWorld, latents, make_planner
 from vjepa_ros.conventions import GRIPPER
+from vjepa_ros.planning import steering
 from vjepa_ros.planning.config import PLANNERS
 from vjepa_ros.planning.planner import Planner
 from vjepa_ros.planning.task import TaskStatus
@@ -58,6 +59,44 @@ def test_veto_lets_it_drive_unless_staying_is_better():
     assert not vetoed.action.any()
     assert "vetoed" in vetoed.reason
     assert vetoed.status is TaskStatus.RUNNING
+
+
+def carried_out(planner, world, proposals, **ends):
+    """All decisions of a task, made and acted on to its end."""
+    task, decisions = planner.start(world.context(), [GOAL], seed=1, **ends), []
+    while not decisions or decisions[-1].status is TaskStatus.RUNNING:
+        task, decision = planner.plan(task, world.context(), proposals)
+        decisions.append(decision)
+        if decision.action is not None:
+            world.act(decision.action)
+    return decisions
+
+
+@pytest.mark.parametrize("mode", ["veto", "blend"])
+@pytest.mark.parametrize("chunk", [BACK, chunk((0.0, 0.002, 0.0))])
+def test_what_a_policy_has_not_reached_the_planner_tries_alone(mode, chunk):
+    world = PointWorld()
+    planner = make_planner(world, policy_mode=mode, policy_alpha=0.9, goal_steps=(3,))
+    decisions = carried_out(planner, world, chunk[None], energy=0.002)
+    assert decisions[-1].status is TaskStatus.REACHED
+    assert [steering.ALONE in one.reason for one in decisions[:4]] == [False] * 3 + [True]
+
+
+def test_the_planner_tries_alone_once():
+    world = PointWorld(obeys=0.0)
+    planner = make_planner(world, policy_mode="veto", goal_steps=(3,))
+    decisions = carried_out(planner, world, BACK[None])
+    assert decisions[-1].status is TaskStatus.OUT_OF_STEPS
+    assert len(decisions) == 2 * 3 + 1
+
+
+@pytest.mark.parametrize(("mode", "proposals"), [("veto", None), ("rank", BACK[None])])
+def test_nothing_is_tried_again_without_a_policy_or_with_no_other(mode, proposals):
+    world = PointWorld(obeys=0.0)
+    planner = make_planner(world, policy_mode=mode, goal_steps=(3,))
+    decisions = carried_out(planner, world, proposals)
+    assert decisions[-1].status is TaskStatus.OUT_OF_STEPS
+    assert len(decisions) == 3 + 1
 
 
 @pytest.mark.parametrize("alpha", [0.0, 0.3, 1.0])

@@ -160,7 +160,8 @@ class PlannerConfig:
     policy_mode: Literal["propose", "rank", "veto", "blend"] = setting(
         "propose",
         "what becomes of a policy's proposals: they join the search; the best of them is done; it "
-        "is done unless staying is better; it is blended with the plan",
+        "is done unless staying is better; it is blended with the plan. With the last two the "
+        "planner alone tries what was not reached",
     )
     policy_alpha: float = setting(0.5, "blend: share of the policy's", low=0.0, high=1.0)
 

@@ -42,7 +42,7 @@ from vjepa_ros.planning.task import (
     sent,
     sub_goal_end,
 )
-from vjepa_ros.planning.world_model import Context, Goal
+from vjepa_ros.planning.world_model import Context, Goal, check_finite, check_goals
 
 _CARRIED_ELITES = 3  # that a warm start takes along: iCEM's choice, 0.3 of its 10
 
@@ -93,7 +93,7 @@ class Planner:
         energy is that at which each goal counts as reached, instead of the settings' own. With
         max_steps the last goal has all the steps that are left.
         """
-        _check_goals(goals)
+        check_goals(goals)
         if energy is not None and not 0 <= energy < math.inf:
             raise ValueError(f"energy_threshold is {energy:g}, expected a number of at least 0")
         if max_steps is not None and max_steps < 1:
@@ -111,10 +111,10 @@ class Planner:
         ]
         if max_steps is not None:
             sub_goals[-1] = replace(sub_goals[-1], steps=None, patience=None)
-        tries = 2 if "second_try" in config.rules else 1
+        twice = "second_try" in config.rules or config.policy_mode in steering.LEADS
         return Task(
             sub_goals=tuple(sub_goals),
-            max_steps=max_steps or tries * sum(steps),
+            max_steps=max_steps or (1 + twice) * sum(steps),
             seed=seed,
             near=near,
         )
@@ -149,8 +149,11 @@ class Planner:
 
         # Prepare: what candidates cost, and what the fingers shall do.
         score = cost = remembering(self.world_model.cost(context, task.goal, self.objective))
+        if task.pursuit.alone:
+            proposals = None
         if proposals is not None:
             proposals = steering.allowed(self.config, proposals)
+            task = replace(task, pursuit=replace(task.pursuit, led=True))
             if self.config.policy_mode in steering.DRIVES:
                 return self._driven(task, energy, score, proposals)
         task, fingers = self._choose_fingers(task, context, score)
@@ -174,9 +177,10 @@ class Planner:
                 break
         if proposals is not None and self.config.policy_mode == "blend":
             found = steering.blended(self.config.policy_alpha, score, found, proposals)
-        task, decision = sent(
-            task, energy, found, overlap.CORRECTED if solver is self._correction else ""
-        )
+        word = steering.ALONE if task.pursuit.alone else ""
+        if solver is self._correction:
+            word += overlap.CORRECTED
+        task, decision = sent(task, energy, found, word)
         return replace(task, seen=context if self.config.overlap else None), decision
 
     def ahead(self, task: Task) -> Task:
@@ -324,7 +328,7 @@ class Planner:
         check_finite(context)
         task, energy = self._seen(task, context)
         while end := sub_goal_end(task, energy):
-            following = self._goal_after(task, energy)
+            following = self._alone_after(task, end[0]) or self._goal_after(task, energy)
             if following is None:
                 return task, energy, end
             task, energy = self._seen(following, context)
@@ -350,6 +354,14 @@ class Planner:
             halved = min(pursuit.reach, pursuit.stride) / 2
             pursuit = replace(pursuit, reach=max(config.min_reach, halved))
         return replace(task, pursuit=pursuit), energy
+
+    def _alone_after(self, task: Task, end: TaskStatus) -> Task | None:
+        """The task heading for the same sub-goal, without the policy that did not reach it."""
+        pursuit = task.pursuit
+        leads = pursuit.led and self.config.policy_mode in steering.LEADS
+        if end is TaskStatus.REACHED or not leads:
+            return None
+        return replace(task, pursuit=Pursuit(number=pursuit.number, alone=True))
 
     def _goal_after(self, task: Task, energy: float) -> Task | None:
         """The task heading for the next sub-goal; None: that was the last.
@@ -379,22 +391,3 @@ def energy_nearby(
     here = Goal(latents=context.latents[-1], name=context.name)
     with torch.no_grad():
         return float(world_model.cost(context, here, objective)(moves).mean())
-
-
-def check_finite(context: Context) -> None:
-    """Raise ValueError where what is seen now is no number."""
-    if not context.latents[-1:].isfinite().all():
-        raise ValueError("context.latents holds NaN or infinite numbers in its last frame")
-
-
-def _check_goals(goals: Sequence[Goal]) -> None:
-    if not goals:
-        raise ValueError("goals is empty, expected at least one")
-    for number, goal in enumerate(goals, 1):
-        name, shape = f"goal {number} of {len(goals)}", goal.latents.shape
-        if len(shape) != 2 or not goal.latents.numel() or shape != goals[0].latents.shape:
-            raise ValueError(
-                f"{name} has latents of shape {list(shape)}, expected [L, D], the same for all"
-            )
-        if not goal.latents.is_floating_point() or not goal.latents.isfinite().all():
-            raise ValueError(f"{name}: its latents hold NaN, infinite numbers or integers")

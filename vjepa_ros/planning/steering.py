@@ -9,6 +9,8 @@ from vjepa_ros.planning.config import PlannerConfig
 from vjepa_ros.planning.solvers import Cost, PlanningError, Solution, Statistics, make_limits
 
 DRIVES = ("rank", "veto")  # modes in which nothing is searched
+LEADS = ("veto", "blend")  # modes whose sub-goals, not reached, the planner tries alone
+ALONE = ", without the policy, which has not reached it"
 _CARRIED = 4  # candidates that a warm start may bring along
 
 

@@ -52,6 +52,8 @@ class Pursuit:
     reach: float = math.inf  # metres around it that the next step may end in
     stride: float = math.inf  # metres that the last step went
     last: Solution | None = None
+    led: bool = False  # by a policy, in one of its steps at least
+    alone: bool = False  # once more, without the policy that has not reached it
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -1,7 +1,7 @@
 """What a planner asks of the models: encode pictures, imagine where actions lead, score it."""
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -285,3 +285,23 @@ def _in_dtype(module: _Module, dtype: torch.dtype) -> _Module:
     if all(parameter.dtype == dtype for parameter in module.parameters()):
         return module
     return copy.deepcopy(module).to(dtype)
+
+
+def check_finite(context: Context) -> None:
+    """Raise ValueError where what is seen now is no number."""
+    if not context.latents[-1:].isfinite().all():
+        raise ValueError("context.latents holds NaN or infinite numbers in its last frame")
+
+
+def check_goals(goals: Sequence[Goal]) -> None:
+    """Raise ValueError unless there are goals, of one shape and of numbers."""
+    if not goals:
+        raise ValueError("goals is empty, expected at least one")
+    for number, goal in enumerate(goals, 1):
+        name, shape = f"goal {number} of {len(goals)}", goal.latents.shape
+        if len(shape) != 2 or not goal.latents.numel() or shape != goals[0].latents.shape:
+            raise ValueError(
+                f"{name} has latents of shape {list(shape)}, expected [L, D], the same for all"
+            )
+        if not goal.latents.is_floating_point() or not goal.latents.isfinite().all():
+            raise ValueError(f"{name}: its latents hold NaN, infinite numbers or integers")

@@ -20,14 +20,14 @@ from torch import Tensor
 from vjepa_ros.conventions import POSITION
 from vjepa_ros.planning import steering
 from vjepa_ros.planning.config import PlannerConfig
-from vjepa_ros.planning.planner import CostModel, Planner, check_finite
+from vjepa_ros.planning.planner import CostModel, Planner
 from vjepa_ros.planning.subgoals.driver import PlannerDriver, Servo, towards_place
 from vjepa_ros.planning.subgoals.explain import Explanation, NotUnderstood, explain
 from vjepa_ros.planning.subgoals.pursuit import Pursuit, PursuitConfig
 from vjepa_ros.planning.subgoals.source import Imagination, SubGoalSource
 from vjepa_ros.planning.task import Decision, Task, TaskStatus
 from vjepa_ros.planning.task import Pursuit as Following
-from vjepa_ros.planning.world_model import Context, Goal
+from vjepa_ros.planning.world_model import Context, Goal, check_finite
 
 _STUCK = 2  # steps in a row that have brought nothing
 _FAR = 0.05  # metres to where the hand is seen in a picture, more than it is seen wrong
