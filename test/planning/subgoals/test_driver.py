@@ -112,6 +112,15 @@ def test_while_fingers_work_the_hand_stays(planner: str):
     assert action[POSITION].abs().max() <= 0.0051
 
 
+@pytest.mark.parametrize("planner", ["tiny", "plain"])
+def test_the_hand_does_not_go_away_from_where_it_shall_be(planner: str):
+    """Though what it comes from look nearer, as with something in the hand it may."""
+    behind = 2 * HERE - THERE
+    action, _ = drive(planner, fingers=0, closedness=0.3, position=THERE, seen_at=behind)
+    assert action is not None
+    assert float((THERE - HERE - action[POSITION]).norm()) < float((THERE - HERE).norm())
+
+
 def test_an_aim_that_is_reached_ends():
     action, _ = drive("tiny", fingers=0, closedness=0.3, position=HERE)
     assert action is None

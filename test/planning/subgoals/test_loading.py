@@ -30,7 +30,7 @@ def test_auto_is_the_proposer_beside_the_weights(weights: Path):
     assert isinstance(source, ProposerSource)
     _, latents = demonstration(-0.1, 0.2)
     now, goal = (torch.from_numpy(latents[step]) for step in (0, -1))
-    assert len(source.propose(now, goal, torch.zeros(7))) == 1
+    assert len(source.propose(now, goal, torch.zeros(7))) == source.net.config.moves + 1
     with pytest.raises(UserError, match="was trained on latents of w-1, not of w-2"):
         source_of("auto", weights, lambda: "w-2")
 

@@ -30,10 +30,13 @@ def net() -> Proposer:
 def test_what_is_ahead_is_from_the_phase_to_the_last_move(phase, moves, begin, ahead):
     state = torch.tensor((0.5, 0.1, 0.2, 3.1, 0, 0, 0.4))
     now, goal = torch.randn(2, 4, 6)
-    [proposal] = ProposerSource(net=sure_proposer(6, 4, phase, moves)).propose(now, goal, state)
+    source = ProposerSource(net=sure_proposer(6, 4, phase, moves))
+    proposal, *others = source.propose(now, goal, state)
     assert (proposal.phase, len(proposal)) == (begin, ahead)
     assert 0.9 < proposal.confidence <= 1
     assert ((proposal.closedness >= 0) & (proposal.closedness <= 1)).all()
+    assert {one.end for one in others} == {0, 4, 8} - {proposal.end}
+    assert sum(one.confidence for one in (proposal, *others)) == pytest.approx(1, abs=0.1)
 
 
 HAND_NOW = 3  # among the anchors
@@ -44,7 +47,7 @@ def test_positions_are_from_where_the_tool_is():
     net.mixture.data[..., HAND_NOW] = 100.0
     net.offset.data[2, 0, 3] = 1.0
     state = torch.tensor((0.5, 0.1, 0.2, 3.1, 0, 0, 0.4))
-    [proposal] = ProposerSource(net=net).propose(*torch.randn(2, 4, 6), state)
+    proposal, *_ = ProposerSource(net=net).propose(*torch.randn(2, 4, 6), state)
     assert proposal.positions[2].tolist() == pytest.approx([0.5, 0.1, 0.2])
     assert proposal.positions[3].tolist() == pytest.approx([0.6, 0.2, 0.3])
 
@@ -65,9 +68,9 @@ def test_variants_come_after_the_nets_own():
     net = sure_proposer(6, 4)
     state = torch.tensor((0.5, 0.1, 0.2, 3.1, 0, 0, 0.4))
     now, goal = torch.randn(2, 4, 6)
-    [own] = ProposerSource(net=net).propose(now, goal, state)
+    own, *others = ProposerSource(net=net).propose(now, goal, state)
     several = ProposerSource(net=net, variants=3).propose(now, goal, state)
-    assert len(several) == 4
+    assert len(several) == 4 + len(others)
     assert torch.allclose(several[0].positions, own.positions)
     assert not torch.allclose(several[1].positions, own.positions)
 

@@ -161,6 +161,33 @@ def test_a_way_without_key_frames_has_not_reached_what_it_does_not_agree_with():
     assert pursue(TableWorld(), source=SeesNoWay())[-1].end is TaskStatus.STALLED
 
 
+def test_a_way_stays_of_its_kind_though_the_source_prefers_another_at_times():
+    """What a shorter way would have the hand do is not mixed into it."""
+
+    class Wavers(KnowsTheWay):
+        asked = 0
+
+        def propose(self, now, goal, state):
+            self.asked += 1
+            [whole] = super().propose(now, goal, state)
+            shorter = replace(
+                whole,
+                positions=whole.positions[:-4] + torch.tensor((0.0, 0.04, 0.0)),
+                closedness=whole.closedness[:-4],
+                confidence=0.1,
+            )
+            ways = [whole, shorter] if len(whole) > 4 else [whole]
+            return ways[:: 1 if self.asked % 2 else -1]
+
+    world, driver = TableWorld(), Straight()
+    where = world.thing.clone()
+    pursue(world, source=Wavers(), driver=driver)
+    assert_placed(world)
+    around = [aim.position for aim in driver.aims if aim.position[1] < 0]
+    assert len(around) > 3
+    assert all(torch.allclose(place[:2], where[:2], atol=1e-3) for place in around)
+
+
 def test_what_is_in_the_way_is_not_pushed_at_for_long():
     class Blocked(TableWorld):
         def act(self, action):

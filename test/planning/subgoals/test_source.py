@@ -45,3 +45,37 @@ def test_the_proposal_that_imagination_bears_out_is_taken():
     aside = replace(right, positions=right.positions + torch.tensor((0.05, 0.0, 0.0)))
     for proposals in ([aside, right], [right, aside]):
         assert choose(proposals, source, world, context, goal, 0.075) is right
+
+
+def kinds(world, goal, trust):
+    """Straight to where the hand is in the picture, so trusted, and the way that is right."""
+    context = world.context()
+    [right] = KnowsTheWay().propose(context.latents[-1], goal, context.states[-1])
+    straight = Proposal(
+        phase=0,
+        positions=torch.empty(0, 3),
+        closedness=torch.empty(0),
+        confidence=trust,
+        hand=goal[0, :3],
+    )
+    return straight, replace(right, confidence=1 - trust)
+
+
+def test_a_picture_that_is_taken_for_that_of_a_reach_is_none_where_imagination_says_so():
+    """The hand would be where the picture has it, and the thing would not."""
+    world, goal = TableWorld(), goal_picture()
+    straight, right = kinds(world, goal, trust=0.9)
+    chosen = choose((straight, right), KnowsTheWay(), world, world.context(), goal, 0.075)
+    assert chosen.end == right.end
+    assert chosen.confidence > 0.9
+
+
+def test_a_picture_of_a_reach_is_gone_to_straight():
+    world = TableWorld()
+    now = world.context().latents[-1]
+    goal = now.clone()
+    goal[0, :3] += torch.tensor((0.1, 0.05, 0.05))
+    straight, _ = kinds(world, goal, trust=0.1)
+    _, other = kinds(TableWorld(), goal_picture(), trust=0.1)
+    chosen = choose((other, straight), KnowsTheWay(), world, world.context(), goal, 0.075)
+    assert not len(chosen)

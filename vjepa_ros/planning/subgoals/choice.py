@@ -1,15 +1,25 @@
 """The world model's last word: of several proposals, the one that what it imagines bears out."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from vjepa_ros.conventions import GRIPPER, POSITION
-from vjepa_ros.planning.subgoals.source import Imagination, Proposal, SubGoalSource, imagine
+from vjepa_ros.planning.subgoals.source import (
+    Imagination,
+    Proposal,
+    SubGoalSource,
+    imagine,
+    imagined_end,
+    left_of,
+)
 from vjepa_ros.planning.world_model import Context
 
 _FOREIGN = 0.2  # metres that a proposal counts as off whose imagined frame is another way's
+_WORTH = 0.02  # of what is left of the way to the picture: as much as e times the confidence
 
 
 def choose(
@@ -20,9 +30,38 @@ def choose(
     goal: Tensor,
     stride: float,
 ) -> Proposal:
-    """The proposal least at odds with what the source proposes once its first key frame, as the
-    world model imagines it, has come about.
+    """The proposal that is borne out best, with how sure that makes of it.
+
+    Of those that move the fingers as often it is the one least at odds with what the source
+    proposes once its first key frame, as the world model imagines it, has come about. How often
+    they have to move, or whether at all, is told by how near to the picture each of these is
+    imagined to end, and by how much the source trusts it.
     """
+    kinds: dict[int, list[Proposal]] = {}
+    for proposal in proposals:
+        kinds.setdefault(proposal.end, []).append(proposal)
+    best = [_least_at_odds(one, source, model, context, goal, stride) for one in kinds.values()]
+    if len(best) == 1:
+        return best[0]
+    now = context.latents[-1]
+    ends = [imagined_end(model, context, one, stride) for one in best]
+    trusts = [
+        math.log(max(one.confidence, 1e-9)) - left_of(now, end, goal) / _WORTH
+        for one, end in zip(best, ends, strict=True)
+    ]
+    sure, chosen = torch.tensor(trusts).softmax(0).max(0)
+    known = min(1.0, sum(one.confidence for one in best))
+    return replace(best[int(chosen)], confidence=float(sure) * known)
+
+
+def _least_at_odds(
+    proposals: Sequence[Proposal],
+    source: SubGoalSource,
+    model: Imagination,
+    context: Context,
+    goal: Tensor,
+    stride: float,
+) -> Proposal:
     if len(proposals) == 1:
         return proposals[0]
     return min(proposals, key=lambda one: _at_odds(one, source, model, context, goal, stride))
@@ -44,7 +83,7 @@ def _at_odds(
     state[POSITION] = proposal.positions[0].to(state)
     state[GRIPPER] = proposal.closedness[0].to(state)
     after = source.propose(imagined, goal, state)
-    if not after or after[0].phase + len(after[0]) != proposal.phase + len(proposal):
+    if not after or after[0].end != proposal.end:
         return _FOREIGN
     ahead = min(len(proposal) - 1, len(after[0]))
     if not ahead:

@@ -18,6 +18,7 @@ from vjepa_ros.planning.task import Decision, Task, TaskStatus
 from vjepa_ros.planning.world_model import Context, Goal
 
 _BESIDE = 0.005  # metres that a hand may go while its fingers work
+_FAR = 0.03  # metres from where it shall be, from which on a hand does not go away from there
 _SERVO_STEPS = 4  # that a servo takes towards the goal picture itself
 
 
@@ -39,6 +40,7 @@ class PlannerDriver:
         model = _HeldFingers(self.world_model, aim, self.config.max_grip)
         config = self._config_of(aim, context.states[-1])
         self._planner = _Planner(config, model, aim, keep_samples=self.keep_samples)
+        self._follower = Planner(replace(config, policy_mode="rank"), model)
         # What is near is told of a hand that does nothing else.
         free = Planner(self.config, self.world_model)
         self._task = free.start(context, [self.as_goal(aim.latents)], seed=self.seed)
@@ -56,18 +58,32 @@ class PlannerDriver:
             self._task = self._planner.ahead(self._task)
 
     def step(self, context: Context) -> Tensor | None:
-        """What is decided: an action [7], or None where that task has ended."""
+        """What is decided: an action [7], or None where that task has ended.
+
+        A step that would lead away from where the hand shall be is none: straight on instead. What
+        is imagined from afar is off, most of all with something in the hand, and may look nearer
+        to where it comes from.
+        """
         assert self._task is not None
         state = context.states[-1]
         candidate = towards(self._aim, state, self.config.max_step)
         proposals = candidate.expand(1, self.config.horizon, 7)
-        self._task, decision = self._planner.plan(self._task, context, proposals)
+        task, decision = self._planner.plan(self._task, context, proposals)
+        if decision.action is not None and self._retreats(decision.action, state):
+            task, decision = self._follower.plan(self._task, context, proposals)
+        self._task = task
         self.seed = self._task.seed  # the next task goes on from there
         if decision.solution is not None:
             held = hold_fingers(decision.solution.actions, self._aim, state, self.config.max_grip)
             decision = replace(decision, solution=replace(decision.solution, actions=held))
         self.decision = decision
         return decision.action
+
+    def _retreats(self, action: Tensor, state: Tensor) -> bool:
+        """Does it lead a hand that is far from where it shall be farther away from there?"""
+        way = self._aim.position.to(state) - state[POSITION]
+        left = (way - action[POSITION].to(way)).norm()
+        return float(way.norm()) > _FAR and bool(left > way.norm())
 
 
 @dataclass(kw_only=True)

@@ -8,7 +8,13 @@ from torch import Tensor
 
 from vjepa_ros.planning.subgoals.choice import choose
 from vjepa_ros.planning.subgoals.keyframes import SLOTS
-from vjepa_ros.planning.subgoals.source import Imagination, Proposal, SubGoalSource, imagine
+from vjepa_ros.planning.subgoals.source import (
+    Imagination,
+    Proposal,
+    SubGoalSource,
+    imagine,
+    left_of,
+)
 from vjepa_ros.planning.world_model import Context
 
 _SURE = 0.4  # confidence from which on a way is gone
@@ -69,8 +75,7 @@ def explain(
             strict=True,
         )
     ]
-    now, end = ((seen - goal).abs().mean() for seen in (context.latents[-1], imagined[-1]))
-    nearer = float(end / now.clamp(min=1e-9))
+    nearer = left_of(context.latents[-1], imagined[-1], goal)
     return Explanation(
         proposal=best, views=views, nearer=nearer, refusal=_refusal(best.confidence, nearer)
     )

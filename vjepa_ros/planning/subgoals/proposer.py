@@ -112,7 +112,9 @@ class Proposer(nn.Module):
 
 @dataclass(frozen=True, kw_only=True)
 class ProposerSource:
-    """Proposals of a trained net: its own, and with `variants` those of readings a little off."""
+    """Proposals of a trained net: its own, with `variants` those of readings a little off, and
+    those that move the fingers otherwise often than it thinks.
+    """
 
     net: Proposer
     variants: int = 0
@@ -121,7 +123,7 @@ class ProposerSource:
 
     @torch.no_grad()
     def propose(self, now: Tensor, goal: Tensor, state: Tensor) -> list[Proposal]:
-        """The net's own way, then its variants."""
+        """The net's own way, its variants, and the ways of other kinds."""
         seen, wanted = self.net.read(_one(now), _one(goal), _one(state))
         generator = torch.Generator().manual_seed(self.seed)
         noise = torch.randn(2, self.variants + 1, READINGS, generator=generator)
@@ -129,21 +131,14 @@ class ProposerSource:
         noise[0, :, HAND] = 0
         ways = self.net.ways(seen + self.deviation * noise[0], wanted + self.deviation * noise[1])
         hand = torch.tensor(ORIGIN) + UNIT * wanted[0, TOOL]
-        return [self._proposal(ways, index, state, hand) for index in range(self.variants + 1)]
-
-    def _proposal(self, ways: Ways, index: int, state: Tensor, hand: Tensor) -> Proposal:
-        moves, phase = ways.moves[index].softmax(-1), ways.phase[index].softmax(-1)
-        end = SLOTS * int(moves.argmax())
-        begin = min(int(phase.argmax()), end)
-        ahead = slice(begin, end)
-        tool = state[POSITION].float()
-        return Proposal(
-            phase=begin,
-            positions=tool + UNIT * ways.positions[index, ahead],
-            closedness=ways.closedness[index, ahead].clamp(0, 1),
-            confidence=float(moves.max() * phase.max()),
-            hand=hand,
-        )
+        phase, own = (int(logits[0].argmax()) for logits in (ways.phase, ways.moves))
+        proposals = [_proposal(ways, index, state, hand) for index in range(self.variants + 1)]
+        for moves in range(self.net.config.moves + 1):
+            if moves != own:
+                kind = torch.tensor([moves]), torch.tensor([phase])
+                other = self.net.ways(seen, wanted, kind)
+                proposals.append(_proposal(other, 0, state, hand, moves))
+        return proposals
 
     @torch.no_grad()
     def picture(self, latents: Tensor) -> NDArray[np.uint8]:
@@ -158,6 +153,24 @@ class ProposerSource:
         """The largest difference of what is read off them; 1 is the most that it may be."""
         readings = (self.net.look(_one(latents)) for latents in (seen, imagined))
         return float(torch.sub(*readings).abs().max()) / _DEPARTED
+
+
+def _proposal(
+    ways: Ways, index: int, state: Tensor, hand: Tensor, moves: int | None = None
+) -> Proposal:
+    """One of these ways, which moves the fingers so often; as the net has it if None."""
+    kinds, phase = ways.moves[index].softmax(-1), ways.phase[index].softmax(-1)
+    moves = int(kinds.argmax()) if moves is None else moves
+    end = SLOTS * moves
+    begin = min(int(phase.argmax()), end)
+    ahead = slice(begin, end)
+    return Proposal(
+        phase=begin,
+        positions=state[POSITION].float() + UNIT * ways.positions[index, ahead],
+        closedness=ways.closedness[index, ahead].clamp(0, 1),
+        confidence=float(kinds[moves] * phase.max()),
+        hand=hand,
+    )
 
 
 def _one(values: Tensor) -> Tensor:

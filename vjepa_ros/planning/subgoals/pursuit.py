@@ -172,7 +172,9 @@ class Pursuit:
             return self._begin(proposals, context)
         if self._way.slot == _BACK:
             return self._way
-        if self._way.take(proposals[0], context.states[-1, POSITION], self.config):
+        end = self._way.end
+        alike = next((one for one in proposals if one.end == end), proposals[0])
+        if self._way.take(alike, context.states[-1, POSITION], self.config):
             return self._begin_anew(proposals, context) or self._way
         return self._way
 

@@ -1,7 +1,7 @@
 """What a source of sub-goals gives, and how the world model imagines it."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -33,6 +33,11 @@ class Proposal:
 
     def __len__(self) -> int:
         return len(self.closedness)
+
+    @property
+    def end(self) -> int:
+        """How many key frames the whole way has, those behind included."""
+        return self.phase + len(self)
 
 
 class SubGoalSource(Protocol):
@@ -97,3 +102,22 @@ def imagine(
         now = Context(latents=latents.to(context.latents), states=there[None])
         imagined.append(latents[0])
     return torch.stack(imagined)
+
+
+def imagined_end(model: Imagination, context: Context, proposal: Proposal, stride: float) -> Tensor:
+    """The latents [L, D] that a proposal is imagined to end at; straight to where the hand is in
+    the picture, where it has no key frame ahead.
+    """
+    if len(proposal):
+        return imagine(model, context, proposal, stride, len(proposal))[-1]
+    if proposal.hand is None:
+        return context.latents[-1]
+    closedness = context.states[-1:, GRIPPER].float()
+    straight = replace(proposal, positions=proposal.hand[None], closedness=closedness)
+    return imagine(model, context, straight, stride)[0]
+
+
+def left_of(now: Tensor, end: Tensor, goal: Tensor) -> float:
+    """The share of the difference between now and the goal picture that is left at the end."""
+    begun, left = ((seen - goal).abs().mean() for seen in (now, end))
+    return float(left / begun.clamp(min=1e-9))
