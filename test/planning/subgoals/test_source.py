@@ -7,7 +7,7 @@ import torch
 from table_world import HIGH, KnowsTheWay, TableWorld, goal_picture
 
 from vjepa_ros.planning.subgoals.choice import choose
-from vjepa_ros.planning.subgoals.source import Proposal, imagine, key_frame_actions
+from vjepa_ros.planning.subgoals.source import Moving, Proposal, imagine, key_frame_actions
 
 
 def test_a_key_frame_is_reached_in_equal_strides_and_the_fingers_move_last():
@@ -79,3 +79,15 @@ def test_a_picture_of_a_reach_is_gone_to_straight():
     _, other = kinds(TableWorld(), goal_picture(), trust=0.1)
     chosen = choose((other, straight), KnowsTheWay(), world, world.context(), goal, 0.075)
     assert not len(chosen)
+
+
+def test_ways_that_move_no_finger_do_not_count_where_some_have_to():
+    class Both(KnowsTheWay):
+        def propose(self, now, goal, state):
+            return list(kinds(TableWorld(), goal, trust=0.9))
+
+    context, goal = TableWorld().context(), goal_picture()
+    moving = Moving(Both())
+    [only] = moving.propose(context.latents[-1], goal, context.states[-1])
+    assert only.end == 8
+    assert moving.disagreement(goal, goal) == 0

@@ -193,6 +193,33 @@ def test_what_was_taken_for_a_reach_is_looked_at_again_at_its_end(
     assert (decided[1].status is TaskStatus.REACHED) is unseen
 
 
+class TakesItForAReach(KnowsTheWay):
+    """To its end, though it knows of a way, too."""
+
+    def propose(self, now, goal, state):
+        ways = [replace(one, confidence=0.01) for one in super().propose(now, goal, state)]
+        return [replace(NO_WAY, hand=goal[0, :3]), *ways]
+
+
+class Unimaginative(ImaginedTable):
+    """Imagines that nothing comes about, and so cannot tell ways from one another."""
+
+    def rollout(self, context, actions):
+        return context.latents[-1].expand(*actions.shape[:2], *context.latents.shape[1:])
+
+
+def test_where_a_reach_has_ended_elsewhere_some_finger_has_to_move():
+    planner, world = planner_of(TakesItForAReach(), servo=True), TableWorld()
+    planner.imagination = Unimaginative()
+    task = planner.start(world.context(), [Goal(latents=goal_picture())])
+    assert not isinstance(task, WayTask)
+    while (decided := planner.plan(task, world.context()))[1].action is not None:
+        world.act(decided[1].action)
+        task = decided[0]
+    assert decided[1].status is TaskStatus.REACHED
+    assert float((world.thing[:2] - PLACE).norm()) < 0.025
+
+
 PLACE3 = torch.tensor((*PLACE.tolist(), 0.02))
 
 

@@ -57,6 +57,25 @@ class SubGoalSource(Protocol):
         """A picture [H, W, 3] that stands for latents [L, D], for people to look at."""
 
 
+@dataclass(frozen=True)
+class Moving:
+    """A source of whose ways only those count on which the fingers move."""
+
+    source: SubGoalSource
+
+    def propose(self, now: Tensor, goal: Tensor, state: Tensor) -> list[Proposal]:
+        """Those of the source, in its order."""
+        return [one for one in self.source.propose(now, goal, state) if one.end]
+
+    def disagreement(self, seen: Tensor, imagined: Tensor) -> float:
+        """The source's."""
+        return self.source.disagreement(seen, imagined)
+
+    def picture(self, latents: Tensor) -> NDArray[np.uint8]:
+        """The source's."""
+        return self.source.picture(latents)
+
+
 class Imagination(Protocol):
     """All that imagining key frames asks of a world model."""
 

@@ -24,7 +24,7 @@ from vjepa_ros.planning.planner import CostModel, Planner
 from vjepa_ros.planning.subgoals.driver import PlannerDriver, Servo, towards_place
 from vjepa_ros.planning.subgoals.explain import Explanation, NotUnderstood, explain
 from vjepa_ros.planning.subgoals.pursuit import Pursuit, PursuitConfig
-from vjepa_ros.planning.subgoals.source import Imagination, SubGoalSource
+from vjepa_ros.planning.subgoals.source import Imagination, Moving, SubGoalSource
 from vjepa_ros.planning.task import Decision, Task, TaskStatus
 from vjepa_ros.planning.task import Pursuit as Following
 from vjepa_ros.planning.world_model import Context, Goal, check_finite
@@ -151,7 +151,7 @@ class WayPlanner(Planner):
         elif after.end in (TaskStatus.STALLED, TaskStatus.OUT_OF_STEPS) and (
             self.source.disagreement(context.latents[-1], task.goal.latents) >= 1
         ):
-            again = self._by_key_frames(task, context)
+            again = self._by_key_frames(task, context, departed=True)
         else:
             return None
         return again if isinstance(again, WayTask) else None
@@ -163,15 +163,16 @@ class WayPlanner(Planner):
         )
         return self._by_key_frames(task, context) if self._unseen else task
 
-    def _by_key_frames(self, task: Task, context: Context) -> Task:
+    def _by_key_frames(self, task: Task, context: Context, *, departed: bool = False) -> Task:
         """The task, by key frames from here on where its picture asks for some.
 
         A picture that is not understood is planned to as it is, if it is one of several; as the
         only one, and before anything was done, it raises NotUnderstood. A way that nobody would
-        begin with is gone in mid-task: what is seen does not agree with the picture as it is.
+        begin with is gone where the hand is, and what is seen departs from the picture.
         """
+        moving = Moving(self.source)
         try:
-            explanation = self.explain(context, task.goal)
+            explanation = self._explain(moving if departed else self.source, context, task.goal)
         except NotUnderstood:
             if len(task.sub_goals) > 1 or task.steps:
                 return task
@@ -184,7 +185,7 @@ class WayPlanner(Planner):
         if task.pursuit.number < len(task.sub_goals) - 1:  # leave some for those after it
             steps = min(steps, PursuitConfig.max_steps)
         way = Pursuit(
-            source=self.source,
+            source=moving,
             world_model=self.imagination,
             driver=self._driver(task.seed),
             goal=task.goal.latents,
@@ -203,7 +204,10 @@ class WayPlanner(Planner):
 
     def explain(self, context: Context, goal: Goal) -> Explanation:
         """The way that would be gone to a picture; raises NotUnderstood where there is none."""
-        return explain(self.source, self.imagination, context, goal.latents, self.config.max_step)
+        return self._explain(self.source, context, goal)
+
+    def _explain(self, source: SubGoalSource, context: Context, goal: Goal) -> Explanation:
+        return explain(source, self.imagination, context, goal.latents, self.config.max_step)
 
     def _driver(self, seed: int) -> PlannerDriver | Servo:
         if self._servo:
