@@ -70,7 +70,7 @@ def _offs(
         now, wanted = (encode(torch.from_numpy(one.rgb.copy())[None]) for one in (seen, goal))
         read, _ = net.read(now.float(), wanted.float(), state[None].float())
         there = state[POSITION][:2] + UNIT * read[0, THING][:2]
-        [proposal] = ProposerSource(net=net).propose(now[0], wanted[0], state)
+        proposal, *_ = ProposerSource(net=net).propose(now[0], wanted[0], state)
         whole = proposal.phase == 0 and len(proposal) > _AT_PLACE
         around, placed = (
             proposal.positions[frame, :2] if whole else torch.full((2,), torch.nan)

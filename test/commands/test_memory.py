@@ -57,7 +57,7 @@ def test_a_proposer_is_trained(data: Path, tmp_path: Path, capsys: pytest.Captur
     assert "key frame 7, cm" in capsys.readouterr().out
     net = load_proposer(tmp_path / "net.safetensors", identity)
     proposals = ProposerSource(net=net).propose(*torch.randn(2, 16, 32), torch.zeros(7))
-    assert len(proposals) == 1
+    assert len(proposals) == net.config.moves + 1
 
 
 def test_latents_of_other_weights_are_not_trained_on(
