@@ -19,7 +19,7 @@ from vjepa_msgs.msg import Plan, SceneTruth
 from vjepa_gate.ros.spinning import spinning_node
 from vjepa_ros.demo import film
 from vjepa_ros.demo.performance import Performance, Witness, draw_goals
-from vjepa_ros.demo.report import verdict
+from vjepa_ros.demo.report import plot_search, verdict
 from vjepa_ros.demo.settings import DemoSettings
 from vjepa_ros.episodes.bag import read_bag
 from vjepa_ros.episodes.library import open_episode, write_episode
@@ -132,6 +132,18 @@ def test_a_failure_is_told_as_one():
     truth = SceneTruth(success=False, reason="object not released", distance=0.123)
     performance = Performance(result=None, plans=[Plan()], truth=truth, pictures=())
     assert verdict(performance) == "not done: object not released (distance 12.3 cm)"
+
+
+def test_plans_that_were_not_searched_for_do_not_hinder_the_plot():
+    """As where the hand goes straight on."""
+    plans = [
+        Plan(iterations=count, energy_best=falling, energy_elites=falling, energy_mean=falling)
+        for count in (1, 4)
+        for falling in [np.linspace(0.5, 0.1, count, dtype=np.float32)]
+    ]
+    truth = SceneTruth(success=True)
+    shown = plot_search(Performance(result=None, plans=plans, truth=truth, pictures=()))
+    assert "svg" in str(shown.picture)
 
 
 @pytest.mark.parametrize(

@@ -57,8 +57,8 @@ def test_the_picture_tells_how_often_the_fingers_move(task: str, expected: int):
 
 
 def test_where_the_proposer_errs_imagination_tells():
-    """Of a cup in the hand, which it takes for one on the table."""
-    assert key_frames("grasp", "cup", (6305, 6330)) == [(0, 4), (0, 4)]
+    """Of cups at their place, the pictures of which it takes for those of reaches."""
+    assert key_frames("pick_place", "cup", (6014, 6144)) == [(0, 8), (0, 8)]
 
 
 def test_a_cup_in_the_hand_is_no_picture_of_a_reach():

@@ -59,7 +59,7 @@ def report(settings: DemoSettings, performance: Performance, recording: Recordin
         energy=_plot_energy(recording),
         tool=_plot_tool(recording),
         closedness=_plot_closedness(recording),
-        planning=[_plot_search(performance), _plot_seconds(performance)],
+        planning=[plot_search(performance), _plot_seconds(performance)],
     )
 
 
@@ -109,18 +109,22 @@ def _plot_closedness(recording: Recording) -> Markup:
     return html.figure_svg(figure, "how far the fingers were closed")
 
 
-def _plot_search(performance: Performance) -> Captioned:
-    """How the search lowers the energy from iteration to iteration, over all plans."""
+def plot_search(performance: Performance) -> Captioned:
+    """How the search lowers the energy from iteration to iteration, over all plans that are of
+    one: to go straight on is not searched for.
+    """
     figure, axes = html.plot()
-    iterations = range(1, performance.plans[0].iterations + 1)
+    most = max(plan.iterations for plan in performance.plans)
+    searched = [plan for plan in performance.plans if plan.iterations == most]
+    iterations = range(1, most + 1)
     for kind, colour in (("best", "recorded"), ("elites", "model"), ("mean", "copy last")):
-        energies = np.array([getattr(plan, f"energy_{kind}") for plan in performance.plans])
+        energies = np.array([getattr(plan, f"energy_{kind}") for plan in searched])
         middle = np.nanmedian(energies, axis=0)
         axes.plot(iterations, middle, "o-", color=html.COLOURS[colour], label=kind)
     axes.set(xlabel="iteration of the search", ylabel="energy of candidates", ylim=(0, None))
     axes.set_xticks(iterations)
     axes.legend(frameon=False)
-    return Captioned(html.figure_svg(figure, "search"), "median over all plans")
+    return Captioned(html.figure_svg(figure, "search"), "median over all searches")
 
 
 def _plot_seconds(performance: Performance) -> Captioned:
