@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -40,7 +41,8 @@ def choose(
     kinds: dict[int, list[Proposal]] = {}
     for proposal in proposals:
         kinds.setdefault(proposal.end, []).append(proposal)
-    best = [_least_at_odds(one, source, model, context, goal, stride) for one in kinds.values()]
+    odds = partial(_at_odds, source=source, model=model, context=context, goal=goal, stride=stride)
+    best = [ways[0] if len(ways) == 1 else min(ways, key=odds) for ways in kinds.values()]
     if len(best) == 1:
         return best[0]
     now = context.latents[-1]
@@ -52,19 +54,6 @@ def choose(
     sure, chosen = torch.tensor(trusts).softmax(0).max(0)
     known = min(1.0, sum(one.confidence for one in best))
     return replace(best[int(chosen)], confidence=float(sure) * known)
-
-
-def _least_at_odds(
-    proposals: Sequence[Proposal],
-    source: SubGoalSource,
-    model: Imagination,
-    context: Context,
-    goal: Tensor,
-    stride: float,
-) -> Proposal:
-    if len(proposals) == 1:
-        return proposals[0]
-    return min(proposals, key=lambda one: _at_odds(one, source, model, context, goal, stride))
 
 
 def _at_odds(

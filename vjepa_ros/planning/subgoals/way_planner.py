@@ -167,8 +167,9 @@ class WayPlanner(Planner):
         """The task, by key frames from here on where its picture asks for some.
 
         A picture that is not understood is planned to as it is, if it is one of several; as the
-        only one, and before anything was done, it raises NotUnderstood. A way that nobody would
-        begin with is gone where the hand is, and what is seen departs from the picture.
+        only one, and before anything was done, it raises NotUnderstood. In mid-task a way is gone
+        that nobody would begin with. departed: what is seen is not what the picture shows, though
+        the hand is there; some finger has to move.
         """
         moving = Moving(self.source)
         try:
