@@ -223,6 +223,17 @@ def test_where_a_reach_has_ended_elsewhere_some_finger_has_to_move():
 PLACE3 = torch.tensor((*PLACE.tolist(), 0.02))
 
 
+@pytest.mark.parametrize("mode", ["rank", "veto", "blend"])
+def test_what_becomes_of_a_policy_does_not_become_of_key_frames(mode: str):
+    """The straight way to one is a candidate of ours, and no policy's."""
+    actions = []
+    for config in (PLAIN, replace(PLAIN, policy_mode=mode)):
+        planner, world = planner_of(config=config), TableWorld()
+        task = planner.start(world.context(), [Goal(latents=goal_picture())], seed=3)
+        actions.append(planner.plan(task, world.context())[1].action)
+    assert torch.equal(*actions)
+
+
 def test_more_steps_than_are_given_are_not_taken():
     planner, world = planner_of(), TableWorld()
     task = planner.start(world.context(), [Goal(latents=goal_picture())], max_steps=2)

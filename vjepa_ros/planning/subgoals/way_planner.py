@@ -214,7 +214,7 @@ class WayPlanner(Planner):
         if self._servo:
             return Servo(stride=self.config.max_step)
         return PlannerDriver(
-            config=self.config,
+            config=replace(self.config, policy_mode="propose"),  # what it proposes is no policy's
             world_model=self.world_model,
             seed=seed,
             keep_samples=self._keep_samples,
