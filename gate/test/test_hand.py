@@ -78,6 +78,14 @@ def test_small_changes_leave_it_alone_open_or_holding(franka, change):
     assert franka.plan(change) is None
 
 
+@pytest.mark.parametrize("change", [-0.15, -0.12, -0.06])
+def test_what_is_almost_as_wide_as_the_hand_is_let_go_by_opening_wholly(franka, change):
+    franka.plan(0.5)
+    franka.end(width=0.068)
+    goal = franka.plan(change)
+    assert (goal and goal.kind) == ("open" if change < -0.1 else None)
+
+
 def test_an_open_hand_is_not_opened(franka):
     assert franka.plan(-0.5) is None
 

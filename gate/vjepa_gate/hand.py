@@ -17,6 +17,7 @@ from vjepa_gate.conventions import closedness_from_width, width_from_closedness
 from vjepa_gate.robots import Gripper
 
 _OPEN, _SHUT = 0.9, 0.02  # of full opening: wider is open, narrower holds nothing
+_MOST = 0.75  # of what fingers have left to open: whoever plans so much means all of it
 _SLIP = 0.005  # metres that what is held may give way
 _PATIENCE = 10.0  # seconds for an answer
 _TRIAL = 0.001  # metres that open fingers close, to see whether the hand was homed
@@ -213,7 +214,10 @@ class GraspingHand(Hand):
         return self.width > _OPEN * self._gripper.max_width
 
     def _wanted(self, change: float, closedness: float) -> HandGoal | None:
-        if abs(change) < self._gripper.grip_change:
+        least = self._gripper.grip_change
+        if self._held is not None:  # almost as wide as the hand it leaves no room for such a change
+            least = min(least, _MOST * self.closedness)
+        if abs(change) < least:
             return None
         closing, before = change > 0, self._state()
         if before == ("closed" if closing else "open"):

@@ -7,6 +7,7 @@ import pytest
 import torch
 from table_world import HIGH, LOW, PLACE, KnowsTheWay, Straight, TableWorld, goal_picture, way
 
+from vjepa_ros.conventions import GRIPPER
 from vjepa_ros.planning.subgoals.driver import hold_fingers
 from vjepa_ros.planning.subgoals.pursuit import Aim, Pursuit, PursuitConfig, Step
 from vjepa_ros.planning.task import TaskStatus
@@ -120,6 +121,32 @@ def test_a_grasp_that_failed_is_tried_again_but_not_for_ever(fails: int, placed:
     assert (float((world.thing[:2] - PLACE).norm()) < 0.02) is placed
     assert last.end is (TaskStatus.REACHED if placed else TaskStatus.STALLED)
     assert ("does not agree with it, after 2 more tries" in last.reason) is not placed
+
+
+class OpensALittle(KnowsTheWay):
+    """As whoever has learnt from recordings in which fingers opened now more, now less."""
+
+    def propose(self, now, goal, state):
+        (known,) = super().propose(now, goal, state)
+        ajar = torch.where(known.closedness == 0.2, 0.3, known.closedness)
+        return [replace(known, closedness=ajar)]
+
+
+class OpensOrShuts(TableWorld):
+    """A table whose hand is a Franka's: small changes it does not heed, and it opens wholly."""
+
+    def act(self, action):
+        change, action = float(action[GRIPPER]), action.clone()
+        action[GRIPPER] = 0.0 if abs(change) < 0.25 else 1.0 if change > 0 else -1.0
+        super().act(action)
+        if self.held:
+            self.closedness = 0.5
+
+
+def test_fingers_that_let_go_open_so_far_that_any_hand_heeds_it():
+    world = OpensOrShuts()
+    assert len(pursue(world, source=OpensALittle())) < 30
+    assert_placed(world)
 
 
 def test_what_the_fingers_hold_is_not_let_go_because_it_looks_odd():

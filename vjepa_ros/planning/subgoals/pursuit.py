@@ -291,15 +291,15 @@ class Pursuit:
         comes = way.slot == _BACK or way.slot % SLOTS == 0
         comes = comes and abs(float(closedness - now)) > self.config.agape
         works = way.slot % SLOTS == _END or comes
+        opens = closedness <= now
+        if opens:  # so far that any hand heeds it
+            closedness = torch.minimum(closedness, now - self.config.agape).clamp(min=0.0)
         fingers = closedness if works else now
         latents = self.goal if way.at_goal else self._imagine(way, fingers, context)
         return Aim(
-            latents=latents,
-            position=position,
-            closedness=float(fingers),
-            fingers=(1 if closedness > now else -1) if works else 0,
-            last=way.at_goal,
-        )
+            latents=latents, position=position, closedness=float(fingers),
+            fingers=(-1 if opens else 1) if works else 0, last=way.at_goal,
+        )  # fmt: skip
 
     def _imagine(self, way: "_Way", fingers: Tensor, context: Context) -> Tensor:
         """The key frame [L, D] with the fingers so."""
