@@ -50,6 +50,26 @@ def test_one_picture_is_gone_to():
     assert world.thing[:2].tolist() == pytest.approx(PLACE.tolist(), abs=0.025)
 
 
+class Wavers(KnowsTheWay):
+    """Would rather grasp alone, whenever it is asked anew."""
+
+    asked = 0
+
+    def propose(self, now, goal, state):
+        (known,) = super().propose(now, goal, state)
+        grasp = way(0, known.positions[:4], known.closedness[:4])
+        self.asked += 1
+        return [known if self.asked == 1 else grasp]
+
+
+def test_a_way_begins_as_it_was_shown():
+    planner, world = planner_of(Wavers(), servo=True), TableWorld()
+    task = planner.start(world.context(), [Goal(latents=goal_picture())])
+    assert task.explanation.proposal.end == 8
+    _, decision = planner.plan(task, world.context())
+    assert decision.reason.startswith("key frame 1 of 8")
+
+
 def test_a_plan_that_is_thrown_away_is_as_if_it_had_never_been_made():
     planner, world = planner_of(), TableWorld()
     task = planner.start(world.context(), [Goal(latents=goal_picture())])

@@ -91,6 +91,7 @@ class Pursuit:
     driver: Driver
     goal: Tensor  # [L, D]
     config: PursuitConfig = field(default_factory=PursuitConfig)
+    first: Proposal | None = None  # what to begin with; None: what is chosen then
 
     def __post_init__(self) -> None:
         self._steps, self._begun = 0, 0
@@ -98,7 +99,7 @@ class Pursuit:
         self._last_closedness = self._fingers_before = math.nan
         self._held = math.nan  # closedness on what is held
         self._asked: tuple[Tensor, Tensor] | None = None  # the last step [3], and where from [3]
-        self._first: Tensor | None = None  # state [7] that the scene was first seen in
+        self._origin: Tensor | None = None  # state [7] that the scene was first seen in
 
     def step(self, context: Context) -> Step:
         """The next action from what is seen."""
@@ -107,7 +108,7 @@ class Pursuit:
                 f"max_steps, {self.config.max_steps}, are used up", TaskStatus.OUT_OF_STEPS
             )
         state = context.states[-1]
-        self._first = state if self._first is None else self._first
+        self._origin = state if self._origin is None else self._origin
         proposals = self.source.propose(context.latents[-1], self.goal, state)
         if not proposals:
             return self._end("no way to this goal is known", TaskStatus.PLANNING_FAILED)
@@ -169,7 +170,9 @@ class Pursuit:
     def _look(self, proposals: list[Proposal], context: Context) -> "_Way":
         """The way as what is seen has it now."""
         if self._way is None:
-            return self._begin(proposals, context)
+            if self.first is None:
+                return self._begin(proposals, context)
+            self._way = _Way(self.first, context.states[-1, POSITION])
         if self._way.slot == _BACK:
             return self._way
         end = self._way.end
@@ -197,10 +200,10 @@ class Pursuit:
         """From where the scene was first seen: a hand that is low, or above a place, hides what
         is under it, and is read as if that were there.
         """
-        assert self._first is not None
+        assert self._origin is not None
         self._begun += 1
         self._held = math.nan
-        way.go_back(self._first)
+        way.go_back(self._origin)
 
     def _arrived(self, way: "_Way", state: Tensor) -> bool:
         """Is the hand where the key frame has it, or has it been tried long enough?"""
@@ -249,14 +252,8 @@ class Pursuit:
         if self._asked is None or way.slot % SLOTS != _BEGIN or not math.isnan(self._held):
             return False
         step, origin = self._asked
-        asked, made, off = (
-            float(one.norm())
-            for one in (
-                step,
-                state[POSITION] - origin,
-                way.key_frame[0].to(state) - state[POSITION],
-            )
-        )
+        gone, left = state[POSITION] - origin, way.key_frame[0].to(state) - state[POSITION]
+        asked, made, off = (float(one.norm()) for one in (step, gone, left))
         return off >= self.config.passed and made < self.config.kept * asked
 
     def _drive(self, way: "_Way", context: Context) -> Tensor | None:
@@ -295,9 +292,9 @@ class Pursuit:
         if opens:  # so far that any hand heeds it
             closedness = torch.minimum(closedness, now - self.config.agape).clamp(min=0.0)
         fingers = closedness if works else now
-        latents = self.goal if way.at_goal else self._imagine(way, fingers, context)
         return Aim(
-            latents=latents, position=position, closedness=float(fingers),
+            latents=self.goal if way.at_goal else self._imagine(way, fingers, context),
+            position=position, closedness=float(fingers),
             fingers=(-1 if opens else 1) if works else 0, last=way.at_goal,
         )  # fmt: skip
 

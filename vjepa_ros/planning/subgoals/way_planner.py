@@ -191,6 +191,7 @@ class WayPlanner(Planner):
             driver=self._driver(task.seed),
             goal=task.goal.latents,
             config=PursuitConfig(stride=self.config.max_step, max_steps=steps),
+            first=explanation.proposal,
         )
         return WayTask(**_own(task), way=way, explanation=replace(explanation, refusal=""))
 
