@@ -9,6 +9,7 @@ from vjepa_ros.model.reader import readings_of
 from vjepa_ros.training.losses import (
     InverseDynamics,
     Readout,
+    narrowness,
     prediction_error,
     rolled_out,
     teacher_forced,
@@ -95,6 +96,15 @@ def test_teacher_forcing_never_looks_ahead(predictor, window):
 
 def test_the_prediction_error_is_the_mean_difference():
     assert prediction_error(torch.zeros(1, 2, 3, 4), torch.full((1, 2, 3, 4), 0.5)) == 0.5
+
+
+def test_latents_that_use_their_width_are_not_narrow():
+    torch.manual_seed(0)
+    wide = torch.randn(4, 500, 16, 8) * 1.5
+    alike = wide[..., :1].expand_as(wide)  # all channels tell the same
+    assert narrowness(wide) < 0.05
+    assert narrowness(torch.full_like(wide, 3.0)) == pytest.approx(0.99)
+    assert narrowness(alike) > narrowness(wide) + 0.5
 
 
 def test_unknown_objects_do_not_count():

@@ -23,7 +23,9 @@ from vjepa_ros.training.posttrain import PosttrainConfig, Posttraining
 from vjepa_ros.training.pretrain import PretrainConfig, Pretraining
 from vjepa_ros.training.trainer import CHECKPOINT
 
-EVERYTHING = PretrainConfig(frames=4, masked=1.0, dynamics=1.0, inverse=1.0, readout=1.0)
+EVERYTHING = PretrainConfig(
+    frames=4, masked=1.0, dynamics=1.0, inverse=1.0, readout=1.0, spread=1.0
+)
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -47,7 +49,8 @@ def fall(stage: nn.Module, episodes: EpisodeSet, frames: int, steps: int = 60) -
 
 def test_every_term_of_pretraining_falls(small: ModelConfig, episodes: EpisodeSet):
     falls = fall(Pretraining(small, EVERYTHING), episodes, 4)
-    assert set(falls) == {"masked", "dynamics", "inverse", "readout"}
+    assert set(falls) == {"masked", "dynamics", "inverse", "readout", "spread"}
+    assert falls["spread"] < 0.9
     # The target is frozen here: what is predicted does not move.
     assert falls["masked"] < 0.9
     assert falls["readout"] < 0.3

@@ -28,6 +28,7 @@ from vjepa_ros.training.data import Batch, Share
 from vjepa_ros.training.losses import (
     InverseDynamics,
     Readout,
+    narrowness,
     prediction_error,
     teacher_forced,
 )
@@ -47,6 +48,7 @@ class PretrainConfig:
     readout: float = setting(
         0.0, "of tool and object positions, from each token and from all", low=0.0
     )
+    spread: float = setting(0.0, "of the variance and covariance of latents, as in VICReg", low=0.0)
     gripper_weight: float = setting(3.0, "of closedness among what is read out", low=0.0)
     object_weight: float = setting(
         1.0, "of the object's position, and of whether it is held", low=0.0
@@ -123,7 +125,7 @@ class Pretraining(nn.Module):
         pixels, actions = vary(batch, config.augment, generator, share)
         if config.masked:
             terms["masked"] = config.masked * self._masked(pixels, generator, share)
-        if config.dynamics or config.inverse or config.readout:
+        if config.dynamics or config.inverse or config.readout or config.spread:
             latents = self._encode(self.encoder, pixels)
         if config.dynamics:
             with torch.no_grad():
@@ -135,6 +137,8 @@ class Pretraining(nn.Module):
         if config.readout:
             read = self.readout(latents, batch.states, batch.objects)
             terms["readout"] = config.readout * read
+        if config.spread:
+            terms["spread"] = config.spread * narrowness(latents)
         return terms
 
     def _encode(self, encoder: Encoder, pixels: Tensor) -> Tensor:
