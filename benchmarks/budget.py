@@ -112,14 +112,14 @@ def main() -> None:
             problems[row.horizon] = make_problems(row.horizon, args)
         done = asdict(row) | measure(row, problems[row.horizon], args)
         (args.out / row.file).write_text(json.dumps(done, indent=1) + "\n")
-    files = [args.out / row.file for row in ROWS]
+    files = [args.out / row.file for row in asked]
     done = [json.loads(file.read_text()) for file in files if file.exists()]
     print("| search | budget | H | starts from | success | CPU s a plan | gap, median |")
     print("|---|---|---|---|---|---|---|")
     for found in done:
         print(line(found))
     if args.plot and done:
-        plot(done, args.plot)
+        plot(done, args.horizons, args.plot)
 
 
 # --- problems ----------------------------------------------------------------------------
@@ -220,16 +220,18 @@ def line(found: dict[str, Any]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def plot(rows: Sequence[dict[str, Any]], path: Path) -> None:
+def plot(rows: Sequence[dict[str, Any]], horizons: Sequence[int], path: Path) -> None:
     """Gap and success against CPU seconds, a column for each horizon."""
-    figure = Figure(figsize=(12, 6), layout="constrained")
-    axes = figure.subplots(2, 3, sharex=True, sharey="row")
+    figure = Figure(figsize=(2 + 4 * len(horizons), 6), layout="constrained")
+    axes = figure.subplots(2, len(horizons), sharex=True, sharey="row", squeeze=False)
     kinds = dict.fromkeys((row["solver"], row["previous"]) for row in rows)
-    for column, horizon in enumerate((1, 2, 3)):
+    for column, horizon in enumerate(horizons):
         above, below = axes[:, column]
         for solver, previous in kinds:
             about = {"solver": solver, "previous": previous, "horizon": horizon}
             curve = [row for row in rows if about.items() <= row.items()]
+            if not curve:
+                continue
             style: dict[str, Any] = {
                 "marker": "o",
                 "linestyle": "--" if previous else "-",
@@ -243,7 +245,7 @@ def plot(rows: Sequence[dict[str, Any]], path: Path) -> None:
             below.plot([row["cpu_seconds"] for row in tried], rates, **style)
         above.set(title=f"horizon {horizon}", xscale="log", ylabel="energy gap")
         below.set(xlabel="CPU seconds a plan", ylabel="success", ylim=(-0.05, 1.05))
-    axes[0, 1].legend(fontsize="small")
+    axes[0, 0].legend(fontsize="small")
     FigureCanvasAgg(figure).print_png(str(path))
 
 
