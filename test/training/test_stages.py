@@ -57,6 +57,11 @@ def test_every_term_of_pretraining_falls(small: ModelConfig, episodes: EpisodeSe
     assert falls["inverse"] < 0.8
 
 
+def test_masked_prediction_of_half_a_tubelet_is_refused(small: ModelConfig):
+    with pytest.raises(ValueError, match=r"losses\.frames is 3, expected a multiple of 2"):
+        Pretraining(small, PretrainConfig(frames=3, masked=1.0))
+
+
 def test_a_term_of_weight_0_is_not_there(small: ModelConfig, episodes: EpisodeSet):
     stage = Pretraining(small, PretrainConfig(frames=4, masked=1.0))
     assert not any(hasattr(stage, name) for name in ("predictor", "inverse", "readout"))

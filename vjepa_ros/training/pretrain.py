@@ -97,6 +97,12 @@ class Pretraining(nn.Module):
         self.target = copy.deepcopy(self.encoder).requires_grad_(False)
         width, self.grid = model.encoder.width, model.image_size // model.encoder.patch
         if config.masked:
+            if config.frames % model.encoder.tubelet:
+                raise ValueError(
+                    f"losses.frames is {config.frames}, expected a multiple of "
+                    f"{model.encoder.tubelet}, as `masked` hides parts of a clip: set it, or "
+                    "`masked` to 0"
+                )
             narrow = max(64, width // 2 // 64 * 64)
             self.masked = MaskedPredictor(width, narrow, depth=4, heads=narrow // 32)
         if config.dynamics:
