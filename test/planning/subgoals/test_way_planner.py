@@ -112,6 +112,30 @@ def test_several_pictures_are_gone_to_one_after_the_other():
     assert placed[1].tolist() == pytest.approx(ELSEWHERE.tolist(), abs=0.025)
 
 
+class NeverAgreesOn(KnowsTheWay):
+    """Reads something into one picture that is never seen."""
+
+    def __init__(self, goal: Tensor) -> None:
+        self.goal = goal
+
+    def disagreement(self, seen, imagined):
+        odd = torch.equal(imagined, self.goal)
+        return 2.0 if odd else super().disagreement(seen, imagined)
+
+
+def test_what_is_amiss_at_a_picture_is_for_the_way_to_the_next_one():
+    first = goal_picture(ELSEWHERE)
+    planner, world = planner_of(NeverAgreesOn(first), servo=True), TableWorld()
+    goals = [Goal(latents=one) for one in (first, goal_picture())]
+    task = planner.start(world.context(), goals)
+    while (decided := planner.plan(task, world.context()))[1].action is not None:
+        world.act(decided[1].action)
+        task = decided[0]
+    assert decided[1].status is TaskStatus.REACHED
+    assert world.thing[:2].tolist() == pytest.approx(PLACE.tolist(), abs=0.025)
+    assert task.steps < 60
+
+
 def test_of_several_pictures_one_that_is_not_understood_is_planned_to():
     planner, world = planner_of(Unsure()), TableWorld()
     goals = [Goal(latents=goal_picture()), Goal(latents=goal_picture() + 0.1)]

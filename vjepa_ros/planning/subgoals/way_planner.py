@@ -182,15 +182,17 @@ class WayPlanner(Planner):
             raise NotUnderstood(explanation.refusal)
         if not explanation.views:
             return task
-        steps = task.max_steps - task.steps
-        if task.pursuit.number < len(task.sub_goals) - 1:  # leave some for those after it
-            steps = min(steps, PursuitConfig.max_steps)
+        config = PursuitConfig(stride=self.config.max_step, max_steps=task.max_steps - task.steps)
+        if task.pursuit.number < len(task.sub_goals) - 1:
+            # What is amiss there the way to the next picture sees, too; leave steps for that.
+            steps = min(config.max_steps, PursuitConfig.max_steps)
+            config = replace(config, tries=0, max_steps=steps)
         way = Pursuit(
             source=moving,
             world_model=self.imagination,
             driver=self._driver(task.seed),
             goal=task.goal.latents,
-            config=PursuitConfig(stride=self.config.max_step, max_steps=steps),
+            config=config,
             first=explanation.proposal,
         )
         return WayTask(**_own(task), way=way, explanation=replace(explanation, refusal=""))
