@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from table_world import HIGH, LOW, PLACE, KnowsTheWay, Straight, TableWorld, goal_picture, way
+from table_world import HIGH, LOW, PLACE, KnowsTheWay, Straight, TableWorld, goal_picture, way, work
 
 from vjepa_ros.conventions import GRIPPER
 from vjepa_ros.planning.subgoals.driver import hold_fingers
@@ -147,6 +147,31 @@ def test_fingers_that_let_go_open_so_far_that_any_hand_heeds_it():
     world = OpensOrShuts()
     assert len(pursue(world, source=OpensALittle())) < 30
     assert_placed(world)
+
+
+class ThinksItIsShutting(KnowsTheWay):
+    """Of fingers that have shut already."""
+
+    def propose(self, now, goal, state):
+        (known,) = super().propose(now, goal, state)
+        if known.phase != 4:
+            return [known]
+        frames = work(now[0, 4:7], 0.0, 0.5)[2:]
+        positions = torch.stack([position for position, _ in frames])
+        closedness = torch.tensor([value for _, value in frames])
+        after = known.positions, known.closedness
+        return [way(2, torch.cat((positions, after[0])), torch.cat((closedness, after[1])))]
+
+
+def test_fingers_that_have_shut_further_than_thought_do_not_open():
+    world = TableWorld()
+    world.tool, world.closedness, world.held = world.thing.clone(), 0.52, True
+    step = Pursuit(
+        source=ThinksItIsShutting(), world_model=world, driver=Straight(), goal=goal_picture()
+    ).step(world.context())
+    assert step.key_frame == 2
+    world.act(step.action)
+    assert world.held
 
 
 def test_what_the_fingers_hold_is_not_let_go_because_it_looks_odd():

@@ -289,7 +289,7 @@ class Pursuit:
         comes = comes and abs(float(closedness - now)) > self.config.agape
         works = way.slot % SLOTS == _END or comes
         opens = closedness <= now
-        if opens:  # so far that any hand heeds it
+        if now - closedness > self.config.worked:  # they let go: so far that any hand heeds it
             closedness = torch.minimum(closedness, now - self.config.agape).clamp(min=0.0)
         fingers = closedness if works else now
         return Aim(
