@@ -48,9 +48,12 @@ def rolled_out(predictor: Predictor, first: Tensor, actions: Tensor, state: Tens
     return torch.stack(predictions, 1)
 
 
+# --- auxiliary terms that small data needs -----------------------------------------------
+
+
 def narrowness(latents: Tensor) -> Tensor:
-    """How little of their width latents [..., width] use: VICReg's terms of variance and, at its
-    own twenty-fifth of that, of covariance. 0 where each channel varies by 1, on its own.
+    """How little of their width latents [..., width] use: VICReg's term of variance, and a
+    twenty-fifth of that of covariance, as there. 0 where each channel varies by 1, on its own.
     """
     rows = latents.float().flatten(0, -2)
     count, width = rows.shape
@@ -60,9 +63,6 @@ def narrowness(latents: Tensor) -> Tensor:
     flat = F.relu(1 - (variances + 1e-4).sqrt()).mean()
     together = (covariance - variances.diag()).square().sum() / width
     return flat + together / 25
-
-
-# --- auxiliary terms that small data needs -----------------------------------------------
 
 
 class InverseDynamics(nn.Module):
