@@ -1,6 +1,7 @@
 """A table with one thing on it, whose only latent token is all there is to know about it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from vjepa_ros.episodes.episode import Trajectory
 from vjepa_ros.episodes.npz import write_npz
 from vjepa_ros.planning.subgoals.driver import towards
 from vjepa_ros.planning.subgoals.pursuit import Aim
-from vjepa_ros.planning.subgoals.source import Proposal
+from vjepa_ros.planning.subgoals.source import Proposal, led_to_the_hand
 from vjepa_ros.planning.world_model import Context
 
 LOW, HIGH = 0.02, 0.17
@@ -104,6 +105,27 @@ class KnowsTheWay:
 
     def picture(self, latents: Tensor) -> np.ndarray:
         return np.full((8, 8, 3), 255 * float(latents[0, 7]), np.uint8)  # white: it is held
+
+
+def held_picture(where: Sequence[float]) -> Tensor:
+    """The thing in the hand."""
+    tool = torch.tensor(tuple(where))
+    return latent(tool, 0.5, tool, held=True)
+
+
+class WhetherItIsLetGo(KnowsTheWay):
+    """Knows a way that lets go at the end and, trusted as much, one that does not."""
+
+    def propose(self, now: Tensor, goal: Tensor, state: Tensor) -> list[Proposal]:
+        thing, held, hand = now[0, 4:7], bool(now[0, 7] > 0.5), goal[0, :3]
+        frames = [*work(thing, 0.0, 0.5), *work(goal[0, 4:7], 0.5, 0.2)]
+        phase = (3 if float(state[2]) < LOW + 0.01 else 4) if held else 0
+        proposals = []
+        for ahead in (frames[phase:], frames[phase:4]):
+            positions = torch.stack([place for place, _ in ahead]) if ahead else torch.empty(0, 3)
+            known = way(phase, positions, torch.tensor([value for _, value in ahead]))
+            proposals.append(led_to_the_hand(replace(known, hand=hand, confidence=0.5), state))
+        return proposals
 
 
 def way(phase: int, positions: Tensor, closedness: Tensor) -> Proposal:

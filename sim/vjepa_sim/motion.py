@@ -25,6 +25,10 @@ _NEAR_OBJECT = 0.5  # share of the waypoints that lie around an object
 _ALOFT = (0.17, 0.34)  # metres: clear of what stands on the table, and in the picture
 _AROUND = 0.12  # share of the glimpses with open fingers around the object
 _CLEAR, _HAND = 0.01, 0.11  # metres above things, and beside them, where the hand touches none
+_ASIDE = 0.05  # metres, deviation of how far a thing that is handled is carried along an axis
+_RAISED = 0.06  # metres that it is raised on the way, at most
+_OPENED = (0.006, 0.04)  # metres that fingers which let go open beyond it
+_UP = np.array((0.0, 0.0, 1.0))
 _SPEED = 0.15  # m/s, deviation of the drift
 _TURN = 0.25  # radians, largest yaw of a waypoint or a drift
 _TURNING = 0.15  # rad/s, deviation of the drift's yaw
@@ -51,6 +55,25 @@ def carry_motion(scene: Scene, task: Task, rng: np.random.Generator) -> Iterator
     wobble = Wobble(rng)
     while True:
         yield from follow(scene, replace(grip, position=rng.uniform(low, high)), wobble)
+
+
+def handling_motion(scene: Scene, task: Task, rng: np.random.Generator) -> Iterator[None]:
+    """Take hold of what the task is about, put it down close by, and let it go; never ends."""
+    wobble = Wobble(rng)
+    while True:
+        thing = scene.truth()[task.objects[0]]
+        above, around, closed, _ = grasp_path(thing)
+        aim = np.array((*rng.normal(0, _AIM_ERROR, 2), 0.0))
+        above = replace(above, position=above.position + rng.uniform(-0.08, 0.04) * _UP)
+        aside = np.array((*rng.normal(0, _ASIDE, 2), 0.0))
+        down = np.clip(around.position + aside, *WORKSPACE)
+        raised = replace(closed, position=down + rng.uniform(0, _RAISED) * _UP)
+        down = replace(closed, position=down)
+        width = min(MAX_WIDTH, thing.body.grip_width + rng.uniform(*_OPENED))
+        opened, away = replace(down, width=width), replace(above, width=width)
+        away = replace(away, position=down.position + rng.uniform(0.01, _RAISED) * _UP)
+        for waypoint in (above, around, closed, raised, down, opened, away):
+            yield from follow(scene, replace(waypoint, position=waypoint.position + aim), wobble)
 
 
 def wandering(scene: Scene, rng: np.random.Generator, near_object: float) -> Iterator[None]:

@@ -227,6 +227,19 @@ def test_what_is_carried_goes_with_the_hand(scene):
     assert apart.max() < 0.06
 
 
+def test_what_is_handled_is_held_and_let_go_low_above_the_table(scene):
+    episode = collection.make_episode(replace(SMALL, task="handle", steps=40), 1, scene)
+    thing = episode.provenance["object"]
+    held, hand = episode.truth[f"{thing}/held"], episode.states
+    assert held.sum() > 5
+    assert hand[held, 2].max() < 0.15
+    moved = np.abs(np.diff(held.astype(int))).sum()
+    assert moved >= 3  # held, let go, held
+    near = np.linalg.norm(episode.truth[f"{thing}/position"] - hand[:, :3], axis=1) < 0.06
+    ajar = ~held & near & (hand[:, 6] > 0.02)
+    assert ajar.any()  # fingers that have let go and are not wholly open
+
+
 def test_a_broad_collection_moves_half_of_the_cameras_and_not_the_object(scene):
     config = replace(SMALL, task="far", steps=3)
     moved = 0

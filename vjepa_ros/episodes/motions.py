@@ -13,6 +13,7 @@ from vjepa_sim.motion import (
     carry_motion,
     expert_motion,
     glimpses,
+    handling_motion,
     random_motion,
     wandering,
     waypoint_motion,
@@ -79,6 +80,14 @@ def begin_carry(scene: Scene, seed: int, rng: np.random.Generator) -> Motion:
     return Motion(steps=carry_motion(scene, task, rng), about=about)
 
 
+def begin_handle(scene: Scene, seed: int, rng: np.random.Generator) -> Motion:
+    """Taking hold of an object and letting it go, here and there."""
+    task = _draw_task("grasp", rng)
+    task.start(scene, seed)
+    about = {"task": "handle", "object": task.objects[0]}
+    return Motion(steps=handling_motion(scene, task, rng), about=about)
+
+
 def begin_random(scene: Scene, seed: int, rng: np.random.Generator) -> Motion:
     """Drifting about."""
     about = _reset_with_some_objects(scene, seed, rng)
@@ -92,6 +101,7 @@ BEGIN: dict[str, Callable[[Scene, int, np.random.Generator], Motion]] = {
     "far": begin_far,
     "glimpses": begin_glimpses,
     "carry": begin_carry,
+    "handle": begin_handle,
 }
 
 

@@ -5,7 +5,19 @@ from dataclasses import replace
 
 import pytest
 import torch
-from table_world import HIGH, LOW, PLACE, KnowsTheWay, Straight, TableWorld, goal_picture, way, work
+from table_world import (
+    HIGH,
+    LOW,
+    PLACE,
+    KnowsTheWay,
+    Straight,
+    TableWorld,
+    WhetherItIsLetGo,
+    goal_picture,
+    held_picture,
+    way,
+    work,
+)
 
 from vjepa_ros.conventions import GRIPPER
 from vjepa_ros.planning.subgoals.driver import hold_fingers
@@ -14,13 +26,18 @@ from vjepa_ros.planning.task import TaskStatus
 
 
 def pursue(
-    world: TableWorld, disturb=lambda step, world: None, source=None, driver=None, **options
+    world: TableWorld,
+    disturb=lambda step, world: None,
+    source=None,
+    driver=None,
+    goal=None,
+    **options,
 ) -> list[Step]:
     pursuit = Pursuit(
         source=source or KnowsTheWay(),
         world_model=world,
         driver=driver or Straight(),
-        goal=goal_picture(),
+        goal=goal_picture() if goal is None else goal,
         config=PursuitConfig(**options),
     )
     steps: list[Step] = []
@@ -90,6 +107,18 @@ def test_an_object_dropped_while_carried_is_picked_up_again():
     world = TableWorld()
     pursue(world, drop)
     assert_placed(world)
+
+
+@pytest.mark.parametrize("where", [(*PLACE.tolist(), HIGH), (0.50, -0.10, LOW)])
+def test_what_the_picture_has_in_the_hand_is_held_there(where):
+    """Lifted elsewhere, or not at all."""
+    world = TableWorld()
+    steps = pursue(world, source=WhetherItIsLetGo(), goal=held_picture(where))
+    assert steps[-1].reason == "the last key frame is reached"
+    assert world.held
+    assert world.tool.tolist() == pytest.approx(where, abs=0.02)
+    lifted = any(step.key_frame == 3 for step in steps[:-1])
+    assert lifted is (where[2] == HIGH)
 
 
 class SeesItUnderTheHand(KnowsTheWay):

@@ -4,10 +4,26 @@ from dataclasses import replace
 
 import pytest
 import torch
-from table_world import HIGH, KnowsTheWay, TableWorld, goal_picture
+from table_world import (
+    HIGH,
+    LOW,
+    KnowsTheWay,
+    TableWorld,
+    WhetherItIsLetGo,
+    goal_picture,
+    held_picture,
+    way,
+    work,
+)
 
 from vjepa_ros.planning.subgoals.choice import choose
-from vjepa_ros.planning.subgoals.source import Moving, Proposal, imagine, key_frame_actions
+from vjepa_ros.planning.subgoals.source import (
+    Moving,
+    Proposal,
+    imagine,
+    key_frame_actions,
+    led_to_the_hand,
+)
 
 
 def test_a_key_frame_is_reached_in_equal_strides_and_the_fingers_move_last():
@@ -91,3 +107,47 @@ def test_ways_that_move_no_finger_do_not_count_where_some_have_to():
     [only] = moving.propose(context.latents[-1], goal, context.states[-1])
     assert only.end == 8
     assert moving.disagreement(goal, goal) == 0
+
+
+def grasp(hand):
+    """The way of a grasp at y = 0 as it is led to a hand, as it is known, and the state [7]."""
+    frames = work(torch.tensor((0.5, 0.0, LOW)), 0.0, 0.5)
+    known = way(0, torch.stack([place for place, _ in frames]), torch.tensor([0.0, 0, 0.5, 0.5]))
+    state = TableWorld().context().states[-1]
+    return led_to_the_hand(replace(known, hand=torch.tensor(hand)), state), known, state
+
+
+def test_a_way_ends_where_the_hand_is_in_the_picture():
+    led, known, _ = grasp((0.51, 0.0, HIGH))
+    assert led.positions.equal(known.positions)  # as nearly as a hand is seen in a picture
+    led, known, _ = grasp((0.6, 0.2, 0.15))
+    assert (led.end, led.phase) == (5, 0)
+    assert led.positions[:4].equal(known.positions)
+    assert led.positions[4].tolist() == pytest.approx([0.6, 0.2, 0.15])
+    assert led.closedness.tolist() == [0, 0, 0.5, 0.5, 0.5]
+
+
+def test_a_hand_that_is_seen_where_its_fingers_work_does_not_go_away_from_there():
+    led, known, _ = grasp((0.5, 0.01, LOW))
+    assert led.end == 4
+    assert led.positions[:3].equal(known.positions[:3])
+    assert led.positions[3].tolist() == pytest.approx([0.5, 0.01, LOW])
+
+
+def test_a_way_that_has_no_key_frame_ahead_goes_on_with_what_the_fingers_have():
+    _, known, state = grasp((0.5, 0.0, HIGH))
+    state[6] = 0.4
+    done = replace(known, phase=4, positions=torch.empty(0, 3), closedness=torch.empty(0))
+    led = led_to_the_hand(replace(done, hand=torch.tensor((0.6, 0.2, 0.15))), state)
+    assert led.positions.tolist() == [pytest.approx([0.6, 0.2, 0.15])]
+    assert led.closedness.tolist() == [pytest.approx(0.4)]
+    assert led_to_the_hand(replace(done, hand=state[:3]), state).end == 4
+
+
+def test_what_is_held_in_the_picture_is_not_let_go():
+    """Where it is held elsewhere than it was lifted, too."""
+    world, source, goal = TableWorld(), WhetherItIsLetGo(), held_picture((0.55, 0.15, HIGH))
+    context = world.context()
+    proposals = source.propose(context.latents[-1], goal, context.states[-1])
+    assert [one.end for one in proposals] == [8, 5]
+    assert choose(proposals, source, world, context, goal, 0.075).end == 5

@@ -20,6 +20,7 @@ class Collect(Shared):
         "far",
         "glimpses",
         "carry",
+        "handle",
         "reach",
         "grasp",
         "pick_place",

@@ -15,7 +15,7 @@ from torch import Tensor
 from vjepa_ros.conventions import GRIPPER, POSITION
 from vjepa_ros.planning.subgoals.bank import Bank
 from vjepa_ros.planning.subgoals.keyframes import SLOTS
-from vjepa_ros.planning.subgoals.source import Proposal
+from vjepa_ros.planning.subgoals.source import Proposal, led_to_the_hand
 
 _CODE = 128  # numbers that stand for a latent
 _AT_ONCE = 1024  # frames whose codes are made together
@@ -94,7 +94,7 @@ class Memory:
 
     def propose(self, now: Tensor, goal: Tensor, state: Tensor) -> list[Proposal]:
         """The rest of the way of each segment that is most like it, best first."""
-        return [self._proposal(segment) for segment in self.search(now, goal)]
+        return [led_to_the_hand(self._proposal(one), state) for one in self.search(now, goal)]
 
     def _proposal(self, segment: Segment) -> Proposal:
         """The key frames ahead in a segment, up to the last move of the fingers before its end."""

@@ -16,7 +16,7 @@ from vjepa_ros.conventions import POSITION
 from vjepa_ros.model.heads import HeadFiles
 from vjepa_ros.model.reader import HAND, ORIGIN, READINGS, THING, TOOL, UNIT, Reader, hands_of
 from vjepa_ros.planning.subgoals.keyframes import SLOTS
-from vjepa_ros.planning.subgoals.source import Proposal
+from vjepa_ros.planning.subgoals.source import Proposal, led_to_the_hand
 
 _DEPARTED = 0.6  # units by which readings of the seen and the imagined differ that do not agree
 _ANCHORS = 4  # object now, object in the goal picture, hand in the goal picture, hand now
@@ -164,13 +164,14 @@ def _proposal(
     end = SLOTS * moves
     begin = min(int(phase.argmax()), end)
     ahead = slice(begin, end)
-    return Proposal(
+    way = Proposal(
         phase=begin,
         positions=state[POSITION].float() + UNIT * ways.positions[index, ahead],
         closedness=ways.closedness[index, ahead].clamp(0, 1),
         confidence=float(kinds[moves] * phase.max()),
         hand=hand,
     )
+    return led_to_the_hand(way, state)
 
 
 def _one(values: Tensor) -> Tensor:

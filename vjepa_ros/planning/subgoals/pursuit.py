@@ -380,11 +380,11 @@ class _Way:
             return True  # the last key frame of the move before may flicker with the first of this
         if proposal.phase > self.slot or self.slot % SLOTS > _BEGIN:
             return False
-        there = move * SLOTS + _BEGIN - proposal.phase
-        if not 0 <= there < len(proposal):
+        begin = move * SLOTS + _BEGIN
+        there = begin - proposal.phase
+        if begin not in self.sums or not 0 <= there < len(proposal):
             return False
-        known = self.mean(move * SLOTS + _BEGIN)
-        return float((proposal.positions[there, :2] - known[:2]).norm()) > moved
+        return float((proposal.positions[there, :2] - self.mean(begin)[:2]).norm()) > moved
 
     def _add(self, proposal: Proposal, tool: Tensor) -> None:
         """Once the fingers are at work, what is under the hand is seen less well than before."""

@@ -12,6 +12,8 @@ from torch import Tensor
 from vjepa_ros.conventions import GRIPPER, POSITION
 from vjepa_ros.planning.world_model import Context
 
+_ELSEWHERE = 0.08  # metres, more than a hand is seen wrong in a picture by
+
 
 @dataclass(frozen=True, kw_only=True)
 class Proposal:
@@ -38,6 +40,28 @@ class Proposal:
     def end(self) -> int:
         """How many key frames the whole way has, those behind included."""
         return self.phase + len(self)
+
+
+def led_to_the_hand(proposal: Proposal, state: Tensor) -> Proposal:
+    """The way from a state [7], so that it ends where the hand is in the goal picture.
+
+    A hand that stays where its fingers work does not go away from there; one that is elsewhere than
+    after the last key frame goes on to there, with the fingers as they are then.
+    """
+    if proposal.hand is None or not proposal.end:
+        return proposal
+    positions = torch.cat((state[None, POSITION].to(proposal.positions), proposal.positions))
+    closedness = torch.cat((state[GRIPPER:].to(proposal.closedness), proposal.closedness))
+    off = (positions - proposal.hand).norm(dim=1)
+    if off[-1] < _ELSEWHERE:
+        return proposal
+    stays = len(proposal) and off[-2] < _ELSEWHERE
+    kept = positions[1:-1] if stays else positions[1:]
+    return replace(
+        proposal,
+        positions=torch.cat((kept, proposal.hand[None])),
+        closedness=closedness[1:] if stays else torch.cat((closedness[1:], closedness[-1:])),
+    )
 
 
 class SubGoalSource(Protocol):
