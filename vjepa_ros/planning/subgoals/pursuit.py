@@ -28,7 +28,7 @@ from vjepa_ros.planning.world_model import Context
 
 _BEGIN, _END = 1, 2  # of a move of the fingers: places among its four key frames
 _CLOSE = 0.1  # metres from which on the hand need not come nearer to see a place well
-_BACK = -1  # the key frame before the first: where the scene was seen from at the beginning
+_RISE, _BACK = -SLOTS, -1  # before the first: as high, then where the scene was first seen from
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,13 +114,13 @@ class Pursuit:
             return self._end("no way to this goal is known", TaskStatus.PLANNING_FAILED)
         way = self._look(proposals, context)
         if self._may_try_again and (self._slipped(state) or self._hindered(way, state)):
-            self._try_again(way)
+            self._try_again(way, state)
         arrived = self._arrived(way, state)
         while arrived or (action := self._drive(way, context)) is None:  # given up
             agrees = self._agrees(way, context)
             again = not agrees and self._may_try_again
             if again:
-                self._try_again(way)
+                self._try_again(way, state)
             elif way.at_goal:
                 return self._at_the_end(agrees)
             elif way.slot == _BACK:
@@ -134,11 +134,11 @@ class Pursuit:
         self._steps += 1
         way.steps += 1
         heading = "back to look again"
-        if way.slot != _BACK:
+        if way.slot >= 0:
             heading = f"key frame {way.slot + 1} of {way.end}"
         return Step(
             reason=f"{heading}, step {self._steps}",
-            key_frame=-1 if way.at_goal else way.slot,
+            key_frame=-1 if way.at_goal else max(way.slot, -1),
             action=action,
             imagined=None if way.aim is None else way.aim.latents,
         )
@@ -173,7 +173,7 @@ class Pursuit:
             if self.first is None:
                 return self._begin(proposals, context)
             self._way = _Way(self.first, context.states[-1, POSITION])
-        if self._way.slot == _BACK:
+        if self._way.slot < 0:
             return self._way
         end = self._way.end
         alike = next((one for one in proposals if one.end == end), proposals[0])
@@ -196,14 +196,15 @@ class Pursuit:
         self._begun += 1
         return self._begin(proposals, context)
 
-    def _try_again(self, way: "_Way") -> None:
+    def _try_again(self, way: "_Way", state: Tensor) -> None:
         """From where the scene was first seen: a hand that is low, or above a place, hides what
-        is under it, and is read as if that were there.
+        is under it, and is read as if that were there. Straight up at first: what a finger is in
+        would come along, and fall over.
         """
         assert self._origin is not None
         self._begun += 1
         self._held = math.nan
-        way.go_back(self._origin)
+        way.go_back(state, self._origin)
 
     def _arrived(self, way: "_Way", state: Tensor) -> bool:
         """Is the hand where the key frame has it, or has it been tried long enough?"""
@@ -285,7 +286,7 @@ class Pursuit:
             )  # fmt: skip
         position, closedness = way.key_frame
         now = context.states[-1, GRIPPER]
-        comes = way.slot == _BACK or way.slot % SLOTS == 0
+        comes = way.slot < 0 or way.slot % SLOTS == 0
         comes = comes and abs(float(closedness - now)) > self.config.agape
         works = way.slot % SLOTS == _END or comes
         opens = closedness <= now
@@ -341,15 +342,16 @@ class _Way:
         """Position and closedness [4]."""
         return self.sums[slot] / self.weights[slot]
 
-    def go_back(self, state: Tensor) -> None:
-        """To where the hand was in this state; what was proposed is forgotten there."""
-        self.slot = _BACK
-        self.sums[_BACK] = torch.cat((state[POSITION], state[GRIPPER:])).float()
-        self.weights[_BACK] = 1.0
+    def go_back(self, state: Tensor, origin: Tensor) -> None:
+        """From a state [7] to that of the origin; what was proposed is forgotten there."""
+        back = torch.cat((origin[POSITION], origin[GRIPPER:])).float()
+        self.sums[_BACK], self.sums[_RISE] = back, torch.cat((state[:2].to(back), back[2:]))
+        self.weights[_BACK] = self.weights[_RISE] = 1.0
+        self.slot = _RISE
         self.steps, self.lingered, self.stale = 0, 0, True
 
     def advance(self) -> None:
-        self.slot += 1
+        self.slot = _BACK if self.slot == _RISE else self.slot + 1
         self.steps, self.lingered, self.stale = 0, 0, True
 
     def take(self, proposal: Proposal, tool: Tensor, config: PursuitConfig) -> bool:
