@@ -20,7 +20,7 @@ from vjepa_ros.planning.subgoals.source import (
 from vjepa_ros.planning.world_model import Context
 
 _FOREIGN = 0.2  # metres that a proposal counts as off whose imagined frame is another way's
-_WORTH = 0.02  # of what is left of the way to the picture: as much as e times the confidence
+_WORTH = 0.08  # of what is left of the way to the picture: as much as e times the confidence
 
 
 def choose(
