@@ -70,8 +70,8 @@ def handling_motion(scene: Scene, task: Task, rng: np.random.Generator) -> Itera
         raised = replace(closed, position=down + rng.uniform(0, _RAISED) * _UP)
         down = replace(closed, position=down)
         width = min(MAX_WIDTH, thing.body.grip_width + rng.uniform(*_OPENED))
-        opened, away = replace(down, width=width), replace(above, width=width)
-        away = replace(away, position=down.position + rng.uniform(0.01, _RAISED) * _UP)
+        opened = replace(down, width=width)
+        away = replace(opened, position=down.position + rng.uniform(0.01, _RAISED) * _UP)
         for waypoint in (above, around, closed, raised, down, opened, away):
             yield from follow(scene, replace(waypoint, position=waypoint.position + aim), wobble)
 

@@ -5,6 +5,7 @@ A motion begins by resetting a scene and then moves the arm one control step at 
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -72,20 +73,18 @@ def begin_glimpses(scene: Scene, seed: int, rng: np.random.Generator) -> Motion:
     return Motion(steps=glimpses(scene, rng), about=about)
 
 
-def begin_carry(scene: Scene, seed: int, rng: np.random.Generator) -> Motion:
-    """Carrying an object about."""
+def begin_work(
+    scene: Scene,
+    seed: int,
+    rng: np.random.Generator,
+    name: str,
+    motion: Callable[[Scene, Task, np.random.Generator], Iterator[None]],
+) -> Motion:
+    """Something done with the object of a task, over and over."""
     task = _draw_task("grasp", rng)
     task.start(scene, seed)
-    about = {"task": "carry", "object": task.objects[0]}
-    return Motion(steps=carry_motion(scene, task, rng), about=about)
-
-
-def begin_handle(scene: Scene, seed: int, rng: np.random.Generator) -> Motion:
-    """Taking hold of an object and letting it go, here and there."""
-    task = _draw_task("grasp", rng)
-    task.start(scene, seed)
-    about = {"task": "handle", "object": task.objects[0]}
-    return Motion(steps=handling_motion(scene, task, rng), about=about)
+    about = {"task": name, "object": task.objects[0]}
+    return Motion(steps=motion(scene, task, rng), about=about)
 
 
 def begin_random(scene: Scene, seed: int, rng: np.random.Generator) -> Motion:
@@ -100,8 +99,8 @@ BEGIN: dict[str, Callable[[Scene, int, np.random.Generator], Motion]] = {
     "random": begin_random,
     "far": begin_far,
     "glimpses": begin_glimpses,
-    "carry": begin_carry,
-    "handle": begin_handle,
+    "carry": partial(begin_work, name="carry", motion=carry_motion),
+    "handle": partial(begin_work, name="handle", motion=handling_motion),
 }
 
 

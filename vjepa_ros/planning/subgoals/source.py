@@ -55,7 +55,7 @@ def led_to_the_hand(proposal: Proposal, state: Tensor) -> Proposal:
     off = (positions - proposal.hand).norm(dim=1)
     if off[-1] < _ELSEWHERE:
         return proposal
-    stays = len(proposal) and off[-2] < _ELSEWHERE
+    stays = len(proposal) > 0 and bool(off[-2] < _ELSEWHERE)
     kept = positions[1:-1] if stays else positions[1:]
     return replace(
         proposal,
