@@ -162,6 +162,27 @@ def test_a_hand_that_starts_closed_is_stopped_before_anything_else(robot):
     assert rig.plan(-0.5).stop_first
 
 
+def test_fingers_that_somebody_else_has_opened_are_closed_again(position):
+    """By another program, by hand, or in a scene that was built anew."""
+    closing = position.plan(1.0)
+    position.end(STALLED, width=OBJECT)
+    position.hand.observe(OBJECT + 0.003)  # what it holds gives way
+    assert position.plan(1.0) is None
+    position.hand.observe(0.08)
+    assert position.hand.doing() == "at 80 mm"
+    again = position.plan(1.0)
+    assert (again.width, again.closing) == (closing.width, True)
+
+
+def test_fingers_that_somebody_else_has_closed_are_opened_again(position):
+    position.plan(1.0)
+    position.end(width=0.0)
+    opening = position.plan(-1.0)
+    position.end(width=0.08)
+    position.hand.observe(0.02)
+    assert position.plan(-0.75).width == opening.width
+
+
 # --- homing ------------------------------------------------------------------------------------
 
 

@@ -133,6 +133,25 @@ class Hand:
 class PositionHand(Hand):
     """control_msgs/GripperCommand: any width, held with at most a given force."""
 
+    def __init__(self, gripper: Gripper) -> None:
+        super().__init__(gripper)
+        self._stood = 0.0  # metres from the last goal, at which the fingers came to rest
+
+    def observe(self, width: float) -> None:
+        """Raises ValueError for a width that the gripper cannot have."""
+        super().observe(width)
+        if self._asked_at is None and self._goal and self._left(self._goal) > self._stood + _SLIP:
+            self._goal = self._held = None  # somebody else has moved them
+
+    def finished(self, goal: HandGoal, result: HandResult) -> None:
+        """Note what became of a goal."""
+        if goal is self._goal:
+            self._stood = self._left(goal)
+        super().finished(goal, result)
+
+    def _left(self, goal: HandGoal) -> float:
+        return abs(self.width - goal.width)
+
     def _wanted(self, change: float, closedness: float) -> HandGoal | None:
         """Small changes leave the fingers alone: on an object they stand short of their goal."""
         gripper, last = self._gripper, self._goal

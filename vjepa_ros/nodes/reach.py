@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,7 @@ _GATE_WAIT, _CONFIRM = 2.0, 0.02  # seconds for the gate's word, and between two
 _USUAL_WAIT = 1.0  # seconds for the next latents, before feedback tells of waiting
 _THERE = 0.015  # metres from where it was sent, at which an arm has arrived
 _MOST_LATE = 5  # plans in a row before the task is given up
+_CORRECTIONS = 5  # of plans ahead, the slowest of which tells when the arm is looked at
 _HINT = "energy has stalled: sub-goals would help"
 
 
@@ -147,7 +149,10 @@ class Reach:
         self._feedback = ReachGoal.Feedback()
         self._waiting_since: float | None = None
         self._sent: tuple[int, float] | None = None  # sequence and time of the last action
-        self._lead = 0.0  # seconds before an action's end, at which the arm is looked at
+        self._ends = 0.0  # when the action under way does
+        # Seconds that corrections took, with waiting for an image: so long before an action's end
+        # the arm is looked at.
+        self._corrections: deque[float] = deque((0.0,), _CORRECTIONS)
         self._settle = 0.0 if planner.config.overlap else timing.settle
         self._longest_wait = timing.max_settle if self._settle else 0.0
         self._target: Tensor | None = None  # the state that the last action leads to
@@ -218,6 +223,7 @@ class Reach:
             if type(after) is not type(task):  # it goes by key frames after all
                 self._show(after)
             before, task, thrown_away = task, after, 0
+            self._finish_action(decision, due)
             started_at, sequence = self._act(
                 Planned(
                     step=self._feedback.step + 1,
@@ -232,22 +238,31 @@ class Reach:
             self._target = apply_action(state, decision.action)
             self._feedback.step += 1
             self.late = False
-            due = started_at + self._timing.duration + self._until_look(decision, age)
+            self._ends = started_at + self._timing.duration
+            due = self._ends + self._until_look()
 
     def _advice(self, ended: Task) -> str:
         """What would help a task that has stalled on one picture, without sub-goals on the way."""
         without = len(self._pictures) == 1 and not isinstance(ended, WayTask)
         return f". {_HINT}" if without and ended.end is TaskStatus.STALLED else ""
 
-    def _until_look(self, decision: Decision, age: float) -> float:
+    def _finish_action(self, decision: Decision, due: float) -> None:
+        """Let the action under way end before the next one, which was planned ahead, begins."""
+        if decision.reason.endswith(CORRECTED):
+            self._corrections.append(self._now() - due)
+        left = self._ends - self._now()
+        end = time.monotonic() + left  # the node's clock may be a simulation's that waits for us
+        while self._now() < self._ends and time.monotonic() < end:
+            self._check()
+            time.sleep(_CONFIRM / 10)
+
+    def _until_look(self) -> float:
         """Seconds from the end of an action until the arm is looked at: before it ends, if what
-        comes next is planned ahead, by the age that the image had once the plan was corrected.
+        comes next is planned ahead.
         """
         if not self._planner.config.overlap:
             return self._settle
-        if decision.reason.endswith(CORRECTED):
-            self._lead = min(age, MOST_LEAD * self._timing.duration)
-        return -self._lead
+        return -min(max(self._corrections), MOST_LEAD * self._timing.duration)
 
     def _was_made(self) -> bool:
         """Whether the gate took the last action; waits until it says so."""

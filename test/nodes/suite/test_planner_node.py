@@ -130,6 +130,20 @@ def test_what_was_planned_ahead_is_corrected_by_a_newer_image(client, start_plan
         assert seconds(delta.image_stamp) > seconds(last.header.stamp)
 
 
+def test_an_action_follows_the_one_before_at_once(client, start_nodes):
+    """Its image is taken early enough though the camera is slow, and it does not cut that off."""
+    ways = SEARCH | {"overlap": True, "overlap_slack": 10.0, "step_period": 0.5}
+    start_nodes("encoder", "predictor", "planner", **ways)
+    _, result = client.result(client.ask(max_steps=10))
+    assert (result.outcome, result.steps) == (Result.OUT_OF_STEPS, 10), result.message
+    starts = [seconds(delta.header.stamp) for delta in client.deltas]
+    ends = [start + 0.5 for start in starts]
+    assert all(next_one >= end - 1e-3 for end, next_one in zip(ends, starts[1:], strict=False))
+    seen = [seconds(delta.image_stamp) for delta in client.deltas]
+    early = [image < end for end, image in zip(ends[2:], seen[3:], strict=False)]
+    assert sum(early) >= len(early) - 1
+
+
 @pytest.mark.parametrize("late", ["tool", "fingers"])
 def test_an_arm_on_its_way_is_not_looked_at(client, start_nodes, bench, late):
     """One that is slower than its actions, as a starved simulation and a soft controller are."""
