@@ -32,6 +32,7 @@ from lifecycle_msgs.msg import State
 from lifecycle_msgs.srv import GetState
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 from torch.nn.functional import layer_norm
 
 from vjepa_gate.ros.memory import resident
@@ -298,6 +299,10 @@ def draw(curves: Sequence[Curve], path: Path) -> None:
         ax.plot(one.sizes, one.measured, "o-", label="measured")
         ax.plot(one.sizes, one.expected, "--", label="expected")
         ax.set(title=one.title, xscale="log", yscale="log", ylabel=one.unit)
+        ax.set_xticks(one.sizes, [f"{size:g}" for size in one.sizes])
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.yaxis.set_major_formatter("{x:g}")
+        ax.minorticks_off()
         ax.title.set_size("small")
         ax.legend(fontsize="small")
     for ax in axes[len(curves) :]:
