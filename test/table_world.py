@@ -12,12 +12,13 @@ from vjepa_ros.conventions import GRIPPER, POSITION
 from vjepa_ros.episodes.episode import Trajectory
 from vjepa_ros.episodes.npz import write_npz
 from vjepa_ros.planning.subgoals.driver import towards
-from vjepa_ros.planning.subgoals.pursuit import Aim
 from vjepa_ros.planning.subgoals.source import Proposal, led_to_the_hand
+from vjepa_ros.planning.subgoals.way import Aim
 from vjepa_ros.planning.world_model import Context
 
 LOW, HIGH = 0.02, 0.17
 PLACE = torch.tensor((0.55, 0.15))
+WIDTH = 0.5  # closedness of fingers around the thing
 
 
 def latent(tool: Tensor, closedness: float, thing: Tensor, held: bool) -> Tensor:
@@ -56,7 +57,7 @@ class TableWorld:
             self.held = False
             self.thing = torch.tensor((*self.thing[:2].tolist(), LOW))
         if self.held:
-            self.thing = self.tool.clone()
+            self.thing, self.closedness = self.tool.clone(), min(self.closedness, WIDTH)
         elif self.closedness > 0.4:
             self.closedness = 1.0
 

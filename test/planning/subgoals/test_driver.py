@@ -12,7 +12,7 @@ from vjepa_ros.planning.config import PLANNERS
 from vjepa_ros.planning.objectives import Objective
 from vjepa_ros.planning.solvers import Cost
 from vjepa_ros.planning.subgoals.driver import PlannerDriver, towards
-from vjepa_ros.planning.subgoals.pursuit import Aim
+from vjepa_ros.planning.subgoals.way import Aim
 from vjepa_ros.planning.world_model import Context, Goal
 
 HERE, THERE = torch.tensor((0.40, 0.0, 0.30)), torch.tensor((0.55, 0.0, 0.30))

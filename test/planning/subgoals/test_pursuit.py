@@ -21,7 +21,8 @@ from table_world import (
 
 from vjepa_ros.conventions import GRIPPER
 from vjepa_ros.planning.subgoals.driver import hold_fingers
-from vjepa_ros.planning.subgoals.pursuit import Aim, Pursuit, PursuitConfig, Step
+from vjepa_ros.planning.subgoals.pursuit import Pursuit, PursuitConfig, Step
+from vjepa_ros.planning.subgoals.way import Aim
 from vjepa_ros.planning.task import TaskStatus
 
 

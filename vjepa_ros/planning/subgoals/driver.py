@@ -13,7 +13,7 @@ from vjepa_ros.planning.objectives import Objective
 from vjepa_ros.planning.planner import CostModel, Planner
 from vjepa_ros.planning.solvers import Cost
 from vjepa_ros.planning.solvers.base import unsought
-from vjepa_ros.planning.subgoals.pursuit import Aim
+from vjepa_ros.planning.subgoals.way import Aim
 from vjepa_ros.planning.task import Decision, Task, TaskStatus
 from vjepa_ros.planning.world_model import Context, Goal
 

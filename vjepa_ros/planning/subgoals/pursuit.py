@@ -23,23 +23,9 @@ from vjepa_ros.conventions import GRIPPER, POSITION
 from vjepa_ros.planning.subgoals.choice import choose
 from vjepa_ros.planning.subgoals.keyframes import SLOTS
 from vjepa_ros.planning.subgoals.source import Imagination, Proposal, SubGoalSource, imagine
+from vjepa_ros.planning.subgoals.way import BACK, BEGIN, END, Aim, Way
 from vjepa_ros.planning.task import TaskStatus
 from vjepa_ros.planning.world_model import Context
-
-_BEGIN, _END = 1, 2  # of a move of the fingers: places among its four key frames
-_CLOSE = 0.1  # metres from which on the hand need not come nearer to see a place well
-_RISE, _BACK = -SLOTS, -1  # before the first: as high, then where the scene was first seen from
-
-
-@dataclass(frozen=True, kw_only=True)
-class Aim:
-    """One sub-goal: what the camera should see, and what the hand should be like there."""
-
-    latents: Tensor  # [L, D] imagined, or the goal picture's
-    position: Tensor  # [3] of the tool, metres
-    closedness: float
-    fingers: int | None  # 1 to shut them, -1 to open them, 0: they stay; None: they are free
-    last: bool  # the goal picture itself
 
 
 class Driver(Protocol):
@@ -95,7 +81,7 @@ class Pursuit:
 
     def __post_init__(self) -> None:
         self._steps, self._begun = 0, 0
-        self._way: _Way | None = None
+        self._way: Way | None = None
         self._last_closedness = self._fingers_before = math.nan
         self._held = math.nan  # closedness on what is held
         self._asked: tuple[Tensor, Tensor] | None = None  # the last step [3], and where from [3]
@@ -123,7 +109,7 @@ class Pursuit:
                 self._try_again(way, state)
             elif way.at_goal:
                 return self._at_the_end(agrees)
-            elif way.slot == _BACK:
+            elif way.slot == BACK:
                 way = self._begin(proposals, context)
             else:
                 self._take_hold(way, state)
@@ -167,36 +153,37 @@ class Pursuit:
 
     # --- the way -------------------------------------------------------------------------
 
-    def _look(self, proposals: list[Proposal], context: Context) -> "_Way":
+    def _look(self, proposals: list[Proposal], context: Context) -> Way:
         """The way as what is seen has it now."""
         if self._way is None:
             if self.first is None:
                 return self._begin(proposals, context)
-            self._way = _Way(self.first, context.states[-1, POSITION])
+            self._way = Way(self.first, context.states[-1, POSITION])
         if self._way.slot < 0:
             return self._way
         end = self._way.end
         alike = next((one for one in proposals if one.end == end), proposals[0])
-        if self._way.take(alike, context.states[-1, POSITION], self.config):
+        tool, config = context.states[-1, POSITION], self.config
+        if self._way.take(alike, tool, moved=config.moved, arrived=config.arrived):
             return self._begin_anew(proposals, context) or self._way
         return self._way
 
-    def _begin(self, proposals: list[Proposal], context: Context) -> "_Way":
+    def _begin(self, proposals: list[Proposal], context: Context) -> Way:
         """Take the proposal that the world model bears out."""
         best = choose(
             proposals, self.source, self.world_model, context, self.goal, self.config.stride
         )
-        self._way = _Way(best, context.states[-1, POSITION])
+        self._way = Way(best, context.states[-1, POSITION])
         return self._way
 
-    def _begin_anew(self, proposals: list[Proposal], context: Context) -> "_Way | None":
+    def _begin_anew(self, proposals: list[Proposal], context: Context) -> Way | None:
         """None where that was done often enough: then it is gone to its end as it is."""
         if not self._may_try_again:
             return None
         self._begun += 1
         return self._begin(proposals, context)
 
-    def _try_again(self, way: "_Way", state: Tensor) -> None:
+    def _try_again(self, way: Way, state: Tensor) -> None:
         """From where the scene was first seen: a hand that is low, or above a place, hides what
         is under it, and is read as if that were there. Straight up at first: what a finger is in
         would come along, and fall over.
@@ -206,20 +193,20 @@ class Pursuit:
         self._held = math.nan
         way.go_back(state, self._origin)
 
-    def _arrived(self, way: "_Way", state: Tensor) -> bool:
+    def _arrived(self, way: Way, state: Tensor) -> bool:
         """Is the hand where the key frame has it, or has it been tried long enough?"""
         if way.slot >= way.end:
             return False  # towards the goal picture of a reach: the driver ends it
         if way.steps >= self.config.patience:
             return True
         position, closedness = way.key_frame
-        if way.slot % SLOTS == _END:
+        if way.slot % SLOTS == END:
             still = abs(float(state[GRIPPER]) - self._last_closedness) < self.config.at_rest
             return still and abs(float(state[GRIPPER]) - self._fingers_before) > self.config.worked
         gap = abs(float(closedness - state[GRIPPER]))
         if way.aim is not None and way.aim.fingers and gap > self.config.agape:
             return False
-        works = way.slot % SLOTS == _BEGIN or way.at_goal
+        works = way.slot % SLOTS == BEGIN or way.at_goal
         off = float((position.to(state) - state[POSITION]).norm())
         if off >= self.config.passed:
             way.lingered = 0
@@ -227,37 +214,37 @@ class Pursuit:
         way.lingered += 1
         return not works or off < self.config.arrived or way.lingered > self.config.lingered
 
-    def _agrees(self, way: "_Way", context: Context) -> bool:
+    def _agrees(self, way: Way, context: Context) -> bool:
         """Are the fingers, or at the end all that is seen, as they should be here?
 
         Fingers that shut on nothing go further than those that shut on what was to be held.
         """
-        if way.slot % SLOTS == _END:
+        if way.slot % SLOTS == END:
             gap = abs(float(way.key_frame[1] - context.states[-1, GRIPPER]))
             return gap < self.config.agape
         if way.at_goal:
             return self.source.disagreement(context.latents[-1], self.goal) < 1
         return True
 
-    def _take_hold(self, way: "_Way", state: Tensor) -> None:
+    def _take_hold(self, way: Way, state: Tensor) -> None:
         """Remember how far the fingers shut on what they hold; opened ones hold nothing."""
-        if way.slot % SLOTS == _END and way.aim is not None:
+        if way.slot % SLOTS == END and way.aim is not None:
             self._held = float(state[GRIPPER]) if way.aim.fingers == 1 else math.nan
 
     def _slipped(self, state: Tensor) -> bool:
         """Have the fingers lost what they held? Then they have shut further."""
         return float(state[GRIPPER]) - self._held > self.config.slipped
 
-    def _hindered(self, way: "_Way", state: Tensor) -> bool:
+    def _hindered(self, way: Way, state: Tensor) -> bool:
         """Does something keep an empty hand from where its fingers shall work? It stands on it."""
-        if self._asked is None or way.slot % SLOTS != _BEGIN or not math.isnan(self._held):
+        if self._asked is None or way.slot % SLOTS != BEGIN or not math.isnan(self._held):
             return False
         step, origin = self._asked
         gone, left = state[POSITION] - origin, way.key_frame[0].to(state) - state[POSITION]
         asked, made, off = (float(one.norm()) for one in (step, gone, left))
         return off >= self.config.passed and made < self.config.kept * asked
 
-    def _drive(self, way: "_Way", context: Context) -> Tensor | None:
+    def _drive(self, way: Way, context: Context) -> Tensor | None:
         """The driver's action; what it aims at is imagined anew once it is a stride away, as
         the fewer steps are imagined, the better.
         """
@@ -270,14 +257,14 @@ class Pursuit:
             self.driver.aim(way.aim, context)
         return self.driver.step(context)
 
-    def _is_far(self, way: "_Way", state: Tensor) -> bool:
+    def _is_far(self, way: Way, state: Tensor) -> bool:
         """Is what it heads for more than a stride away?"""
         if way.slot >= way.end:
             return False
         gap = way.key_frame[0].to(state) - state[POSITION]
         return float(gap.abs().max()) > self.config.stride + 1e-6
 
-    def _aim(self, way: "_Way", context: Context) -> Aim:
+    def _aim(self, way: Way, context: Context) -> Aim:
         if way.slot >= way.end:
             state = context.states[-1]
             return Aim(
@@ -288,7 +275,7 @@ class Pursuit:
         now = context.states[-1, GRIPPER]
         comes = way.slot < 0 or way.slot % SLOTS == 0
         comes = comes and abs(float(closedness - now)) > self.config.agape
-        works = way.slot % SLOTS == _END or comes
+        works = way.slot % SLOTS == END or comes
         opens = closedness <= now
         if now - closedness > self.config.worked:  # they let go: so far that any hand heeds it
             closedness = torch.minimum(closedness, now - self.config.agape).clamp(min=0.0)
@@ -299,7 +286,7 @@ class Pursuit:
             fingers=(-1 if opens else 1) if works else 0, last=way.at_goal,
         )  # fmt: skip
 
-    def _imagine(self, way: "_Way", fingers: Tensor, context: Context) -> Tensor:
+    def _imagine(self, way: Way, fingers: Tensor, context: Context) -> Tensor:
         """The key frame [L, D] with the fingers so."""
         position, _ = way.key_frame
         there = Proposal(
@@ -309,91 +296,3 @@ class Pursuit:
             confidence=1.0,
         )
         return imagine(self.world_model, context, there, self.config.stride, 1)[0]
-
-
-class _Way:
-    """A proposal that is followed: its key frames as averages of all that was proposed since, the
-    nearer the hand was the more.
-    """
-
-    def __init__(self, proposal: Proposal, tool: Tensor) -> None:
-        self.end = proposal.phase + len(proposal)
-        self.slot = proposal.phase
-        self.sums: dict[int, Tensor] = {}  # position and closedness [4], by key frame
-        self.weights: dict[int, float] = {}  # of what was summed
-        self.steps = 0  # on this key frame
-        self.lingered = 0  # of these, at last, near it
-        self.stale = True  # the driver aims at something else
-        self.far = False  # from what it heads for, when that was imagined
-        self.aim: Aim | None = None
-        self._odd: Proposal | None = None  # the last one, if it was at odds with the way
-        self._add(proposal, tool)
-
-    @property
-    def at_goal(self) -> bool:
-        return self.slot >= self.end - 1
-
-    @property
-    def key_frame(self) -> tuple[Tensor, Tensor]:
-        mean = self.mean(self.slot)
-        return mean[:3], mean[3]
-
-    def mean(self, slot: int) -> Tensor:
-        """Position and closedness [4]."""
-        return self.sums[slot] / self.weights[slot]
-
-    def go_back(self, state: Tensor, origin: Tensor) -> None:
-        """From a state [7] to that of the origin; what was proposed is forgotten there."""
-        back = torch.cat((origin[POSITION], origin[GRIPPER:])).float()
-        self.sums[_BACK], self.sums[_RISE] = back, torch.cat((state[:2].to(back), back[2:]))
-        self.weights[_BACK] = self.weights[_RISE] = 1.0
-        self.slot = _RISE
-        self.steps, self.lingered, self.stale = 0, 0, True
-
-    def advance(self) -> None:
-        self.slot = _BACK if self.slot == _RISE else self.slot + 1
-        self.steps, self.lingered, self.stale = 0, 0, True
-
-    def take(self, proposal: Proposal, tool: Tensor, config: PursuitConfig) -> bool:
-        """Average it in, as proposed with the tool [3] there; true where it is at odds with the
-        way, as the one before it was.
-        """
-        if not self._at_odds(proposal, config.moved):
-            self._odd = None
-            self._add(proposal, tool)
-            self.stale |= self.slot < self.end and self._aimed_off(config.arrived / 2)
-            return False
-        confirmed = self._odd is not None
-        self._odd = proposal
-        return confirmed
-
-    def _aimed_off(self, metres: float) -> bool:
-        """Has the average gone away from what the driver aims at?"""
-        if self.aim is None:
-            return True
-        return float((self.aim.position - self.key_frame[0]).norm()) > metres
-
-    def _at_odds(self, proposal: Proposal, moved: float) -> bool:
-        """Does it begin with an earlier move of the fingers, or have the next one elsewhere?"""
-        if self.slot >= self.end:
-            return False
-        move = self.slot // SLOTS
-        if proposal.phase < SLOTS * move - 1 and self.slot % SLOTS < _END:
-            return True  # the last key frame of the move before may flicker with the first of this
-        if proposal.phase > self.slot or self.slot % SLOTS > _BEGIN:
-            return False
-        begin = move * SLOTS + _BEGIN
-        there = begin - proposal.phase
-        if begin not in self.sums or not 0 <= there < len(proposal):
-            return False
-        return float((proposal.positions[there, :2] - self.mean(begin)[:2]).norm()) > moved
-
-    def _add(self, proposal: Proposal, tool: Tensor) -> None:
-        """Once the fingers are at work, what is under the hand is seen less well than before."""
-        frames = torch.cat((proposal.positions, proposal.closedness[:, None]), 1)
-        for slot, frame in enumerate(frames, proposal.phase):
-            frozen = slot // SLOTS == self.slot // SLOTS and self.slot % SLOTS >= _BEGIN
-            if slot >= self.slot and not (frozen and slot in self.sums):
-                weight = (_CLOSE + float((frame[:3] - tool.to(frame)).norm())) ** -2
-                self.sums[slot] = self.sums.get(slot, torch.zeros(4)) + weight * frame
-                self.weights[slot] = self.weights.get(slot, 0.0) + weight
