@@ -133,12 +133,12 @@ def test_goals_in_order_for_the_sender(weights, goal, tmp_path):
     ("given", "taken"),
     [
         ({}, "objects"),
-        ({"goal": None}, "tiny"),
+        ({"goal": None}, "objects"),
         ({"subgoals": "none"}, "tiny"),
         ({"weights": "tiny"}, "tiny"),
     ],
 )
-def test_one_picture_asks_for_weights_that_know_ways(goal, given, taken):
+def test_weights_that_know_ways_are_taken_unless_no_way_is_wanted(goal, given, taken):
     stack = named(processes(Options(**{"goal": goal} | given)))
     for node in ("encoder", "predictor", "planner"):
         assert Path(stack[node].parameters["weights"]).stem == taken

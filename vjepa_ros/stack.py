@@ -243,10 +243,10 @@ def with_parameters(stack: Iterable[Process], more: Mapping[str, dict[str, Any]]
 
 
 def _weights(options: Options) -> Path:
-    """Those that were named, or the shipped ones that goals of this kind ask for."""
+    """Those that were named, or the shipped ones that this way to goals asks for."""
     given = options.of("planner").get("weights")
-    by_key_frames = options.goal.goal and options.value("planner", "subgoals") != "none"
-    return given or usual_weights(one_picture=bool(by_key_frames))
+    by_key_frames = options.value("planner", "subgoals") != "none"
+    return given or usual_weights(by_key_frames=by_key_frames)
 
 
 def _checked_weights(options: Options) -> Checkpoint:

@@ -60,9 +60,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _with_weights(settings: Evaluate) -> Evaluate:
-    """With the shipped ones that such goals ask for, where none are named."""
-    one_picture = settings.goals == "single" and settings.task in ("grasp", "pick_place")
-    return replace(settings, weights=settings.weights or usual_weights(one_picture=one_picture))
+    """With the shipped ones that this way to goals asks for, where none are named."""
+    by_key_frames = settings.subgoals != "none" and settings.task != "surprise"
+    return replace(settings, weights=settings.weights or usual_weights(by_key_frames=by_key_frames))
 
 
 def _surprise(settings: Evaluate, given: Mapping[str, Any]) -> int:

@@ -24,7 +24,7 @@ class DemoSettings:
     scene: int = setting(3, "seed of the scene; no figure is reported for 3", low=0, high=MAX_SEED)
     seed: int = setting(0, "of the planner", low=0, high=MAX_SEED)
     weights: Path | None = setting(
-        None, "file of weights; none: shipped ones, objects for goals of one picture, else tiny"
+        None, "file of weights, or the name of shipped ones [objects]"
     )
     robot: str = setting("sim", "robot YAML: a file, or a name in gate/config/")
     out: Path | None = setting(None, "folder to make; none: runs/<time>")
@@ -47,9 +47,8 @@ class DemoSettings:
 
     @property
     def chosen_weights(self) -> Path:
-        """Give those that were named, or what this kind of goals asks for."""
-        several = self.goals != "single" or self.task.startswith("reach")
-        return self.weights or usual_weights(one_picture=not several)
+        """Give those that were named, or the shipped ones that know ways to goals."""
+        return self.weights or usual_weights(by_key_frames=True)
 
     def command(self) -> str:
         """What shows the same again."""

@@ -6,9 +6,9 @@ SHIPPED_WEIGHTS = Path(__file__).parents[1] / "weights" / "tiny.safetensors"
 OBJECTS = "objects"  # with a proposer of sub-goals beside them
 
 
-def usual_weights(*, one_picture: bool) -> Path:
+def usual_weights(*, by_key_frames: bool) -> Path:
     """The shipped ones that are taken where none are named."""
-    return shipped(OBJECTS) if one_picture else SHIPPED_WEIGHTS
+    return shipped(OBJECTS) if by_key_frames else SHIPPED_WEIGHTS
 
 
 def shipped(name: str) -> Path:

@@ -22,7 +22,7 @@ def score_service(predictor: str) -> str:
     return "score_actions" if predictor == PREDICTOR else f"{predictor}/score_actions"
 
 
-WEIGHTS = "file of weights, or the name of shipped ones: tiny, or objects for goals of one picture"
+WEIGHTS = "file of weights, or the name of shipped ones: objects, which knows ways, or tiny"
 SUBGOALS = (
     "of the way to one goal picture: auto is the proposer that lies beside the weights, if one "
     "does; memory the recorded episodes there; none plans to the picture as it is"
