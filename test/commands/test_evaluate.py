@@ -104,11 +104,12 @@ def test_the_planner_is_the_one_that_the_weights_name(asked, small_weights):
     ("words", "taken"),
     [
         (("--goals", "single"), "objects"),
-        (("--goals", "dense"), "tiny"),
+        (("--goals", "dense"), "objects"),
+        (("--goals", "dense", "--subgoals", "none"), "tiny"),
         (("--goals", "single", "--weights", "tiny"), "tiny"),
     ],
 )
-def test_one_picture_asks_for_weights_that_know_ways(asked, words, taken):
+def test_weights_that_know_ways_are_taken_unless_no_way_is_wanted(asked, words, taken):
     assert located(asked(*words).weights) == shipped(taken)
 
 
