@@ -23,9 +23,7 @@ class DemoSettings:
     )
     scene: int = setting(3, "seed of the scene; no figure is reported for 3", low=0, high=MAX_SEED)
     seed: int = setting(0, "of the planner", low=0, high=MAX_SEED)
-    weights: Path | None = setting(
-        None, "file of weights, or the name of shipped ones [objects]"
-    )
+    weights: Path | None = setting(None, "file of weights, or the name of shipped ones [objects]")
     robot: str = setting("sim", "robot YAML: a file, or a name in gate/config/")
     out: Path | None = setting(None, "folder to make; none: runs/<time>")
 
