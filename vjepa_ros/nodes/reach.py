@@ -40,6 +40,7 @@ _OUTCOMES = {
 }
 _POLL = 0.2  # seconds between two looks at whether the task was interrupted
 _GATE_WAIT, _CONFIRM = 2.0, 0.02  # seconds for the gate's word, and between two looks for it
+_PRECISE = 0.002  # seconds between two looks for the end of an action
 _USUAL_WAIT = 1.0  # seconds for the next latents, before feedback tells of waiting
 _THERE = 0.015  # metres from where it was sent, at which an arm has arrived
 _MOST_LATE = 5  # plans in a row before the task is given up
@@ -250,11 +251,11 @@ class Reach:
         """Let the action under way end before the next one, which was planned ahead, begins."""
         if decision.reason.endswith(CORRECTED):
             self._corrections.append(self._now() - due)
-        left = self._ends - self._now()
-        end = time.monotonic() + left  # the node's clock may be a simulation's that waits for us
+        # The node's clock may be that of a simulation which waits for this action.
+        end = time.monotonic() + self._ends - self._now()
         while self._now() < self._ends and time.monotonic() < end:
             self._check()
-            time.sleep(_CONFIRM / 10)
+            time.sleep(_PRECISE)
 
     def _until_look(self) -> float:
         """Seconds from the end of an action until the arm is looked at: before it ends, if what

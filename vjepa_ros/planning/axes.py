@@ -141,7 +141,7 @@ class Axes:
         if identity != self.weights:
             raise UserError(
                 f"axes were found with the weights {self.weights}, the planner has {identity}: "
-                f"{_AGAIN}"
+                f"{_AGAIN} and its `--weights`, or plan with those"
             )
 
 
