@@ -20,22 +20,14 @@ predictors measure it; the plan must be the one made in this process, to the bit
 
 import argparse
 import contextlib
-import os
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
-os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ["FASTRTPS_DEFAULT_PROFILES_FILE"] = str(
-    Path(__file__).parents[1] / "config" / "fastdds.xml"
-)
-
+import loopback  # noqa: F401 (before all that looks at the environment)
 import numpy as np
 import rclpy
 import torch
@@ -96,6 +88,7 @@ def picture_to_command(name: str, composed: bool, steps: int) -> None:
     options = Options(
         sim=True,
         composed=composed,
+        subgoals="none",
         samples=32,
         iterations=2,
         horizon=1,

@@ -8,19 +8,12 @@ everything has been used once, and after all. Ends with 1 if any of them grew.
 """
 
 import argparse
-import os
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ["FASTRTPS_DEFAULT_PROFILES_FILE"] = str(
-    Path(__file__).parents[1] / "config" / "fastdds.xml"
-)
-
+import loopback  # noqa: F401 (before all that looks at the environment)
 import numpy as np
 from rclpy.action import ActionClient
 from sensor_msgs.msg import CompressedImage
@@ -42,7 +35,7 @@ def main() -> int:
     goals = parser.parse_args().goals
     search = {"samples": 16, "iterations": 2, "horizon": 1}
     quick = {"step_period": 0.1, "settle": 0.0, "max_image_age": 20.0}
-    options = Options(sim=True, composed=True, **search, **quick)
+    options = Options(sim=True, composed=True, subgoals="none", **search, **quick)
     pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     picture = CompressedImage(format="png", data=encode_png(pixels))
     request = ReachGoal.Goal(images=[picture], max_steps=1, energy_threshold=1e-6)

@@ -11,7 +11,6 @@ those that are missing. Needs an idle machine.
 
 import argparse
 import json
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,13 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-os.environ.setdefault("ROS_DOMAIN_ID", str(1 + os.getpid() % 100))
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ["FASTRTPS_DEFAULT_PROFILES_FILE"] = str(
-    Path(__file__).parents[1] / "config" / "fastdds.xml"
-)
-
+import loopback  # noqa: F401 (before all that looks at the environment)
 import numpy as np
 from rclpy.action import ActionClient
 from rclpy.node import Node
