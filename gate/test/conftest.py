@@ -27,13 +27,17 @@ PLANNER = b"planner"
 
 
 class Rig:
-    """A gate, a clock, and an arm that follows its targets late, sagging by `sag` metres."""
+    """A gate, a clock, and an arm that follows its targets late.
 
-    def __init__(self, robot, pose, sag=0.0, watch_mode=False, **config):
+    It sags by `sag` metres, and stands turned from its targets by `lean` radians about x.
+    """
+
+    def __init__(self, robot, pose, sag=0.0, lean=0.0, watch_mode=False, **config):
         self.gate = Gate(robot, GateConfig(**config), watch_mode=watch_mode)
         self.gripper, self.hand_goal = robot.gripper, None
         self.base, self.command = robot.base_frame, robot.command
         self.now, self.pose, self.sag, self.width = 100.0, pose, sag, 0.08
+        self.lean = from_vector(np.array((lean, 0.0, 0.0)))
         self.frozen_pose = None  # is measured instead
         self.alive = {"pose", "fingers", "camera"}
         self.sequence = itertools.count(1)
@@ -68,7 +72,7 @@ class Rig:
             return
         wanted = target.pose.position - (0, 0, self.sag)
         position = self.pose.position + 0.2 * (wanted - self.pose.position)
-        self.pose = Pose(position, target.pose.rotation)
+        self.pose = Pose(position, multiply(self.lean, target.pose.rotation))
 
     def send(self, publishers=(PLANNER,), age=0.0, **values):
         how = {

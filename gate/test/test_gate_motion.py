@@ -69,6 +69,42 @@ def test_an_arm_that_sags_does_not_sink_while_it_waits(make_rig):
     assert rig.pose.position[2] == pytest.approx(0.29, abs=1e-3)
 
 
+def test_an_arm_that_leans_is_not_turned_by_actions_that_ask_for_no_turn(make_rig, make_pose):
+    """Each would else start from where the one before has left the arm, a little farther round."""
+    rig = make_rig(lean=0.02)
+    for dx in (0.02, -0.02) * 15:
+        rig.send(dx=dx)
+        rig.pass_time(0.5)
+        rig.pass_time(3.0 * (dx < 0))  # what follows may be another task
+    turned = between(make_pose().rotation, rig.targets[-1].pose.rotation)
+    assert np.linalg.norm(turned) <= 1e-6
+
+
+def test_a_turn_from_outside_is_kept(rig, limits, make_pose):
+    """An arm that is turned farther from its targets than it may lag was turned by somebody."""
+    rig.send(dx=0.02)
+    rig.pass_time(1.0)
+    for angle in np.linspace(0, limits.turn_lag + 0.05, 50):
+        rig.jump(make_pose(x=0.52, yaw=angle))
+        rig.pass_time(PERIOD)
+    rig.send(dx=0.02)
+    rig.pass_time(1.0)
+    kept = between(rig.pose.rotation, rig.targets[-1].pose.rotation)
+    assert kept == pytest.approx(0, abs=1e-3)
+
+
+def test_a_turn_that_was_broken_off_is_not_taken_up_again(rig):
+    """By an action that asks for none: the arm stays turned as it came to rest."""
+    rig.send(dyaw=0.15)
+    rig.pass_time(0.3)
+    rig.gate.hold()
+    rig.pass_time(0.5)
+    turned = rig.targets[-1].pose.rotation
+    rig.send(dx=0.02)
+    rig.pass_time(1.0)
+    assert between(turned, rig.targets[-1].pose.rotation) == pytest.approx(0, abs=1e-3)
+
+
 def test_a_later_action_takes_over_smoothly(rig, judge):
     rig.send(dy=0.1)
     rig.pass_time(0.3)

@@ -3,7 +3,9 @@
 An action says where the tool should be relative to where it WAS at the image that it was
 planned from. So its goal is the measured pose at the image's time, changed by the action,
 not the last target changed by it: targets lead an arm under impedance control, by what its
-friction and what it touches take, and adding actions to targets would add up that lead. The
+friction and what it touches take, and adding actions to targets would add up that lead. A turn
+that no action asks for must not add up either, and nobody sees it and turns back: where an
+action asks for none and the arm only lags, its goal keeps the turn of the goal before. The
 stream of targets itself runs on from its own last target, which keeps it smooth.
 
 No target is farther from the measured pose than one longest action and the arm's lag: that
@@ -16,7 +18,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 
 from vjepa_gate.admission import Admission, Delta, Refused
-from vjepa_gate.conventions import GRIPPER, apply_action
+from vjepa_gate.conventions import GRIPPER, ROTATION, apply_action
 from vjepa_gate.following import Following
 from vjepa_gate.gate_config import GateConfig
 from vjepa_gate.hand import HandGoal, HandResult, make_hand
@@ -330,7 +332,10 @@ class Gate:
             raise Refused("the arm's pose at its image's time is not known")
         asked = np.array(delta.action, float)
         action = limit_action(asked, self._robot.limits)
-        goal_state = apply_action(measured.state(self._hand.closedness), action)
+        start = measured
+        if self._stream is not None and not action[ROTATION].any():
+            start = self._stream.as_told_to_turn(measured)
+        goal_state = apply_action(start.state(self._hand.closedness), action)
         wanted = Pose.of_state(goal_state)
         goal = confine(wanted, self._robot.limits)
         if reason := self.keep_out.refusal(measured, goal):

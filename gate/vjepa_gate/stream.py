@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vjepa_gate.limits import shortened, tilt
-from vjepa_gate.pose import Pose
+from vjepa_gate.pose import Pose, apart
 from vjepa_gate.robots import Limits
 from vjepa_gate.rotations import between, from_vector, multiply, z_axis
 
@@ -70,6 +70,11 @@ class TargetStream:
     def has_goal(self) -> bool:
         """Whether it heads for a goal."""
         return self._goal is not None
+
+    def as_told_to_turn(self, measured: Pose) -> Pose:
+        """The measured pose, with the turn that is headed for, or stood at, if it only lags."""
+        told = Pose(measured.position, (self._goal or self._pose).rotation)
+        return told if apart(told, measured)[1] <= self._limits.turn_lag else measured
 
     def aim(self, goal: Pose, duration: float) -> None:
         """Go there, in that many seconds or as soon as the limits allow."""
