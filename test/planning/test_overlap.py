@@ -45,7 +45,8 @@ def begun(world, planner, task):
 
 
 def is_corrected(decision):
-    return decision.reason.endswith(CORRECTED)
+    assert decision.ahead == decision.reason.endswith(CORRECTED)
+    return decision.ahead
 
 
 @pytest.mark.parametrize("config", [TINY, replace(PLANNERS["notebook"], overlap=True)])
@@ -100,6 +101,18 @@ def test_an_arm_that_is_late_ends_where_it_should_all_the_same():
     wanted = apply_action(task.ahead.context.states[-1], task.ahead.decision.action)
     reached = apply_action(seen.states[-1], decision.action)
     torch.testing.assert_close(reached[POSITION], wanted[POSITION], atol=0.006, rtol=0)
+
+
+def test_an_arm_that_lags_is_sent_on_as_was_planned_ahead():
+    """It is never as near as it was imagined, and gains as much."""
+    world = PointWorld(obeys=0.7)
+    planner = Planner(replace(TINY, max_step=0.05), world)
+    task, seen = begun(world, planner, make_task([goal(0.6, 0.0, 0.3)], near=0.001))
+    for _ in range(3):
+        task, decision = planner.plan(task, seen)
+        assert is_corrected(decision)
+        world.act(decision.action)
+        seen = world.context()
 
 
 def test_a_frame_that_departs_from_what_was_imagined_is_planned_from_anew():

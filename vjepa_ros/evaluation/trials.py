@@ -12,7 +12,6 @@ from torch import Tensor
 from vjepa_gate.robots import Robot
 from vjepa_ros.evaluation.arm import GatedArm
 from vjepa_ros.evaluation.pace import Pace
-from vjepa_ros.planning.overlap import CORRECTED
 from vjepa_ros.planning.planner import Planner
 from vjepa_ros.planning.subgoals.explain import NotUnderstood
 from vjepa_ros.planning.world_model import Context, Goal
@@ -110,14 +109,13 @@ def run_trial(
             alone += proposals is None
         task, decision = planner.plan(task, _context(arm, look, observation), proposals)
         cpu_seconds.append(time.thread_time() - began)
-        corrected = decision.reason.endswith(CORRECTED)
-        seconds.append(pace.thought(ahead=corrected))
+        seconds.append(pace.thought(ahead=decision.ahead))
         moments.append(Moment(rgb=observation.rgb, goal=decision.goal, energy=decision.energy))
         if watch is not None:
             watch(moments[-1])
         if decision.action is None:
             break
-        ahead += corrected
+        ahead += decision.ahead
         pace.act(decision.action)
         task = planner.ahead(task)
         pace.wait()

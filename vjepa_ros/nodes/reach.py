@@ -23,7 +23,7 @@ from vjepa_ros.nodes.reports import Reports
 from vjepa_ros.nodes.settings import PlannerNodeSettings
 from vjepa_ros.nodes.world import Unavailable, World
 from vjepa_ros.planning.objectives import Objective
-from vjepa_ros.planning.overlap import CORRECTED, MOST_LEAD
+from vjepa_ros.planning.overlap import MOST_LEAD
 from vjepa_ros.planning.planner import Planner
 from vjepa_ros.planning.solvers import Cost
 from vjepa_ros.planning.subgoals.way_planner import WayTask
@@ -249,7 +249,7 @@ class Reach:
 
     def _finish_action(self, decision: Decision, due: float) -> None:
         """Let the action under way end before the next one, which was planned ahead, begins."""
-        if decision.reason.endswith(CORRECTED):
+        if decision.ahead:
             self._corrections.append(self._now() - due)
         # The node's clock may be that of a simulation which waits for this action.
         end = time.monotonic() + self._ends - self._now()

@@ -21,6 +21,18 @@ def correcting(config: PlannerConfig) -> PlannerConfig:
     return replace(config, samples=samples, iterations=1, elites=min(config.elites, samples // 2))
 
 
+def most_energy(
+    ahead: Ahead, planned: Solution, energy: float, config: PlannerConfig, *, nearer: bool
+) -> float:
+    """What a correction may promise, at most: as much as was promised ahead, or, from a frame of
+    that energy which is nearer than those before, to gain as much. An arm that is seen on its way
+    is never as near as it was imagined at its end.
+    """
+    most = (1 + config.overlap_slack) * planned.energy
+    gain = (1 - config.overlap_slack) * (ahead.decision.energy - planned.energy)
+    return max(most, energy - gain) if nearer else most
+
+
 def from_here(ahead: Ahead, planned: Solution, context: Context, solver: Solver) -> Tensor:
     """What was planned ahead and its elites, to end where they should though they begin at the
     frame that is seen; no more than the correcting solver has use for.

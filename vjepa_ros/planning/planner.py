@@ -164,7 +164,8 @@ class Planner:
 
         # Optimise, and constrain: what is decided is what is carried out, and scored as such.
         # Where nothing can be scored, the task ends and the arm stays.
-        for solver, warm_start, candidates, most in self._searches(task, context, ahead, proposals):
+        searches = self._searches(task, context, energy, ahead, proposals)
+        for solver, warm_start, candidates, most in searches:
             try:
                 found = solver.solve(
                     cost, seed=task.seed, warm_start=warm_start, proposals=candidates
@@ -178,9 +179,9 @@ class Planner:
         if proposals is not None and self.config.policy_mode == "blend":
             found = steering.blended(self.config.policy_alpha, score, found, proposals)
         word = steering.ALONE if task.pursuit.alone else ""
-        if solver is self._correction:
-            word += overlap.CORRECTED
-        task, decision = sent(task, energy, found, word)
+        corrected = solver is self._correction
+        word += overlap.CORRECTED if corrected else ""
+        task, decision = sent(task, energy, found, word, ahead=corrected)
         return replace(task, seen=context if self.config.overlap else None), decision
 
     def ahead(self, task: Task) -> Task:
@@ -190,24 +191,36 @@ class Planner:
         """
         if task.seen is None or task.ahead is not None or task.end is not None:
             return task
+        imagined = self.imagined(task)
+        _, decision = self.plan(replace(task, seen=None), imagined)
+        return replace(task, ahead=Ahead(context=imagined, decision=decision))
+
+    def imagined(self, task: Task) -> Context:
+        """Where the world model imagines the last action to end, of a task with `overlap`."""
+        assert task.seen is not None
         assert task.pursuit.last is not None
         action, seen = task.pursuit.last.actions[:1], task.seen
         with torch.no_grad():
             latents = self.world_model.rollout(seen, action[None])[0]
-        imagined = replace(
+        return replace(
             seen,
             latents=latents,
             states=apply_action(seen.states[-1:], action),
             actions=seen.actions[:0],
             name=f"after {seen.name}",
         )
-        _, decision = self.plan(replace(task, seen=None), imagined)
-        return replace(task, ahead=Ahead(context=imagined, decision=decision))
 
     def _searches(
-        self, task: Task, context: Context, ahead: Ahead | None, proposals: Tensor | None
+        self,
+        task: Task,
+        context: Context,
+        energy: float,
+        ahead: Ahead | None,
+        proposals: Tensor | None,
     ) -> Iterator[_Search]:
-        """How to search, one way after the other until a plan is good enough."""
+        """How to search, one way after the other until a plan is good enough; energy is the
+        frame's.
+        """
         planned = None if ahead is None else ahead.decision.solution
         if ahead and planned and ahead.decision.goal == task.pursuit.number:
             assert self._correction is not None
@@ -215,7 +228,8 @@ class Planner:
             candidates = torch.stack(others)
             if proposals is not None:
                 candidates = torch.cat((proposals.to(candidates), candidates))
-            most = (1 + self.config.overlap_slack) * planned.energy
+            nearer = task.pursuit.steps_above == 0  # than any frame before
+            most = overlap.most_energy(ahead, planned, energy, self.config, nearer=nearer)
             yield self._correction, plan, candidates[: self._correction.samples // 2], most
         solver = self._within_reach(task.pursuit, context)
         begin, proposed = (

@@ -107,6 +107,7 @@ class Decision:
     goal: int  # index of the sub-goal
     energy: float  # of the frame as it is now, against that sub-goal
     solution: Solution | None = None
+    ahead: bool = False  # planned while the arm made the action before, and corrected
 
     @property
     def action(self) -> Tensor | None:
@@ -127,7 +128,9 @@ def after(task: Task, sent: Solution) -> Task:
     return replace(task, pursuit=pursuit, steps=task.steps + 1, seed=task.seed + 1)
 
 
-def sent(task: Task, energy: float, found: Solution, word: str = "") -> tuple[Task, Decision]:
+def sent(
+    task: Task, energy: float, found: Solution, word: str = "", *, ahead: bool = False
+) -> tuple[Task, Decision]:
     """Remember what is sent."""
     task = after(task, found)
     number, count = task.pursuit.number, len(task.sub_goals)
@@ -137,6 +140,7 @@ def sent(task: Task, energy: float, found: Solution, word: str = "") -> tuple[Ta
         goal=number,
         energy=energy,
         solution=found,
+        ahead=ahead,
     )
 
 

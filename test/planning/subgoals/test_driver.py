@@ -57,6 +57,7 @@ def drive(
         closedness=closedness,
         fingers=fingers,
         last=False,
+        key_frame=0,
     )
     driver.aim(aim, context)
     action = driver.step(context)
@@ -96,7 +97,7 @@ def test_where_nothing_looks_nearer_the_straight_way_is_gone(monkeypatch):
     state[POSITION] = HERE
     context = Context(latents=latent(HERE, 0.0, THING, held=False)[None], states=state[None])
     aim = Aim(latents=latent(THERE, 0.9, THING, held=False), position=THERE, closedness=0.0,
-              fingers=0, last=False)  # fmt: skip
+              fingers=0, last=False, key_frame=0)  # fmt: skip
     driver.aim(aim, context)
     action = driver.step(context)
     straight = towards(aim, state, config.max_step)
@@ -139,6 +140,7 @@ def test_every_aim_is_searched_for_with_numbers_of_its_own():
         closedness=0.0,
         fingers=0,
         last=False,
+        key_frame=0,
     )
     driver.aim(aim, context)
     assert driver.step(context) is not None

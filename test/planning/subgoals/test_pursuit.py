@@ -331,6 +331,7 @@ def test_fingers_stay_where_no_key_frame_moves_them():
         closedness=0.5,
         fingers=0,
         last=False,
+        key_frame=0,
     )
     state = torch.tensor((0.5, 0, 0.2, 0, 0, 0, 0.2))
     plan = torch.tensor((0.01, 0, 0, 0, 0, 0, -0.5)).repeat(2, 1)

@@ -8,6 +8,7 @@ import torch
 from table_world import HIGH, PLACE, KnowsTheWay, TableWorld, goal_picture, latent, way
 from torch import Tensor
 
+from vjepa_ros.conventions import POSITION
 from vjepa_ros.planning.config import PLANNERS
 from vjepa_ros.planning.objectives import Objective
 from vjepa_ros.planning.solvers import Cost
@@ -94,6 +95,46 @@ def test_a_way_is_planned_ahead_from_its_first_step_on(overlap: bool):
         assert torch.equal(decision.action, other.action)
         task = after
         world.act(decision.action)
+
+
+def test_the_next_key_frame_is_planned_to_ahead_as_well():
+    """Where the hand comes to a key frame can be foreseen: the arm need not wait there."""
+    planner, world = planner_of(config=replace(PLAIN, overlap=True)), TableWorld()
+    task, began = planner.start(world.context(), [Goal(latents=goal_picture())]), {}
+    while task.end is None:
+        task, decision = planner.plan(planner.ahead(task), world.context())
+        key_frame = decision.reason.split(",")[0]
+        if decision.action is not None:
+            began.setdefault(key_frame, decision.ahead)
+            world.act(decision.action)
+    assert task.end is TaskStatus.REACHED
+    first, *others = began.values()
+    assert not first
+    assert len(others) == 7
+    assert sum(others) >= 5, began
+
+
+class SeenOnTheWay(TableWorld):
+    """One that is looked at when a step from rest is a quarter made."""
+
+    def act(self, action: Tensor) -> None:
+        if getattr(self, "_end", None) is None:
+            self._end = self.tool
+        begun = action.clone()
+        begun[POSITION] = self._end + 0.25 * (self.tool + action[POSITION] - self._end) - self.tool
+        self._end = self.tool + action[POSITION]
+        super().act(begun)
+
+
+def test_a_hand_that_is_looked_at_on_its_way_is_not_taken_for_one_that_is_kept_back():
+    planner, world = planner_of(config=replace(PLAIN, overlap=True)), SeenOnTheWay()
+    task, told = planner.start(world.context(), [Goal(latents=goal_picture())]), []
+    while task.end is None and len(told) < 20:
+        task, decision = planner.plan(task, world.context())
+        told.append(decision.reason)
+        world.act(decision.action)
+    assert any("key frame 2" in one for one in told)
+    assert not any("back to look again" in one for one in told), told
 
 
 ELSEWHERE = torch.tensor((0.45, -0.2))

@@ -14,7 +14,7 @@ from vjepa_ros.planning.planner import CostModel, Planner
 from vjepa_ros.planning.solvers import Cost
 from vjepa_ros.planning.solvers.base import unsought
 from vjepa_ros.planning.subgoals.way import Aim
-from vjepa_ros.planning.task import Decision, Task, TaskStatus
+from vjepa_ros.planning.task import Ahead, Decision, Task, TaskStatus
 from vjepa_ros.planning.world_model import Context, Goal
 
 _BESIDE = 0.005  # metres that a hand may go while its fingers work
@@ -33,6 +33,8 @@ class PlannerDriver:
     as_goal: Callable[[Tensor], Goal] = lambda latents: Goal(latents=latents)
     decision: Decision | None = field(default=None, init=False)  # the last one
     _task: Task | None = field(default=None, init=False)  # towards the aim
+    # What was planned ahead, and to which key frame; it outlives an aim that is imagined anew.
+    _foreseen: tuple[int, Ahead] | None = field(default=None, init=False)
 
     def aim(self, aim: Aim, context: Context) -> None:
         """Start a task whose only goal it is."""
@@ -52,10 +54,19 @@ class PlannerDriver:
         way = float((aim.position.to(state) - state[POSITION]).abs().max())
         return replace(self.config, max_step=min(self.config.max_step, way + _BESIDE))
 
-    def ahead(self) -> None:
-        """Plan the next step while the arm makes the last, once there is one."""
-        if self._task is not None:
-            self._task = self._planner.ahead(self._task)
+    def imagined(self) -> Context | None:
+        """Where the last action is imagined to end, with `overlap`; to be asked for once."""
+        if self._task is None or self._task.seen is None:
+            return None
+        imagined = self._planner.imagined(self._task)
+        self._task = replace(self._task, seen=None)
+        return imagined
+
+    def foresee(self, context: Context, foresight: "PlannerDriver") -> None:
+        """Take what another one decides there for a plan ahead."""
+        assert foresight.decision is not None
+        ahead = Ahead(context=context, decision=foresight.decision)
+        self._foreseen = foresight._aim.key_frame, ahead
 
     def step(self, context: Context) -> Tensor | None:
         """What is decided: an action [7], or None where that task has ended.
@@ -65,6 +76,9 @@ class PlannerDriver:
         to where it comes from.
         """
         assert self._task is not None
+        if self._foreseen is not None and self._foreseen[0] == self._aim.key_frame:
+            self._task = replace(self._task, ahead=self._foreseen[1])
+        self._foreseen = None
         state = context.states[-1]
         candidate = towards(self._aim, state, self.config.max_step)
         proposals = candidate.expand(1, self.config.horizon, 7)

@@ -269,7 +269,7 @@ class Pursuit:
             state = context.states[-1]
             return Aim(
                 latents=self.goal, position=state[POSITION], closedness=float(state[GRIPPER]),
-                fingers=None, last=True,
+                fingers=None, last=True, key_frame=way.slot,
             )  # fmt: skip
         position, closedness = way.key_frame
         now = context.states[-1, GRIPPER]
@@ -283,7 +283,7 @@ class Pursuit:
         return Aim(
             latents=self.goal if way.at_goal else self._imagine(way, fingers, context),
             position=position, closedness=float(fingers),
-            fingers=(-1 if opens else 1) if works else 0, last=way.at_goal,
+            fingers=(-1 if opens else 1) if works else 0, last=way.at_goal, key_frame=way.slot,
         )  # fmt: skip
 
     def _imagine(self, way: Way, fingers: Tensor, context: Context) -> Tensor:

@@ -23,6 +23,7 @@ class Aim:
     closedness: float
     fingers: int | None  # 1 to shut them, -1 to open them, 0: they stay; None: they are free
     last: bool  # the goal picture itself
+    key_frame: int  # of the way
 
 
 class Way:

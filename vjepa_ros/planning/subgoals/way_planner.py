@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from vjepa_ros.conventions import POSITION
-from vjepa_ros.planning import steering
+from vjepa_ros.planning import overlap, steering
 from vjepa_ros.planning.config import PlannerConfig
 from vjepa_ros.planning.planner import CostModel, Planner
 from vjepa_ros.planning.subgoals.driver import PlannerDriver, Servo, towards_place
@@ -30,6 +30,7 @@ from vjepa_ros.planning.task import Pursuit as Following
 from vjepa_ros.planning.world_model import Context, Goal, check_finite
 
 _STUCK = 2  # steps in a row that have brought nothing
+_KEPT_SO_FAR = 0.1  # share of a step that a hand has made which something keeps back, in mid-step
 _FAR = 0.05  # metres to where the hand is seen in a picture, more than it is seen wrong
 
 
@@ -97,7 +98,7 @@ class WayPlanner(Planner):
         if task.end is not None:
             raise RuntimeError(f"this task has ended ({task.end.value}): start a new one")
         check_finite(context)
-        way, number = task.way.branched(), task.pursuit.number
+        way, number = self._with_foresight(task.way), task.pursuit.number
         with torch.no_grad():
             energy = float(self.objective.distance(context.latents[-1:], way.goal))
         step = way.step(context)
@@ -109,7 +110,8 @@ class WayPlanner(Planner):
         driver = way.driver
         assert isinstance(driver, PlannerDriver | Servo)
         assert driver.decision is not None
-        decision = replace(driver.decision, reason=step.reason, goal=number, energy=energy)
+        reason = step.reason + (overlap.CORRECTED if driver.decision.ahead else "")
+        decision = replace(driver.decision, reason=reason, goal=number, energy=energy)
         return replace(task, way=way, steps=task.steps + 1), decision
 
     def _plan_to_picture(
@@ -183,6 +185,8 @@ class WayPlanner(Planner):
         if not explanation.views:
             return task
         config = PursuitConfig(stride=self.config.max_step, max_steps=task.max_steps - task.steps)
+        if self.config.overlap:  # the hand is looked at while it still goes
+            config = replace(config, kept=_KEPT_SO_FAR)
         if task.pursuit.number < len(task.sub_goals) - 1:
             # What is amiss there the way to the next picture sees, too; leave steps for that.
             steps = min(config.max_steps, PursuitConfig.max_steps)
@@ -198,13 +202,23 @@ class WayPlanner(Planner):
         return WayTask(**_own(task), way=way, explanation=replace(explanation, refusal=""))
 
     def ahead(self, task: Task) -> Task:
-        """Plan the next step towards the key frame ahead, where there is one to plan."""
+        """Plan the next step from where the last one is imagined to end, where there was one: to
+        the key frame that is headed for then, which may be another.
+        """
         if not isinstance(task, WayTask):
             return super().ahead(task)
-        way = task.way.branched()
-        if isinstance(way.driver, PlannerDriver):
-            way.driver.ahead()
-        return replace(task, way=way)
+        return replace(task, way=self._with_foresight(task.way))
+
+    def _with_foresight(self, way: Pursuit) -> Pursuit:
+        """A branch of the way that knows what it would do where its last step is imagined to end."""
+        way = way.branched()
+        driver = way.driver
+        if isinstance(driver, PlannerDriver) and (imagined := driver.imagined()) is not None:
+            foresight = way.branched()
+            if foresight.step(imagined).action is not None:
+                assert isinstance(foresight.driver, PlannerDriver)
+                driver.foresee(imagined, foresight.driver)
+        return way
 
     def explain(self, context: Context, goal: Goal) -> Explanation:
         """The way that would be gone to a picture; raises NotUnderstood where there is none."""
