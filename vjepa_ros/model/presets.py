@@ -81,6 +81,17 @@ _MODELS = (
         image_size=128,
         trained_horizon=4,
     ),
+    # With a predictor of the published kind: it draws every next latent anew, and is never quite
+    # right. What plans with it has to bear what it would with Meta's.
+    ModelConfig(
+        preset="ac_tiny",
+        encoder=EncoderConfig(width=128, depth=4, heads=2, stem="conv"),
+        predictor=PredictorConfig(
+            latent_width=128, grid=8, width=128, depth=4, heads=2, max_frames=8
+        ),
+        image_size=128,
+        trained_horizon=4,
+    ),
 )
 
 PRESETS = {model.preset: model for model in _MODELS}

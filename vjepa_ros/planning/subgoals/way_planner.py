@@ -210,7 +210,7 @@ class WayPlanner(Planner):
         return replace(task, way=self._with_foresight(task.way))
 
     def _with_foresight(self, way: Pursuit) -> Pursuit:
-        """A branch of the way that knows what it would do where its last step is imagined to end."""
+        """A branch of the way that knows what it would do where its last step should end."""
         way = way.branched()
         driver = way.driver
         if isinstance(driver, PlannerDriver) and (imagined := driver.imagined()) is not None:
