@@ -67,6 +67,8 @@ CASES = {
         samples=64,
         iterations=3,
     ),
+    # The planner `notebook`, with what `train posttrain --preset vitb` makes.
+    "vitb": Case(predictor=PRESETS["ac_vitb_2_1"].predictor, horizon=2, samples=25, iterations=2),
     "full": Case(predictor=PRESETS["ac_vitg"].predictor, horizon=1, samples=800, iterations=10),
 }
 

@@ -52,7 +52,9 @@ def test_planners_differ_where_their_sources_do():
 def test_names_that_settings_take_are_those_that_exist():
     assert tuple(SOLVERS) == SOLVER_NAMES
     assert tuple(OBJECTIVE_KINDS) == OBJECTIVES
-    assert set(MENDING) == set(RULES) - {"warm_start", "second_try", "fingers_first", "effort"}
+    assert set(MENDING) == set(RULES) - {
+        *("warm_start", "second_try", "fingers_first", "effort", "probe")
+    }
 
 
 @pytest.mark.parametrize("name", SOLVERS)

@@ -10,6 +10,7 @@ from vjepa_gate.errors import UserError
 from vjepa_ros import cli
 from vjepa_ros.model.checkpoints import load_weights, open_checkpoint
 from vjepa_ros.model.encoder import Encoder, EncoderConfig
+from vjepa_ros.model.located import located
 from vjepa_ros.model.predictor import PredictorConfig
 from vjepa_ros.model.presets import PRESETS, ModelConfig
 from vjepa_ros.planning.choice import planner_of
@@ -138,6 +139,24 @@ def test_v_jepa_2_1_is_trained_on_and_planned_with(
         run("posttrain", "--data", folder, "--preset", preset, "--out", tmp_path, "--weights", file)
 
 
+def test_a_predictor_of_another_shape_is_begun_anew(
+    tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+):
+    """For the encoder of `tiny` one of the published kind, which is not residual."""
+    changes = ("data.held_out=0.34", "posttrain.trainer.steps=1", "posttrain.trainer.batch=2")
+    changes += ("posttrain.losses.horizon=3",)
+    options = [option for change in changes for option in ("--set", change)]
+    given = ("--data", folder, "--preset", "ac_tiny", "--weights", "tiny", *options)
+    run("posttrain", *given, "--out", tmp_path)
+    trained, tiny = load_weights(first_path(tmp_path)), load_weights(located(Path("tiny")))
+    assert trained.config == replace(PRESETS["ac_tiny"], trained_horizon=3)
+    assert trained.predictor.config == PRESETS["ac_tiny"].predictor
+    assert "a new predictor, of ac_tiny, for the encoder of tiny-" in capsys.readouterr().out
+    for mine, theirs in zip(trained.encoder.parameters(), tiny.encoder.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+    assert planner_of(open_checkpoint(first_path(tmp_path)), "cpu") not in ("tiny", "paper")
+
+
 def first_path(folder: Path) -> Path:
     return folder / "weights.safetensors"
 
@@ -200,12 +219,12 @@ def test_a_preset_that_is_wrong_names_file_and_key(
 
 def test_a_preset_that_does_not_exist_names_those_that_do():
     with pytest.raises(
-        UserError, match="expected one of cpu, finetune, gpu, lab, objects, quick, vitb"
+        UserError, match="expected one of ac_tiny, cpu, finetune, gpu, lab, objects, quick, vitb"
     ):
         load_settings("big")
 
 
-@pytest.mark.parametrize("name", ["quick", "cpu", "gpu", "finetune", "lab", "vitb"])
+@pytest.mark.parametrize("name", ["quick", "cpu", "gpu", "finetune", "lab", "vitb", "ac_tiny"])
 def test_the_presets_of_the_repository_are_whole(name: str):
     settings = load_settings(name)
     assert settings.posttrain.trainer.steps > 0

@@ -18,7 +18,7 @@ OBJECTIVES = ("l1", "l2", "cosine")
 AXES = {"x": 0, "y": 1, "z": 2, "gripper": 6}  # of an action, which `axis` may name
 RULES = (
     *("warm_start", "second_try", "fingers_first", "effort"),
-    *("reach", "rest", "still_fingers", "descent", "squeeze"),
+    *("reach", "rest", "still_fingers", "descent", "squeeze", "probe"),
 )
 
 
@@ -139,6 +139,9 @@ class PlannerConfig:
         low=0.0,
         high=ARM_REACH,
         unit="m",
+    )
+    probe_by: float = setting(
+        0.015, "probe: where a search gets no further", low=0.001, high=0.1, unit="m"
     )
     squeeze_by: float = setting(
         0.2, "squeeze: fingers that close go so much further", low=0.0, high=1.0, unit="closedness"

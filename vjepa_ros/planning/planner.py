@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from vjepa_ros.conventions import GRIPPER, POSITION, apply_action
-from vjepa_ros.planning import overlap, rules, steering
+from vjepa_ros.planning import overlap, probing, rules, steering
 from vjepa_ros.planning.config import PlannerConfig
 from vjepa_ros.planning.objectives import Objective, make_objective
 from vjepa_ros.planning.solvers import (
@@ -109,6 +109,7 @@ class Planner:
             SubGoal(goal=goal, energy=reached, steps=most, patience=config.patience)
             for goal, reached, most in zip(goals, energies, steps, strict=True)
         ]
+        sub_goals[-1] = probing.with_time(sub_goals[-1], config)
         if max_steps is not None:
             sub_goals[-1] = replace(sub_goals[-1], steps=None, patience=None)
         twice = "second_try" in config.rules or config.policy_mode in steering.LEADS
@@ -159,6 +160,9 @@ class Planner:
         task, fingers = self._choose_fingers(task, context, score)
         if fingers is not None:
             cost = rules.with_fingers(cost, fingers.change)
+        probe = probing.probe(task, context, score, self.config)
+        if probe is not None and (fingers is None or fingers.change == 0):
+            return sent(task, energy, probe, ", probing")
         if "effort" in self.config.rules:
             cost = rules.with_effort(cost, self._effort(task), self._effortless(context))
 

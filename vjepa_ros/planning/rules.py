@@ -6,7 +6,7 @@ rule here is named in the settings (`PlannerConfig.rules`), which also hold its 
 published planners have none.
 
 Two choose before the search (fingers_first, effort), the others mend the plan that it found;
-warm_start and second_try stand in planner.py, whose steps they are.
+warm_start and second_try stand in planner.py, whose steps they are, and probe in probing.py.
 """
 
 from collections.abc import Callable, Sequence

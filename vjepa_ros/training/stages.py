@@ -119,12 +119,17 @@ def _parts_of(start: Path) -> dict[str, torch.Tensor]:
 
 
 def posttrain(settings: Posttrain, model: ModelConfig, weights: Weights, run: Run) -> Path:
-    """A predictor for the encoder of the weights; it starts as theirs if they have one."""
+    """A predictor for the encoder of the weights; it starts as theirs if that is of its shape."""
     if weights.encoder is None or model.predictor is None:
         missing = "encoder" if weights.encoder is None else "predictor"
         raise ValueError(f"{weights.identity} has no {missing}: there is nothing to train")
     torch.manual_seed(settings.trainer.seed)
-    predictor = (weights.predictor or Predictor(model.predictor)).train().requires_grad_()
+    predictor, before = weights.predictor, weights.metadata
+    if predictor is None or predictor.config != model.predictor:
+        print(f"a new predictor, of {model.preset}, for the encoder of {weights.identity}")
+        predictor = Predictor(model.predictor)
+        before = {name: value for name, value in before.items() if name != "planner"}
+    predictor.train().requires_grad_()
     if settings.low_rank:
         add_low_rank(predictor, settings.low_rank)
     stage = Posttraining(weights.encoder, predictor, settings.losses)
@@ -147,7 +152,7 @@ def posttrain(settings: Posttrain, model: ModelConfig, weights: Weights, run: Ru
     train(stage, episodes, settings.trainer, run.out, run.device, validate)
     config = replace(model, trained_horizon=settings.losses.horizon)
     trained = merge_low_rank(stage.averaged)
-    return _save(run, config, stage.encoder, trained, settings, weights.metadata)
+    return _save(run, config, stage.encoder, trained, settings, before)
 
 
 def _save(

@@ -7,7 +7,9 @@ from typing import Literal
 from vjepa_gate.settings import REQUIRED, setting
 from vjepa_ros.commands.settings.bases import Command, Opening, Weighted
 
-_PRESET = "quick, cpu, gpu, objects, finetune, lab or a .yaml file: config/training_*.yaml"
+_PRESET = (
+    "quick, cpu, gpu, objects, ac_tiny, vitb, finetune, lab or a .yaml file: config/training_*.yaml"
+)
 
 
 _FROM = (

@@ -230,8 +230,10 @@ class WayPlanner(Planner):
     def _driver(self, seed: int) -> PlannerDriver | Servo:
         if self._servo:
             return Servo(stride=self.config.max_step)
+        # What it proposes is no policy's, and where a key frame is it need not feel for.
+        rules = tuple(rule for rule in self.config.rules if rule != "probe")
         return PlannerDriver(
-            config=replace(self.config, policy_mode="propose"),  # what it proposes is no policy's
+            config=replace(self.config, policy_mode="propose", rules=rules),
             world_model=self.world_model,
             seed=seed,
             keep_samples=self._keep_samples,
