@@ -7,13 +7,14 @@ import torch
 
 from point_world import PointWorld, context, latents, make_task, run
 from vjepa_ros.conventions import POSITION
-from vjepa_ros.planning.config import PLANNERS
+from vjepa_ros.planning.config import PLANNERS, RULES
 from vjepa_ros.planning.planner import Planner
 from vjepa_ros.planning.probing import blind_way, with_time
+from vjepa_ros.planning.summary import search_curve
 from vjepa_ros.planning.task import SubGoal, TaskStatus
 from vjepa_ros.planning.world_model import Goal
 
-TINY = PLANNERS["tiny"]
+TINY = replace(PLANNERS["tiny"], rules=RULES)
 GOAL = Goal(latents=latents([0.43, 0.06, 0.27, 0.0]), name="there")
 LINE = torch.tensor((1.0, 0.0, -1.0)) / 2**0.5  # of sight
 
@@ -63,6 +64,18 @@ def test_where_neither_way_is_nearer_it_comes_back(wrong_way):
     assert world.position.tolist() == pytest.approx(here, abs=1e-3)
 
 
+def test_a_search_of_two_steps_goes_on_from_a_probe():
+    """It begins at the plan before, shifted."""
+    decisions, off = ended(TINY.rules, horizon=2)
+    probes = [one for one in decisions if "probing" in one.reason]
+    assert probes
+    assert all(one.solution.actions.shape == (2, 7) for one in probes)
+    assert decisions.index(probes[0]) < len(decisions) - 2
+    for one in probes:  # what is published of a plan is there
+        assert search_curve(one.solution).best.tolist() == pytest.approx([one.solution.energy])
+    assert off < 0.035
+
+
 def test_no_probe_is_begun_that_could_not_be_brought_home():
     world = BlindAlongALine()
     planner = Planner(TINY, world)
@@ -82,6 +95,10 @@ def test_the_blind_way_is_where_imagined_energies_hardly_change():
     way = blind_way(cost, 0.015)
     assert float(way.norm()) == pytest.approx(0.015)
     assert float(way @ LINE) > 0.0149  # along the line, and where the energy falls
+
+
+def test_where_a_move_cannot_be_scored_there_is_no_probe():
+    assert blind_way(lambda actions: torch.full((len(actions),), torch.nan), 0.015) is None
 
 
 def test_only_the_last_goal_is_given_time_to_probe():

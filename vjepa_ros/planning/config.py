@@ -262,7 +262,7 @@ PLANNERS: dict[str, PlannerConfig] = {
         goal_steps=(12,),
         patience=4,
         tolerance=0.007,
-        rules=RULES,
+        rules=tuple(rule for rule in RULES if rule != "probe"),
     ),
 }
 PUBLISHED = ("paper", "notebook", "jepa_wms", "vjepa2_1")

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from vjepa_ros.conventions import POSITION
 from vjepa_ros.planning.config import PlannerConfig
-from vjepa_ros.planning.solvers import Cost, Solution
-from vjepa_ros.planning.solvers.base import unsought
+from vjepa_ros.planning.solvers import Cost, PlanningError, Solution, make_limits
+from vjepa_ros.planning.steering import ranked
 from vjepa_ros.planning.task import SubGoal, Task
 from vjepa_ros.planning.world_model import Context
 
@@ -48,21 +48,31 @@ def probe(task: Task, context: Context, score: Cost, config: PlannerConfig) -> S
     too_late = turn == 0 and goal.steps is not None and pursuit.steps + _PROBES >= goal.steps
     if not 0 <= turn <= _PROBES or too_late:
         return None
-    action, home = torch.zeros(7), pursuit.best_place - context.states[-1, POSITION]
+    plan, home = torch.zeros(config.horizon, 7), pursuit.best_place - context.states[-1, POSITION]
     if turn == 0:
-        action[POSITION] = home + blind_way(score, config.probe_by)
+        way = blind_way(score, config.probe_by)
+        if way is None:
+            return None
+        plan[0, POSITION] = home + way
     else:
-        action[POSITION] = 2 * home if turn < _PROBES else home
-    with torch.no_grad():
-        return replace(unsought(action), energy=float(score(action[None, None])[0]))
+        plan[0, POSITION] = 2 * home if turn < _PROBES else home
+    try:
+        return ranked(score, make_limits(config).project(plan[None]), task.seed)
+    except PlanningError:  # the search will tell
+        return None
 
 
-def blind_way(cost: Cost, metres: float) -> Tensor:
-    """The move [3] of that length by which what is imagined changes least, the better way round."""
+def blind_way(cost: Cost, metres: float) -> Tensor | None:
+    """The move [3] of that length by which what is imagined changes least, the better way round;
+    None where not all can be scored.
+    """
     actions = torch.zeros(2 * len(_LINES), 1, 7)
     actions[:, 0, POSITION] = metres * torch.cat((_LINES, -_LINES))
     with torch.no_grad():
-        one, other = cost(actions).nan_to_num(torch.inf).chunk(2)
+        energies = cost(actions).float().cpu()
+    if not energies.isfinite().all():
+        return None
+    one, other = energies.chunk(2)
     squares = torch.stack([_LINES[:, i] * _LINES[:, j] * (1 + (i != j)) for i, j in _PAIRS], 1)
     fitted = torch.linalg.lstsq(squares, (one + other)[:, None]).solution[:, 0]
     bending = torch.zeros(3, 3)
