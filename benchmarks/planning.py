@@ -56,7 +56,7 @@ class Case:
 CASES = {
     # The published algorithm knows no residual predictor.
     "tiny": Case(
-        predictor=replace(PRESETS["tiny"].predictor, residual=False),
+        predictor=PRESETS["ac_tiny"].predictor,
         horizon=2,
         samples=64,
         iterations=3,

@@ -23,11 +23,10 @@ from vjepa_gate.following import Following
 from vjepa_gate.gate_config import GateConfig
 from vjepa_gate.hand import HandGoal, HandResult, make_hand
 from vjepa_gate.keep_out import KeepOut
-from vjepa_gate.limits import confine, limit_action, tilt
+from vjepa_gate.limits import confine, limit_action, outside
 from vjepa_gate.measured import MODES, MeasuredArm
 from vjepa_gate.pose import Pose, apart
 from vjepa_gate.robots import Robot
-from vjepa_gate.rotations import z_axis
 from vjepa_gate.status import Status
 from vjepa_gate.stream import MADE_GOOD, Target, TargetStream
 from vjepa_gate.surroundings import Surroundings
@@ -36,8 +35,6 @@ from vjepa_gate.watchdog import CLOCK_TOLERANCE
 # Of the status' values: why no action is taken, or nothing; and the last one that was.
 HINDRANCE, ACCEPTED = "hindrance", "last accepted sequence"
 
-# Where the arm may stand outside its limits, by noise and sag, and still be taken up.
-_START_SLACK = 0.01  # metres and radians
 _TWIST_SETTLE = 0.25  # seconds, well above the latency of a measured pose
 _FAREWELLS = 5  # times that the last target is sent before silence: one message may get lost
 _LATCHING_MODES = (4, 5)  # reflex, user stop: the arm goes on after `resume` only
@@ -276,7 +273,8 @@ class Gate:
         if self._intruders:
             reasons.append(f"others send targets too: {', '.join(self._intruders)}")
         if self._stream is None and not reasons:
-            reasons += [self._arm.doubt] if self._arm.doubt else self._outside(self._arm.pose)
+            doubt = self._arm.doubt or outside(self._arm.pose, self._robot.limits)
+            reasons += [doubt] if doubt else []
         return reasons
 
     def _holds(self, now: float) -> list[str]:
@@ -289,20 +287,6 @@ class Gate:
             return "no action yet"
         age = now - self._accepted_at
         return f"no action for {age:.1f} s" if age > self._config.max_command_age else ""
-
-    def _outside(self, pose: Pose) -> list[str]:
-        limits = self._robot.limits
-        inside = confine(pose, limits)
-        away = np.linalg.norm(inside.position - pose.position)
-        lean = tilt(z_axis(pose.rotation))
-        if away <= _START_SLACK and lean <= limits.max_tilt + _START_SLACK:
-            return []
-        x, y, z = pose.position
-        return [
-            f"the tool at ({x:.3f}, {y:.3f}, {z:.3f}) m, tilted by {lean:.2f} rad, is outside "
-            f"its limits, {limits.workspace_low} to {limits.workspace_high} m and "
-            f"{limits.max_tilt:g} rad: move it inside by hand"
-        ]
 
     def _look_at_clock(self, now: float) -> None:
         """What was observed before the clock was set back says nothing about now."""

@@ -16,6 +16,8 @@ from vjepa_gate.rotations import (
     z_axis,
 )
 
+_START_SLACK = 0.01  # metres and radians that noise and sag may take it outside
+
 
 def limit_action(action: np.ndarray, limits: Limits) -> np.ndarray:
     """The action (7,) with translation and rotation shortened to their longest."""
@@ -36,6 +38,20 @@ def confine(pose: Pose, limits: Limits) -> Pose:
     length = math.hypot(x, y)
     about = np.array((-y, x, 0.0)) / length if length > 1e-9 else np.array((1.0, 0.0, 0.0))
     return Pose(position, multiply(from_vector(excess * about), pose.rotation))
+
+
+def outside(pose: Pose, limits: Limits) -> str:
+    """Why an arm that stands there is not taken up; empty where it is near enough its limits."""
+    away = np.linalg.norm(confine(pose, limits).position - pose.position)
+    lean = tilt(z_axis(pose.rotation))
+    if away <= _START_SLACK and lean <= limits.max_tilt + _START_SLACK:
+        return ""
+    x, y, z = pose.position
+    return (
+        f"the tool at ({x:.3f}, {y:.3f}, {z:.3f}) m, tilted by {lean:.2f} rad, is outside "
+        f"its limits, {limits.workspace_low} to {limits.workspace_high} m and "
+        f"{limits.max_tilt:g} rad: move it inside by hand"
+    )
 
 
 def tilt(axis: tuple[float, float, float]) -> float:

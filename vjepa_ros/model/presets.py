@@ -29,6 +29,16 @@ class ModelConfig:
 
 _VITG = EncoderConfig(width=1408, depth=40, heads=22, mlp_ratio=48 / 11)
 _VITB_2_1 = EncoderConfig(width=768, depth=12, heads=12, version="2.1")
+_TINY_PREDICTOR = PredictorConfig(
+    latent_width=128, grid=8, width=128, depth=4, heads=2, max_frames=8, residual=True
+)
+_TINY = ModelConfig(
+    preset="tiny",
+    encoder=EncoderConfig(width=128, depth=4, heads=2, stem="conv"),
+    predictor=_TINY_PREDICTOR,
+    image_size=128,
+    trained_horizon=4,
+)
 
 _MODELS = (
     ModelConfig(preset="vitl", encoder=EncoderConfig(width=1024, depth=24, heads=16)),
@@ -72,26 +82,10 @@ _MODELS = (
         predictor=PredictorConfig(latent_width=768, width=384, depth=6, heads=6),
         trained_horizon=4,
     ),
-    ModelConfig(
-        preset="tiny",
-        encoder=EncoderConfig(width=128, depth=4, heads=2, stem="conv"),
-        predictor=PredictorConfig(
-            latent_width=128, grid=8, width=128, depth=4, heads=2, max_frames=8, residual=True
-        ),
-        image_size=128,
-        trained_horizon=4,
-    ),
+    _TINY,
     # With a predictor of the published kind: it draws every next latent anew, and is never quite
     # right. What plans with it has to bear what it would with Meta's.
-    ModelConfig(
-        preset="ac_tiny",
-        encoder=EncoderConfig(width=128, depth=4, heads=2, stem="conv"),
-        predictor=PredictorConfig(
-            latent_width=128, grid=8, width=128, depth=4, heads=2, max_frames=8
-        ),
-        image_size=128,
-        trained_horizon=4,
-    ),
+    replace(_TINY, preset="ac_tiny", predictor=replace(_TINY_PREDICTOR, residual=False)),
 )
 
 PRESETS = {model.preset: model for model in _MODELS}

@@ -1,5 +1,6 @@
 """Planning while the arm moves: what was planned ahead, held against the frame that came."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor
 from vjepa_ros.conventions import action_between, apply_action
 from vjepa_ros.planning.config import PlannerConfig
 from vjepa_ros.planning.solvers import Solution, Solver
-from vjepa_ros.planning.task import Ahead
+from vjepa_ros.planning.task import Ahead, Task
 from vjepa_ros.planning.world_model import Context
 
 CORRECTED = ", planned ahead"  # of a decision's reason
@@ -19,6 +20,22 @@ def correcting(config: PlannerConfig) -> PlannerConfig:
     """The settings of the search that corrects what was planned ahead."""
     samples = config.overlap_samples
     return replace(config, samples=samples, iterations=1, elites=min(config.elites, samples // 2))
+
+
+def imagined(rollout: Callable[[Context, Tensor], Tensor], task: Task) -> Context:
+    """Where the last action is imagined to end, of a task that was decided with `overlap`."""
+    assert task.seen is not None
+    assert task.pursuit.last is not None
+    action, seen = task.pursuit.last.actions[:1], task.seen
+    with torch.no_grad():
+        latents = rollout(seen, action[None])[0]
+    return replace(
+        seen,
+        latents=latents,
+        states=apply_action(seen.states[-1:], action),
+        actions=seen.actions[:0],
+        name=f"after {seen.name}",
+    )
 
 
 def most_energy(

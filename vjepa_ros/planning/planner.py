@@ -18,7 +18,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from vjepa_ros.conventions import GRIPPER, POSITION, apply_action
+from vjepa_ros.conventions import GRIPPER, POSITION
 from vjepa_ros.planning import overlap, probing, rules, steering
 from vjepa_ros.planning.config import PlannerConfig
 from vjepa_ros.planning.objectives import Objective, make_objective
@@ -160,9 +160,10 @@ class Planner:
         task, fingers = self._choose_fingers(task, context, score)
         if fingers is not None:
             cost = rules.with_fingers(cost, fingers.change)
-        probe = probing.probe(task, context, score, self.config)
-        if probe is not None and (fingers is None or fingers.change == 0):
-            return sent(task, energy, probe, ", probing")
+        if fingers is None or fingers.change == 0:
+            probe = probing.probe(task, context, score, self.config)
+            if probe is not None:
+                return sent(task, energy, probe, ", probing")
         if "effort" in self.config.rules:
             cost = rules.with_effort(cost, self._effort(task), self._effortless(context))
 
@@ -195,24 +196,9 @@ class Planner:
         """
         if task.seen is None or task.ahead is not None or task.end is not None:
             return task
-        imagined = self.imagined(task)
+        imagined = overlap.imagined(self.world_model.rollout, task)
         _, decision = self.plan(replace(task, seen=None), imagined)
         return replace(task, ahead=Ahead(context=imagined, decision=decision))
-
-    def imagined(self, task: Task) -> Context:
-        """Where the world model imagines the last action to end, of a task with `overlap`."""
-        assert task.seen is not None
-        assert task.pursuit.last is not None
-        action, seen = task.pursuit.last.actions[:1], task.seen
-        with torch.no_grad():
-            latents = self.world_model.rollout(seen, action[None])[0]
-        return replace(
-            seen,
-            latents=latents,
-            states=apply_action(seen.states[-1:], action),
-            actions=seen.actions[:0],
-            name=f"after {seen.name}",
-        )
 
     def _searches(
         self,

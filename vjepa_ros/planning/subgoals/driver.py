@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from vjepa_ros.conventions import GRIPPER, POSITION
+from vjepa_ros.planning import overlap
 from vjepa_ros.planning.config import PlannerConfig
 from vjepa_ros.planning.objectives import Objective
 from vjepa_ros.planning.planner import CostModel, Planner
@@ -58,7 +59,7 @@ class PlannerDriver:
         """Where the last action is imagined to end, with `overlap`; to be asked for once."""
         if self._task is None or self._task.seen is None:
             return None
-        imagined = self._planner.imagined(self._task)
+        imagined = overlap.imagined(self._planner.world_model.rollout, self._task)
         self._task = replace(self._task, seen=None)
         return imagined
 

@@ -59,11 +59,8 @@ class WayPlanner(Planner):
     ) -> None:
         """servo: straight to what is proposed, without asking the world model for actions.
         unseen: a way may begin in mid-task, where nobody can say yes to it.
-        as_goal names latents where the world model knows goals by their names. The goal of a
-        reach is felt for, where the settings have a tolerance for goals.
+        as_goal names latents where the world model knows goals by their names.
         """
-        if config.tolerance is not None and "probe" not in config.rules:
-            config = replace(config, rules=(*config.rules, "probe"))
         super().__init__(config, world_model, keep_samples=keep_samples)
         self.source, self.imagination = source, imagination
         self._servo, self._unseen, self._as_goal = servo, unseen, as_goal
