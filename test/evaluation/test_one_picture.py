@@ -45,7 +45,7 @@ def key_frames(task: str, thing: str, seeds: Iterable[int]) -> list[tuple[int, i
             now, goal = look(seen), look(episode.goals[0].observation)
             context = Context(latents=now[None], states=state_of(seen).float()[None])
             proposals = source.propose(now, goal, context.states[-1])
-            chosen = choose(proposals, source, model, context, goal, 0.075)
+            chosen, _ = choose(proposals, source, model, context, goal, 0.075)
             lengths.append((len(proposals[0]), len(chosen)))
     return lengths
 

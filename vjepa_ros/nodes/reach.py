@@ -152,8 +152,9 @@ class Reach:
         self._sent: tuple[int, float] | None = None  # sequence and time of the last action
         self._ends = 0.0  # when the action under way does
         # Seconds that corrections took, with waiting for an image: so long before an action's end
-        # the arm is looked at.
-        self._corrections: deque[float] = deque((0.0,), _CORRECTIONS)
+        # the arm is looked at; the longest, until it is known.
+        self._longest_lead = MOST_LEAD * timing.duration
+        self._corrections: deque[float] = deque((self._longest_lead,), _CORRECTIONS)
         self._settle = 0.0 if planner.config.overlap else timing.settle
         self._longest_wait = timing.max_settle if self._settle else 0.0
         self._target: Tensor | None = None  # the state that the last action leads to
@@ -162,7 +163,7 @@ class Reach:
         """Go on until there is a reason to end; the result."""
         started = time.monotonic()
         try:
-            outcome, message = self._loop(self._start())
+            outcome, message = self._loop(*self._start())
         except Ended as end:
             outcome, message = end.outcome, str(end)
         feedback = self._feedback
@@ -175,19 +176,21 @@ class Reach:
             seconds=time.monotonic() - started,
         )
 
-    def _start(self) -> Task:
+    def _start(self) -> tuple[Task, float]:
+        """The task, and the time of what was seen when it began."""
         while True:
             try:
                 goals = [self._world.encode(picture) for picture in self._pictures]
                 frame, state = self._look(self._now())
-                return self._begin(frame, _context(frame, state), goals)
+                return self._begin(frame, _context(frame, state), goals), frame.stamp
             except Unavailable as error:
                 self._wait_for_help(str(error))
             except (UserError, ValueError) as error:
                 raise Ended(Result.FAILED, f"goal: {error}") from error
 
-    def _loop(self, task: Task) -> tuple[int, str]:
-        due, thrown_away, began = self._now(), 0, time.monotonic()
+    def _loop(self, task: Task, due: float) -> tuple[int, str]:
+        """Go on with a task at the newest image from `due` on."""
+        thrown_away, began = 0, time.monotonic()
         before, refused = task, 0
         while True:
             try:
@@ -263,7 +266,7 @@ class Reach:
         """
         if not self._planner.config.overlap:
             return self._settle
-        return -min(max(self._corrections), MOST_LEAD * self._timing.duration)
+        return -min(max(self._corrections), self._longest_lead)
 
     def _was_made(self) -> bool:
         """Whether the gate took the last action; waits until it says so."""

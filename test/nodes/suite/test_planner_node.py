@@ -140,7 +140,8 @@ def test_an_action_follows_the_one_before_at_once(client, start_nodes):
     ends = [start + 0.5 for start in starts]
     assert all(next_one >= end - 1e-3 for end, next_one in zip(ends, starts[1:], strict=False))
     seen = [seconds(delta.image_stamp) for delta in client.deltas]
-    early = [image < end for end, image in zip(ends[2:], seen[3:], strict=False)]
+    early = [image < end for end, image in zip(ends, seen[1:], strict=False)]
+    assert early[0]  # how long a correction takes is not known there
     assert sum(early) >= len(early) - 1
 
 

@@ -24,10 +24,12 @@ class Exact:
 
     def __init__(self) -> None:
         self.scored: list[Tensor] = []
+        self.populations: list[Tensor] = []
 
     def cost(self, context: Context, goal: Goal, objective: Objective) -> Cost:
         def energies(actions: Tensor) -> Tensor:
             self.scored.append(actions[..., GRIPPER].flatten())
+            self.populations.append(actions.flatten(1))
             way = actions.sum(1)
             reached = context.latents[-1].expand(len(actions), 1, 8).clone()
             reached[:, 0, :3] += way[:, POSITION]
@@ -44,9 +46,10 @@ def drive(
     closedness: float,
     position: Tensor = THERE,
     seen_at: Tensor | None = None,
+    model: Exact | None = None,
 ) -> tuple[Tensor | None, Tensor]:
     """The first action towards an aim that is more closed, and all that the fingers might do."""
-    model = Exact()
+    model = model or Exact()
     driver = PlannerDriver(config=PLANNERS[planner], world_model=model, seed=7)
     state = torch.zeros(7)
     state[POSITION], state[GRIPPER] = HERE, 0.3
@@ -71,6 +74,14 @@ def test_fingers_that_stay_do_so_in_all_that_is_scored(planner: str):
     assert action[0] > 0.04
     assert action[GRIPPER] == 0
     assert not scored.any()
+
+
+def test_nothing_is_scored_twice_because_fingers_are_held():
+    """All changes that they might be asked for are the same one there."""
+    model = Exact()
+    drive("tiny", fingers=0, closedness=0.9, model=model)
+    for population in model.populations:
+        assert len(population.unique(dim=0)) == len(population)
 
 
 @pytest.mark.parametrize("planner", ["tiny", "plain"])

@@ -60,7 +60,7 @@ def test_the_proposal_that_imagination_bears_out_is_taken():
     [right] = source.propose(context.latents[-1], goal, context.states[-1])
     aside = replace(right, positions=right.positions + torch.tensor((0.05, 0.0, 0.0)))
     for proposals in ([aside, right], [right, aside]):
-        assert choose(proposals, source, world, context, goal, 0.075) is right
+        assert choose(proposals, source, world, context, goal, 0.075).proposal is right
 
 
 def kinds(world, goal, trust):
@@ -81,7 +81,7 @@ def test_a_picture_that_is_taken_for_that_of_a_reach_is_none_where_imagination_s
     """The hand would be where the picture has it, and the thing would not."""
     world, goal = TableWorld(), goal_picture()
     straight, right = kinds(world, goal, trust=0.9)
-    chosen = choose((straight, right), KnowsTheWay(), world, world.context(), goal, 0.075)
+    chosen, _ = choose((straight, right), KnowsTheWay(), world, world.context(), goal, 0.075)
     assert chosen.end == right.end
     assert chosen.confidence > 0.9
 
@@ -93,7 +93,7 @@ def test_a_picture_of_a_reach_is_gone_to_straight():
     goal[0, :3] += torch.tensor((0.1, 0.05, 0.05))
     straight, _ = kinds(world, goal, trust=0.1)
     _, other = kinds(TableWorld(), goal_picture(), trust=0.1)
-    chosen = choose((other, straight), KnowsTheWay(), world, world.context(), goal, 0.075)
+    chosen, _ = choose((other, straight), KnowsTheWay(), world, world.context(), goal, 0.075)
     assert not len(chosen)
 
 
@@ -150,4 +150,4 @@ def test_what_is_held_in_the_picture_is_not_let_go():
     context = world.context()
     proposals = source.propose(context.latents[-1], goal, context.states[-1])
     assert [one.end for one in proposals] == [8, 5]
-    assert choose(proposals, source, world, context, goal, 0.075).end == 5
+    assert choose(proposals, source, world, context, goal, 0.075).proposal.end == 5

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,13 +15,20 @@ from vjepa_ros.planning.subgoals.source import (
     Proposal,
     SubGoalSource,
     imagine,
-    imagined_end,
+    imagined_way,
     left_of,
 )
 from vjepa_ros.planning.world_model import Context
 
 _FOREIGN = 0.2  # metres that a proposal counts as off whose imagined frame is another way's
 _WORTH = 0.08  # of what is left of the way to the picture: as much as e times the confidence
+
+
+class Choice(NamedTuple):
+    """A proposal, and its key frames [K, L, D] where it took imagining them to choose it."""
+
+    proposal: Proposal
+    imagined: Tensor | None
 
 
 def choose(
@@ -30,7 +38,7 @@ def choose(
     context: Context,
     goal: Tensor,
     stride: float,
-) -> Proposal:
+) -> Choice:
     """The proposal that is borne out best, with how sure that makes of it.
 
     Of those that move the fingers as often it is the one least at odds with what the source
@@ -44,16 +52,17 @@ def choose(
     odds = partial(_at_odds, source=source, model=model, context=context, goal=goal, stride=stride)
     best = [ways[0] if len(ways) == 1 else min(ways, key=odds) for ways in kinds.values()]
     if len(best) == 1:
-        return best[0]
+        return Choice(best[0], None)
     now = context.latents[-1]
-    ends = [imagined_end(model, context, one, stride) for one in best]
+    imagined = [imagined_way(model, context, one, stride) for one in best]
     trusts = [
-        math.log(max(one.confidence, 1e-9)) - left_of(now, end, goal) / _WORTH
-        for one, end in zip(best, ends, strict=True)
+        math.log(max(one.confidence, 1e-9)) - left_of(now, frames[-1], goal) / _WORTH
+        for one, frames in zip(best, imagined, strict=True)
     ]
     sure, chosen = torch.tensor(trusts).softmax(0).max(0)
     known = min(1.0, sum(one.confidence for one in best))
-    return replace(best[int(chosen)], confidence=float(sure) * known)
+    proposal = replace(best[int(chosen)], confidence=float(sure) * known)
+    return Choice(proposal, imagined[int(chosen)])
 
 
 def _at_odds(

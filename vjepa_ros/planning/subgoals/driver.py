@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from vjepa_ros.conventions import GRIPPER, POSITION
-from vjepa_ros.planning import overlap
+from vjepa_ros.planning import overlap, rules
 from vjepa_ros.planning.config import PlannerConfig
 from vjepa_ros.planning.objectives import Objective
 from vjepa_ros.planning.planner import CostModel, Planner
@@ -135,6 +135,14 @@ class _Planner(Planner):
     ) -> None:
         super().__init__(config, world_model, keep_samples=keep_samples)
         self._aim = aim
+
+    def _choose_fingers(
+        self, task: Task, context: Context, score: Cost
+    ) -> tuple[Task, rules.Fingers | None]:
+        """The aim says what they do: of all changes held fingers make the same."""
+        if self._aim.fingers is None or "fingers_first" not in self.config.rules:
+            return super()._choose_fingers(task, context, score)
+        return task, rules.choose_fingers(score, (0.0,), gain=0.0, floor=0.0)
 
     def _effortless(self, context: Context) -> Tensor:
         if self._aim.fingers is None:  # towards a picture that nobody has read a place off

@@ -12,7 +12,7 @@ from vjepa_ros.planning.subgoals.source import (
     Imagination,
     Proposal,
     SubGoalSource,
-    imagine,
+    imagined_way,
     left_of,
 )
 from vjepa_ros.planning.world_model import Context
@@ -56,10 +56,11 @@ def explain(
     proposals = source.propose(context.latents[-1], goal, context.states[-1])
     if not proposals:
         raise NotUnderstood("no way to this goal is known: give sub-goal pictures")
-    best = choose(proposals, source, model, context, goal, stride)
+    best, imagined = choose(proposals, source, model, context, goal, stride)
     if not len(best):
         return Explanation(proposal=best, views=[], nearer=1.0, refusal="")
-    imagined = imagine(model, context, best, stride, len(best))
+    if imagined is None:
+        imagined = imagined_way(model, context, best, stride)
     views = [
         SubGoalView(
             name=name,

@@ -170,7 +170,7 @@ class Pursuit:
 
     def _begin(self, proposals: list[Proposal], context: Context) -> Way:
         """Take the proposal that the world model bears out."""
-        best = choose(
+        best, _ = choose(
             proposals, self.source, self.world_model, context, self.goal, self.config.stride
         )
         self._way = Way(best, context.states[-1, POSITION])

@@ -147,17 +147,17 @@ def imagine(
     return torch.stack(imagined)
 
 
-def imagined_end(model: Imagination, context: Context, proposal: Proposal, stride: float) -> Tensor:
-    """The latents [L, D] that a proposal is imagined to end at; straight to where the hand is in
-    the picture, where it has no key frame ahead.
+def imagined_way(model: Imagination, context: Context, proposal: Proposal, stride: float) -> Tensor:
+    """The latents [K, L, D] of all key frames of a proposal; straight to where the hand is in the
+    picture, where it has none ahead.
     """
     if len(proposal):
-        return imagine(model, context, proposal, stride, len(proposal))[-1]
+        return imagine(model, context, proposal, stride, len(proposal))
     if proposal.hand is None:
-        return context.latents[-1]
+        return context.latents[-1:]
     closedness = context.states[-1:, GRIPPER].float()
     straight = replace(proposal, positions=proposal.hand[None], closedness=closedness)
-    return imagine(model, context, straight, stride)[0]
+    return imagine(model, context, straight, stride)
 
 
 def left_of(now: Tensor, end: Tensor, goal: Tensor) -> float:
