@@ -53,7 +53,8 @@ class PlannerDriver:
         if not aim.fingers:
             return self.config
         way = float((aim.position.to(state) - state[POSITION]).abs().max())
-        return replace(self.config, max_step=min(self.config.max_step, way + _BESIDE))
+        most = _BESIDE if way < _FAR else way + _BESIDE
+        return replace(self.config, max_step=min(self.config.max_step, most))
 
     def imagined(self) -> Context | None:
         """Where the last action is imagined to end, with `overlap`; to be asked for once."""

@@ -22,6 +22,7 @@ from torch import Tensor
 from vjepa_ros.conventions import GRIPPER, POSITION
 from vjepa_ros.planning.subgoals.choice import choose
 from vjepa_ros.planning.subgoals.keyframes import SLOTS
+from vjepa_ros.planning.subgoals.misses import Miss
 from vjepa_ros.planning.subgoals.source import Imagination, Proposal, SubGoalSource, imagine
 from vjepa_ros.planning.subgoals.way import BACK, BEGIN, END, Aim, Way
 from vjepa_ros.planning.task import TaskStatus
@@ -85,6 +86,9 @@ class Pursuit:
         self._last_closedness = self._fingers_before = math.nan
         self._held = math.nan  # closedness on what is held
         self._asked: tuple[Tensor, Tensor] | None = None  # the last step [3], and where from [3]
+        self._low: float | None = None  # height of the hand when its fingers last began to shut
+        self._taken: float | None = None  # the same, while they hold something
+        self._miss: Miss | None = None  # the last grasp, if it found nothing
         self._origin: Tensor | None = None  # state [7] that the scene was first seen in
 
     def step(self, context: Context) -> Step:
@@ -100,12 +104,14 @@ class Pursuit:
             return self._end("no way to this goal is known", TaskStatus.PLANNING_FAILED)
         way = self._look(proposals, context)
         if self._may_try_again and (self._slipped(state) or self._hindered(way, state)):
+            self._note_miss(way, state)
             self._try_again(way, state)
         arrived = self._arrived(way, state)
         while arrived or (action := self._drive(way, context)) is None:  # given up
             agrees = self._agrees(way, context)
             again = not agrees and self._may_try_again
             if again:
+                self._note_miss(way, state)
                 self._try_again(way, state)
             elif way.at_goal:
                 return self._at_the_end(agrees)
@@ -173,8 +179,16 @@ class Pursuit:
         best, _ = choose(
             proposals, self.source, self.world_model, context, self.goal, self.config.stride
         )
-        self._way = Way(best, context.states[-1, POSITION])
-        return self._way
+        self._way = way = Way(best, context.states[-1, POSITION])
+        way.taken = self._taken
+        if self._miss is not None and self._is_read_there(way, self._miss):
+            way.beside = self._miss.beside
+        return way
+
+    def _is_read_there(self, way: Way, miss: Miss) -> bool:
+        """Is the object that is grasped next proposed where a grasp has found nothing?"""
+        place = way.where_fingers_work
+        return place is not None and float((place[:2] - miss.place).norm()) < self.config.moved
 
     def _begin_anew(self, proposals: list[Proposal], context: Context) -> Way | None:
         """None where that was done often enough: then it is gone to its end as it is."""
@@ -190,8 +204,17 @@ class Pursuit:
         """
         assert self._origin is not None
         self._begun += 1
-        self._held = math.nan
+        self._held, self._taken = math.nan, None
         way.go_back(state, self._origin)
+
+    def _note_miss(self, way: Way, state: Tensor) -> None:
+        """Remember a grasp that found nothing; what is amiss otherwise is no matter of where."""
+        shut = way.slot % SLOTS == END and way.aim is not None and way.aim.fingers == 1
+        stood, place = self._hindered(way, state), way.where_fingers_work
+        self._miss = None
+        if place is not None and (shut or stood):
+            assert self._origin is not None
+            self._miss = Miss.of(place[:2], way.beside, state, self._origin, stood=stood)
 
     def _arrived(self, way: Way, state: Tensor) -> bool:
         """Is the hand where the key frame has it, or has it been tried long enough?"""
@@ -212,7 +235,11 @@ class Pursuit:
             way.lingered = 0
             return False
         way.lingered += 1
-        return not works or off < self.config.arrived or way.lingered > self.config.lingered
+        if not works or way.lingered > self.config.lingered:
+            return True
+        above = float(state[2] - position[2])
+        lets_go = way.taken is not None and way.slot % SLOTS == BEGIN
+        return off < self.config.arrived and not (lets_go and above > self.config.arrived / 2)
 
     def _agrees(self, way: Way, context: Context) -> bool:
         """Are the fingers, or at the end all that is seen, as they should be here?
@@ -227,9 +254,16 @@ class Pursuit:
         return True
 
     def _take_hold(self, way: Way, state: Tensor) -> None:
-        """Remember how far the fingers shut on what they hold; opened ones hold nothing."""
-        if way.slot % SLOTS == END and way.aim is not None:
-            self._held = float(state[GRIPPER]) if way.aim.fingers == 1 else math.nan
+        """Remember how far the fingers shut on what they hold, and how high the hand was before;
+        opened ones hold nothing.
+        """
+        if way.slot % SLOTS == BEGIN and math.isnan(self._held):
+            self._low = float(state[2])
+        elif way.slot % SLOTS == END and way.aim is not None:
+            shut = way.aim.fingers == 1
+            self._held = float(state[GRIPPER]) if shut else math.nan
+            self._taken = way.taken = self._low if shut else None
+            self._miss, way.beside = None, torch.zeros(2)
 
     def _slipped(self, state: Tensor) -> bool:
         """Have the fingers lost what they held? Then they have shut further."""

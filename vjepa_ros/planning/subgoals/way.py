@@ -12,6 +12,7 @@ from vjepa_ros.planning.subgoals.source import Proposal
 BEGIN, END = 1, 2  # of a move of the fingers: places among its four key frames
 RISE, BACK = -SLOTS, -1  # before the first: as high, then where the scene was first seen from
 _CLOSE = 0.1  # metres from which on the hand need not come nearer to see a place well
+_LOWER = 0.012  # metres that demonstrations let go above where a thing stands, at most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,8 @@ class Way:
         self.stale = True  # the driver aims at something else
         self.far = False  # from what it heads for, when that was imagined
         self.aim: Aim | None = None
+        self.beside = torch.zeros(2)  # metres from where it is proposed to where a grasp is tried
+        self.taken: float | None = None  # height of the hand when what it holds stood
         self._odd: Proposal | None = None  # the last one, if it was at odds with the way
         self._add(proposal, tool)
 
@@ -51,9 +54,26 @@ class Way:
 
     @property
     def key_frame(self) -> tuple[Tensor, Tensor]:
-        """Position [3] and closedness of the next one."""
-        mean = self.mean(self.slot)
-        return mean[:3], mean[3]
+        """Position [3] and closedness of the next one, as it is gone to.
+
+        What is held is put down as low as it was taken up, or a little above where that is not
+        known to be free: what falls tips over.
+        """
+        position, closedness = self.mean(self.slot).clone().split((3, 1))
+        if self.slot < 0 or self.slot % SLOTS > END:
+            return position, closedness[0]
+        if self.taken is None:
+            position[:2] += self.beside
+        elif self.slot % SLOTS >= BEGIN:
+            lowest = torch.clamp(position[2] - _LOWER, min=self.taken)
+            position[2] = torch.minimum(position[2], lowest)
+        return position, closedness[0]
+
+    @property
+    def where_fingers_work(self) -> Tensor | None:
+        """Position and closedness [4] proposed for the hand before they next do, if any is."""
+        begin = self.slot // SLOTS * SLOTS + BEGIN
+        return self.mean(begin) if begin in self.sums else None
 
     def mean(self, slot: int) -> Tensor:
         """Position and closedness [4]."""
