@@ -76,6 +76,15 @@ def test_fingers_that_stay_do_so_in_all_that_is_scored(planner: str):
     assert not scored.any()
 
 
+@pytest.mark.parametrize("fingers", [1, -1])
+def test_the_hand_stays_while_its_fingers_work(fingers: int):
+    """What is seen from there would have it elsewhere, and pushes away what they should hold."""
+    near = HERE + torch.tensor((0.01, 0.0, 0.0))
+    action, _ = drive("tiny", fingers=fingers, closedness=0.6, position=near, seen_at=HERE - 0.04)
+    assert action is not None
+    assert action[POSITION].abs().max() <= 0.005 + 1e-6
+
+
 def test_nothing_is_scored_twice_because_fingers_are_held():
     """All changes that they might be asked for are the same one there."""
     model = Exact()

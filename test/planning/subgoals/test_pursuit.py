@@ -184,6 +184,66 @@ class OpensOrShuts(TableWorld):
             self.closedness = 0.5
 
 
+class ReadsOff(KnowsTheWay):
+    """A source that has what is to be grasped elsewhere, each time that it sees it."""
+
+    def __init__(self, off: tuple[float, float]) -> None:
+        self.off = torch.tensor((*off, 0.0))
+
+    def propose(self, now, goal, state):
+        return [
+            replace(one, positions=torch.cat((one.positions[:3] + self.off, one.positions[3:])))
+            if one.phase == 0
+            else one
+            for one in super().propose(now, goal, state)
+        ]
+
+
+@pytest.mark.parametrize("off", [(0.04, 0.0), (-0.04, 0.0), (-0.035, 0.01)])
+def test_what_is_misread_each_time_is_found_beside_where_it_is_read(off):
+    world = TableWorld()
+    pursue(world, source=ReadsOff(off))
+    assert_placed(world)
+
+
+def test_what_was_moved_after_it_was_missed_is_not_looked_for_beside_its_place():
+    """It is read rightly where it is now."""
+
+    def snatch(step: int, world: TableWorld) -> None:
+        if world.closedness > 0.4 and not hasattr(world, "snatched"):
+            world.held, world.closedness, world.snatched = False, 1.0, True
+            world.thing = torch.tensor((0.44, 0.02, LOW))
+
+    driver, world = Straight(), TableWorld()
+    pursue(world, snatch, driver=driver)
+    assert_placed(world)
+    grasps = [aim.position[:2].tolist() for aim in driver.aims if aim.fingers == 1]
+    assert len(grasps) == 2
+    assert grasps[1] == pytest.approx([0.44, 0.02], abs=1e-3)
+
+
+def test_what_is_held_is_put_down_as_low_as_it_was_taken_up():
+    """A proposal that lets go above that is lowered by so much as demonstrations do, no more."""
+
+    class LetsGoAbove(KnowsTheWay):
+        def __init__(self, above: float) -> None:
+            self.above = above
+
+        def propose(self, now, goal, state):
+            [one] = super().propose(now, goal, state)
+            positions = one.positions.clone()
+            low = positions[:, 2] < LOW + 0.001
+            low[: max(0, 4 - one.phase)] = False
+            positions[low, 2] += self.above
+            return [replace(one, positions=positions)]
+
+    for above, left in ((0.005, 0.0), (0.012, 0.0), (0.02, 0.008), (0.08, 0.068)):
+        driver, world = Straight(), TableWorld()
+        pursue(world, source=LetsGoAbove(above), driver=driver)
+        [lets_go] = [aim for aim in driver.aims if aim.fingers == -1]
+        assert float(lets_go.position[2]) == pytest.approx(LOW + left, abs=2e-3)
+
+
 def test_fingers_that_let_go_open_so_far_that_any_hand_heeds_it():
     world = OpensOrShuts()
     assert len(pursue(world, source=OpensALittle())) < 30
