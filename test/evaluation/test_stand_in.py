@@ -24,7 +24,7 @@ from vjepa_sim.scene import Scene
 from vjepa_sim.tasks import make_task
 
 ROOT = Path(__file__).parents[2]
-WEIGHTS = ROOT / "test" / "data" / "ac_tiny.safetensors"
+WEIGHTS = ROOT / "test" / "weights" / "ac_tiny.safetensors"
 LOADED = load_world_model(WEIGHTS)
 
 # The published searches, of so many samples as a test has time for.
