@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor
 
@@ -12,6 +13,7 @@ from vjepa_ros.conventions import GRIPPER, POSITION
 from vjepa_ros.episodes.episode import Trajectory
 from vjepa_ros.episodes.npz import write_npz
 from vjepa_ros.planning.subgoals.driver import towards
+from vjepa_ros.planning.subgoals.pursuit import Pursuit, PursuitConfig, Step
 from vjepa_ros.planning.subgoals.source import Proposal, led_to_the_hand
 from vjepa_ros.planning.subgoals.way import Aim
 from vjepa_ros.planning.world_model import Context
@@ -155,6 +157,35 @@ class Straight:
         if self.aims[-1].last and self.steps > 5:
             return None
         return towards(self.aims[-1], context.states[-1], 0.075)
+
+
+def pursue(
+    world: TableWorld,
+    disturb=lambda step, world: None,
+    source=None,
+    driver=None,
+    goal=None,
+    **options,
+) -> list[Step]:
+    pursuit = Pursuit(
+        source=source or KnowsTheWay(),
+        world_model=world,
+        driver=driver or Straight(),
+        goal=goal_picture() if goal is None else goal,
+        config=PursuitConfig(**options),
+    )
+    steps: list[Step] = []
+    while not steps or steps[-1].action is not None:
+        steps.append(pursuit.step(world.context()))
+        if steps[-1].action is not None:
+            world.act(steps[-1].action)
+            disturb(len(steps), world)
+    return steps
+
+
+def assert_placed(world: TableWorld) -> None:
+    assert not world.held
+    assert world.thing[:2].tolist() == pytest.approx(PLACE.tolist(), abs=0.02)
 
 
 # --- recordings --------------------------------------------------------------------------

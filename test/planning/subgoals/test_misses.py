@@ -1,9 +1,11 @@
 """A grasp that found nothing, and where the next one goes."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
+from table_world import LOW, KnowsTheWay, Straight, TableWorld, assert_placed, pursue
 
 from vjepa_ros.conventions import POSITION
 from vjepa_ros.planning.subgoals.misses import Miss
@@ -54,3 +56,44 @@ def test_what_was_found_along_one_line_is_kept_along_the_other():
     beside = torch.tensor((0.04, 0.0))
     miss = Miss.of(PLACE, beside, state(), state(), stood=True)
     assert miss.beside.tolist() == pytest.approx([0.04, 0.012], abs=1e-6)
+
+
+# --- on the way -------------------------------------------------------------------------
+
+
+class ReadsOff(KnowsTheWay):
+    """A source that has what is to be grasped elsewhere, each time that it sees it."""
+
+    def __init__(self, off: tuple[float, float]) -> None:
+        self.off = torch.tensor((*off, 0.0))
+
+    def propose(self, now, goal, state):
+        return [
+            replace(one, positions=torch.cat((one.positions[:3] + self.off, one.positions[3:])))
+            if one.phase == 0
+            else one
+            for one in super().propose(now, goal, state)
+        ]
+
+
+@pytest.mark.parametrize("off", [(0.04, 0.0), (-0.04, 0.0), (-0.035, 0.01)])
+def test_what_is_misread_each_time_is_found_beside_where_it_is_read(off):
+    world = TableWorld()
+    pursue(world, source=ReadsOff(off))
+    assert_placed(world)
+
+
+def test_what_was_moved_after_it_was_missed_is_not_looked_for_beside_its_place():
+    """It is read rightly where it is now."""
+
+    def snatch(step: int, world: TableWorld) -> None:
+        if world.closedness > 0.4 and not hasattr(world, "snatched"):
+            world.held, world.closedness, world.snatched = False, 1.0, True
+            world.thing = torch.tensor((0.44, 0.02, LOW))
+
+    driver, world = Straight(), TableWorld()
+    pursue(world, snatch, driver=driver)
+    assert_placed(world)
+    grasps = [aim.position[:2].tolist() for aim in driver.aims if aim.fingers == 1]
+    assert len(grasps) == 2
+    assert grasps[1] == pytest.approx([0.44, 0.02], abs=1e-3)

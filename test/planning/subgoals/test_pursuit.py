@@ -13,46 +13,19 @@ from table_world import (
     Straight,
     TableWorld,
     WhetherItIsLetGo,
+    assert_placed,
     goal_picture,
     held_picture,
+    pursue,
     way,
     work,
 )
 
 from vjepa_ros.conventions import GRIPPER
 from vjepa_ros.planning.subgoals.driver import hold_fingers
-from vjepa_ros.planning.subgoals.pursuit import Pursuit, PursuitConfig, Step
+from vjepa_ros.planning.subgoals.pursuit import Pursuit
 from vjepa_ros.planning.subgoals.way import Aim
 from vjepa_ros.planning.task import TaskStatus
-
-
-def pursue(
-    world: TableWorld,
-    disturb=lambda step, world: None,
-    source=None,
-    driver=None,
-    goal=None,
-    **options,
-) -> list[Step]:
-    pursuit = Pursuit(
-        source=source or KnowsTheWay(),
-        world_model=world,
-        driver=driver or Straight(),
-        goal=goal_picture() if goal is None else goal,
-        config=PursuitConfig(**options),
-    )
-    steps: list[Step] = []
-    while not steps or steps[-1].action is not None:
-        steps.append(pursuit.step(world.context()))
-        if steps[-1].action is not None:
-            world.act(steps[-1].action)
-            disturb(len(steps), world)
-    return steps
-
-
-def assert_placed(world: TableWorld) -> None:
-    assert not world.held
-    assert world.thing[:2].tolist() == pytest.approx(PLACE.tolist(), abs=0.02)
 
 
 def test_the_object_gets_to_where_the_picture_has_it():
@@ -182,44 +155,6 @@ class OpensOrShuts(TableWorld):
         super().act(action)
         if self.held:
             self.closedness = 0.5
-
-
-class ReadsOff(KnowsTheWay):
-    """A source that has what is to be grasped elsewhere, each time that it sees it."""
-
-    def __init__(self, off: tuple[float, float]) -> None:
-        self.off = torch.tensor((*off, 0.0))
-
-    def propose(self, now, goal, state):
-        return [
-            replace(one, positions=torch.cat((one.positions[:3] + self.off, one.positions[3:])))
-            if one.phase == 0
-            else one
-            for one in super().propose(now, goal, state)
-        ]
-
-
-@pytest.mark.parametrize("off", [(0.04, 0.0), (-0.04, 0.0), (-0.035, 0.01)])
-def test_what_is_misread_each_time_is_found_beside_where_it_is_read(off):
-    world = TableWorld()
-    pursue(world, source=ReadsOff(off))
-    assert_placed(world)
-
-
-def test_what_was_moved_after_it_was_missed_is_not_looked_for_beside_its_place():
-    """It is read rightly where it is now."""
-
-    def snatch(step: int, world: TableWorld) -> None:
-        if world.closedness > 0.4 and not hasattr(world, "snatched"):
-            world.held, world.closedness, world.snatched = False, 1.0, True
-            world.thing = torch.tensor((0.44, 0.02, LOW))
-
-    driver, world = Straight(), TableWorld()
-    pursue(world, snatch, driver=driver)
-    assert_placed(world)
-    grasps = [aim.position[:2].tolist() for aim in driver.aims if aim.fingers == 1]
-    assert len(grasps) == 2
-    assert grasps[1] == pytest.approx([0.44, 0.02], abs=1e-3)
 
 
 def test_what_is_held_is_put_down_as_low_as_it_was_taken_up():

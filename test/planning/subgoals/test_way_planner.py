@@ -10,7 +10,6 @@ from table_world import (
     PLACE,
     KnowsTheWay,
     TableWorld,
-    WhetherItIsLetGo,
     goal_picture,
     latent,
     way,
@@ -21,7 +20,7 @@ from vjepa_ros.conventions import POSITION
 from vjepa_ros.planning.config import PLANNERS
 from vjepa_ros.planning.objectives import Objective
 from vjepa_ros.planning.solvers import Cost
-from vjepa_ros.planning.subgoals.explain import NotUnderstood, explain
+from vjepa_ros.planning.subgoals.explain import NotUnderstood
 from vjepa_ros.planning.subgoals.sheet import sheet, summary
 from vjepa_ros.planning.subgoals.way_planner import WayPlanner, WayTask
 from vjepa_ros.planning.task import TaskStatus
@@ -375,19 +374,6 @@ class Ignorant(KnowsTheWay):
 def test_a_goal_that_is_not_understood_is_refused(source: KnowsTheWay, says: str):
     with pytest.raises(NotUnderstood, match=says):
         planner_of(source).start(TableWorld().context(), [Goal(latents=goal_picture())])
-
-
-def test_the_way_that_is_shown_is_imagined_once():
-    class Counting(TableWorld):
-        rollouts = 0
-
-        def rollout(self, context: Context, actions: Tensor) -> Tensor:
-            self.rollouts += 1
-            return super().rollout(context, actions)
-
-    world, goal = Counting(), Goal(latents=goal_picture())
-    explain(WhetherItIsLetGo(), world, world.context(), goal.latents, 0.075)
-    assert world.rollouts == 8 + 4 + 1  # both ways, the one that holds on to where the hand is
 
 
 def test_the_way_is_shown_before_it_is_gone():

@@ -87,7 +87,6 @@ class Pursuit:
         self._held = math.nan  # closedness on what is held
         self._asked: tuple[Tensor, Tensor] | None = None  # the last step [3], and where from [3]
         self._low: float | None = None  # height of the hand when its fingers last began to shut
-        self._taken: float | None = None  # the same, while they hold something
         self._miss: Miss | None = None  # the last grasp, if it found nothing
         self._origin: Tensor | None = None  # state [7] that the scene was first seen in
 
@@ -179,8 +178,9 @@ class Pursuit:
         best, _ = choose(
             proposals, self.source, self.world_model, context, self.goal, self.config.stride
         )
-        self._way = way = Way(best, context.states[-1, POSITION])
-        way.taken = self._taken
+        before, way = self._way, Way(best, context.states[-1, POSITION])
+        self._way = way
+        way.taken = None if before is None else before.taken
         if self._miss is not None and self._is_read_there(way, self._miss):
             way.beside = self._miss.beside
         return way
@@ -204,7 +204,7 @@ class Pursuit:
         """
         assert self._origin is not None
         self._begun += 1
-        self._held, self._taken = math.nan, None
+        self._held, way.taken = math.nan, None
         way.go_back(state, self._origin)
 
     def _note_miss(self, way: Way, state: Tensor) -> None:
@@ -262,7 +262,7 @@ class Pursuit:
         elif way.slot % SLOTS == END and way.aim is not None:
             shut = way.aim.fingers == 1
             self._held = float(state[GRIPPER]) if shut else math.nan
-            self._taken = way.taken = self._low if shut else None
+            way.taken = self._low if shut else None
             self._miss, way.beside = None, torch.zeros(2)
 
     def _slipped(self, state: Tensor) -> bool:

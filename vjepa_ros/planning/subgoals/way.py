@@ -56,8 +56,8 @@ class Way:
     def key_frame(self) -> tuple[Tensor, Tensor]:
         """Position [3] and closedness of the next one, as it is gone to.
 
-        What is held is put down as low as it was taken up, or a little above where that is not
-        known to be free: what falls tips over.
+        What is held is put down as low as it was taken up, as what falls tips over; but not much
+        lower than proposed, as it may be put on something.
         """
         position, closedness = self.mean(self.slot).clone().split((3, 1))
         if self.slot < 0 or self.slot % SLOTS > END:
