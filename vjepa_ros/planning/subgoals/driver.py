@@ -49,7 +49,7 @@ class PlannerDriver:
         self._task = free.start(context, [self.as_goal(aim.latents)], seed=self.seed)
 
     def _config_of(self, aim: Aim, state: Tensor) -> PlannerConfig:
-        """While fingers work the hand stays; from afar it goes no further than to where they shall."""
+        """While fingers work the hand stays; from afar it goes no further than to there."""
         if not aim.fingers:
             return self.config
         way = float((aim.position.to(state) - state[POSITION]).abs().max())
