@@ -12,11 +12,13 @@ from torch import Tensor
 from vjepa_ros.conventions import GRIPPER, POSITION
 from vjepa_ros.episodes.episode import Trajectory
 from vjepa_ros.episodes.npz import write_npz
+from vjepa_ros.planning.objectives import Objective
+from vjepa_ros.planning.solvers import Cost
 from vjepa_ros.planning.subgoals.driver import towards
 from vjepa_ros.planning.subgoals.pursuit import Pursuit, PursuitConfig, Step
 from vjepa_ros.planning.subgoals.source import Proposal, led_to_the_hand
 from vjepa_ros.planning.subgoals.way import Aim
-from vjepa_ros.planning.world_model import Context
+from vjepa_ros.planning.world_model import Context, Goal
 
 LOW, HIGH = 0.02, 0.17
 PLACE = torch.tensor((0.55, 0.15))
@@ -81,6 +83,17 @@ class TableWorld:
         state = torch.zeros(7)
         state[POSITION], state[GRIPPER] = self.tool, self.closedness
         return state
+
+
+class ImaginedTable(TableWorld):
+    """A table world whose imagination scores actions, too."""
+
+    def cost(self, context: Context, goal: Goal, objective: Objective) -> Cost:
+        def energies(actions: Tensor) -> Tensor:
+            ends = torch.stack([self.rollout(context, one[None])[0, -1] for one in actions])
+            return objective.distance(ends, goal.latents)
+
+        return energies
 
 
 def goal_picture(place: Tensor = PLACE) -> Tensor:

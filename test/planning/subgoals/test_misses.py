@@ -5,12 +5,28 @@ from dataclasses import replace
 
 import pytest
 import torch
-from table_world import LOW, KnowsTheWay, Straight, TableWorld, assert_placed, pursue
+from table_world import (
+    LOW,
+    ImaginedTable,
+    KnowsTheWay,
+    Straight,
+    TableWorld,
+    WhetherItIsLetGo,
+    assert_placed,
+    goal_picture,
+    held_picture,
+    pursue,
+    way,
+)
 
-from vjepa_ros.conventions import POSITION
+from vjepa_ros.conventions import GRIPPER, POSITION
+from vjepa_ros.planning.config import PLANNERS
 from vjepa_ros.planning.subgoals.misses import Miss
+from vjepa_ros.planning.subgoals.way_planner import WayPlanner
+from vjepa_ros.planning.task import Decision, TaskStatus
+from vjepa_ros.planning.world_model import Goal
 
-PLACE, CENTRE = torch.tensor((0.6, 0.2)), torch.zeros(2)
+READ, CENTRE = torch.tensor((0.6, 0.2)), torch.zeros(2)
 
 
 def state(x: float = 0.45, y: float = 0.0, yaw: float = 0.0) -> torch.Tensor:
@@ -24,7 +40,7 @@ def tries(stood: bool, times: int = 3, **hand: float) -> list[list[float]]:
     """Where beside its place a grasp is tried after so many misses."""
     beside, tried = CENTRE, []
     for _ in range(times):
-        miss = Miss.of(PLACE, beside, state(**hand), state(), stood=stood)
+        miss = Miss.of(READ, beside, state(**hand), state(), stood=stood)
         beside = miss.beside
         tried.append(beside.tolist())
     return tried
@@ -54,7 +70,7 @@ def test_the_line_turns_with_the_hand(yaw: float):
 
 def test_what_was_found_along_one_line_is_kept_along_the_other():
     beside = torch.tensor((0.04, 0.0))
-    miss = Miss.of(PLACE, beside, state(), state(), stood=True)
+    miss = Miss.of(READ, beside, state(), state(), stood=True)
     assert miss.beside.tolist() == pytest.approx([0.04, 0.012], abs=1e-6)
 
 
@@ -97,3 +113,81 @@ def test_what_was_moved_after_it_was_missed_is_not_looked_for_beside_its_place()
     grasps = [aim.position[:2].tolist() for aim in driver.aims if aim.fingers == 1]
     assert len(grasps) == 2
     assert grasps[1] == pytest.approx([0.44, 0.02], abs=1e-3)
+
+
+class TakesShutFingersForHolding(KnowsTheWay):
+    """As whoever has seen none that shut on nothing: what they hold is where they are."""
+
+    def propose(self, now, goal, state):
+        if state[GRIPPER] > 0.4:
+            now = now.clone()
+            now[0, 4:7], now[0, 7] = now[0, :3], 1.0
+        return super().propose(now, goal, state)
+
+
+def test_a_hand_that_goes_back_to_look_again_opens():
+    """Shut on nothing it was taken for one that holds, each time anew."""
+    world = TableWorld()
+    world.closedness = 1.0
+    last = pursue(world, source=TakesShutFingersForHolding())[-1]
+    assert_placed(world)
+    assert last.end is TaskStatus.REACHED
+
+
+# --- at one of several pictures ----------------------------------------------------------
+
+
+def to_pictures(world, source, *goals, disturb=lambda decision, world: None) -> list[Decision]:
+    """Go from picture to picture by a servo; the decisions that were made."""
+    planner = WayPlanner(
+        PLANNERS["plain"], ImaginedTable(), source=source, imagination=world, servo=True
+    )
+    task = planner.start(world.context(), [Goal(latents=one) for one in goals])
+    decisions: list[Decision] = []
+    while task.end is None:
+        task, decision = planner.plan(task, world.context())
+        decisions.append(decision)
+        if decision.action is not None:
+            world.act(decision.action)
+            disturb(decision, world)
+    return decisions
+
+
+class ReadsOffWhatToLift(ReadsOff):
+    """One that knows that the hand of a picture holds something."""
+
+    def propose(self, now, goal, state):
+        (known,) = super().propose(now, goal, state)
+        if goal[0, 7] < 0.5:
+            return [known]
+        ahead = max(0, 4 - known.phase)
+        return [way(4 - ahead, known.positions[:ahead], known.closedness[:ahead])]
+
+
+def test_a_grasp_that_found_nothing_is_tried_again_before_the_next_picture():
+    """The next picture would take fingers that shut on nothing for what holds."""
+    world = TableWorld()
+    lifted = held_picture((0.45, -0.20, 0.17))
+    decisions = to_pictures(world, ReadsOffWhatToLift((0.04, 0.0)), lifted, goal_picture())
+    assert_placed(world)
+    sent = [one for one in decisions if one.action is not None]
+    again = [one for one in sent if "back to look again" in one.reason]
+    assert again
+    assert {one.goal for one in again} == {0}
+
+
+def test_the_scene_is_looked_at_from_where_it_was_at_the_first_picture():
+    world, seen_from = TableWorld(), []
+    first = world.tool.clone()
+
+    def drop(decision: Decision, world: TableWorld) -> None:
+        if decision.goal == 1 and world.held and not seen_from:
+            world.held, world.closedness = False, 1.0
+            world.thing = torch.tensor((*world.thing[:2].tolist(), LOW))
+        if decision.goal == 1 and "back to look again" in decision.reason:
+            seen_from.append(world.tool.clone())
+
+    lifted = held_picture((0.50, -0.10, 0.17))
+    to_pictures(world, WhetherItIsLetGo(), lifted, goal_picture(), disturb=drop)
+    assert_placed(world)
+    assert float((seen_from[-1] - first).norm()) < 0.05

@@ -8,6 +8,7 @@ import torch
 from table_world import (
     HIGH,
     PLACE,
+    ImaginedTable,
     KnowsTheWay,
     TableWorld,
     goal_picture,
@@ -27,17 +28,6 @@ from vjepa_ros.planning.task import TaskStatus
 from vjepa_ros.planning.world_model import Context, Goal
 
 PLAIN = PLANNERS["plain"]
-
-
-class ImaginedTable(TableWorld):
-    """A table world whose imagination scores actions, too."""
-
-    def cost(self, context: Context, goal: Goal, objective: Objective) -> Cost:
-        def energies(actions: Tensor) -> Tensor:
-            ends = torch.stack([self.rollout(context, one[None])[0, -1] for one in actions])
-            return objective.distance(ends, goal.latents)
-
-        return energies
 
 
 def planner_of(source=None, config=PLAIN, **options) -> WayPlanner:

@@ -49,6 +49,7 @@ class PursuitConfig:
     lingered: int = 2  # steps as near as for one that is passed: what hinders it will not go away
     moved: float = 0.05  # a place proposed this far from before, twice: the object was moved
     tries: int = 4  # times that the way is begun anew
+    settles: bool = True  # where what is seen at the end does not agree with the picture, too
     max_steps: int = 80
     stride: float = 0.075  # along an axis in one imagined step
     at_rest: float = 0.03  # of closedness in a step: fingers that move less have come to rest
@@ -79,6 +80,7 @@ class Pursuit:
     goal: Tensor  # [L, D]
     config: PursuitConfig = field(default_factory=PursuitConfig)
     first: Proposal | None = None  # what to begin with; None: what is chosen then
+    origin: Tensor | None = None  # state [7] that the scene was first seen in; None: then
 
     def __post_init__(self) -> None:
         self._steps, self._begun = 0, 0
@@ -88,7 +90,6 @@ class Pursuit:
         self._asked: tuple[Tensor, Tensor] | None = None  # the last step [3], and where from [3]
         self._low: float | None = None  # height of the hand when its fingers last began to shut
         self._miss: Miss | None = None  # the last grasp, if it found nothing
-        self._origin: Tensor | None = None  # state [7] that the scene was first seen in
 
     def step(self, context: Context) -> Step:
         """The next action from what is seen."""
@@ -97,7 +98,7 @@ class Pursuit:
                 f"max_steps, {self.config.max_steps}, are used up", TaskStatus.OUT_OF_STEPS
             )
         state = context.states[-1]
-        self._origin = state if self._origin is None else self._origin
+        self.origin = state if self.origin is None else self.origin
         proposals = self.source.propose(context.latents[-1], self.goal, state)
         if not proposals:
             return self._end("no way to this goal is known", TaskStatus.PLANNING_FAILED)
@@ -202,10 +203,10 @@ class Pursuit:
         is under it, and is read as if that were there. Straight up at first: what a finger is in
         would come along, and fall over.
         """
-        assert self._origin is not None
+        assert self.origin is not None
         self._begun += 1
         self._held, way.taken = math.nan, None
-        way.go_back(state, self._origin)
+        way.go_back(state, self.origin)
 
     def _note_miss(self, way: Way, state: Tensor) -> None:
         """Remember a grasp that found nothing; what is amiss otherwise is no matter of where."""
@@ -213,8 +214,8 @@ class Pursuit:
         stood, place = self._hindered(way, state), way.where_fingers_work
         self._miss = None
         if place is not None and (shut or stood):
-            assert self._origin is not None
-            self._miss = Miss.of(place[:2], way.beside, state, self._origin, stood=stood)
+            assert self.origin is not None
+            self._miss = Miss.of(place[:2], way.beside, state, self.origin, stood=stood)
 
     def _arrived(self, way: Way, state: Tensor) -> bool:
         """Is the hand where the key frame has it, or has it been tried long enough?"""
@@ -249,7 +250,7 @@ class Pursuit:
         if way.slot % SLOTS == END:
             gap = abs(float(way.key_frame[1] - context.states[-1, GRIPPER]))
             return gap < self.config.agape
-        if way.at_goal:
+        if way.at_goal and self.config.settles:
             return self.source.disagreement(context.latents[-1], self.goal) < 1
         return True
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vjepa_ros.conventions import GRIPPER, POSITION
+from vjepa_ros.conventions import POSITION
 from vjepa_ros.planning.subgoals.keyframes import SLOTS
 from vjepa_ros.planning.subgoals.source import Proposal
 
@@ -80,8 +80,10 @@ class Way:
         return self.sums[slot] / self.weights[slot]
 
     def go_back(self, state: Tensor, origin: Tensor) -> None:
-        """From a state [7] to that of the origin; what was proposed is forgotten there."""
-        back = torch.cat((origin[POSITION], origin[GRIPPER:])).float()
+        """From a state [7] to where the origin's is, with open fingers: shut on nothing they are
+        read as if they held it. What was proposed is forgotten there.
+        """
+        back = torch.cat((origin[POSITION], origin.new_zeros(1))).float()
         self.sums[BACK], self.sums[RISE] = back, torch.cat((state[:2].to(back), back[2:]))
         self.weights[BACK] = self.weights[RISE] = 1.0
         self.slot = RISE

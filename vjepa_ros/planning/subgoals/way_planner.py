@@ -160,18 +160,27 @@ class WayPlanner(Planner):
 
     def _heading_for(self, task: Task, number: int, context: Context) -> Task:
         """The task as it goes on with another of its pictures."""
+        origin = task.way.origin if isinstance(task, WayTask) else None
         task = Task(
             **_own(task) | {"pursuit": Following(number=number), "seen": None, "ahead": None}
         )
-        return self._by_key_frames(task, context) if self._unseen else task
+        return self._by_key_frames(task, context, origin=origin) if self._unseen else task
 
-    def _by_key_frames(self, task: Task, context: Context, *, departed: bool = False) -> Task:
+    def _by_key_frames(
+        self,
+        task: Task,
+        context: Context,
+        *,
+        origin: Tensor | None = None,
+        departed: bool = False,
+    ) -> Task:
         """The task, by key frames from here on where its picture asks for some.
 
         A picture that is not understood is planned to as it is, if it is one of several; as the
         only one, and before anything was done, it raises NotUnderstood. In mid-task a way is gone
-        that nobody would begin with. departed: what is seen is not what the picture shows, though
-        the hand is there; some finger has to move.
+        that nobody would begin with. origin: where the hand was [7] when the scene was first seen,
+        if not now. departed: what is seen is not what the picture shows, though the hand is there;
+        some finger has to move.
         """
         moving = Moving(self.source)
         try:
@@ -190,7 +199,7 @@ class WayPlanner(Planner):
         if task.pursuit.number < len(task.sub_goals) - 1:
             # What is amiss there the way to the next picture sees, too; leave steps for that.
             steps = min(config.max_steps, PursuitConfig.max_steps)
-            config = replace(config, tries=0, max_steps=steps)
+            config = replace(config, settles=False, max_steps=steps)
         way = Pursuit(
             source=moving,
             world_model=self.imagination,
@@ -198,6 +207,7 @@ class WayPlanner(Planner):
             goal=task.goal.latents,
             config=config,
             first=explanation.proposal,
+            origin=origin,
         )
         return WayTask(**_own(task), way=way, explanation=replace(explanation, refusal=""))
 
