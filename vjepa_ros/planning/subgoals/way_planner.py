@@ -197,7 +197,7 @@ class WayPlanner(Planner):
         if self.config.overlap:  # the hand is looked at while it still goes
             config = replace(config, kept=_KEPT_SO_FAR)
         if task.pursuit.number < len(task.sub_goals) - 1:
-            # What is amiss there the way to the next picture sees, too; leave steps for that.
+            # How it ends the way to the next picture sees, too; leave steps for that.
             steps = min(config.max_steps, PursuitConfig.max_steps)
             config = replace(config, settles=False, max_steps=steps)
         way = Pursuit(
