@@ -99,6 +99,24 @@ def test_what_is_misread_each_time_is_found_beside_where_it_is_read(off):
     assert_placed(world)
 
 
+class StandsOnTop(TableWorld):
+    """A table whose thing a finger comes to stand on, where the hand is aside along its y axis."""
+
+    def act(self, action):
+        super().act(action)
+        beside = (self.tool - self.thing)[:2].abs()
+        if not self.held and beside[0] < 0.03 and 0.012 < beside[1] < 0.06:
+            self.tool[2] = max(float(self.tool[2]), LOW + 0.02)
+
+
+def test_fingers_that_shut_on_top_of_a_thing_go_along_their_line():
+    """They are as high as no thing that stood in between would have kept them."""
+    world = StandsOnTop()
+    steps = pursue(world, source=ReadsOff((0.0, 0.018)))
+    assert_placed(world)
+    assert steps[-1].end is TaskStatus.REACHED
+
+
 def test_what_was_moved_after_it_was_missed_is_not_looked_for_beside_its_place():
     """It is read rightly where it is now."""
 

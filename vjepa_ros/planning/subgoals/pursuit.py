@@ -209,11 +209,15 @@ class Pursuit:
         way.go_back(state, self.origin)
 
     def _note_miss(self, way: Way, state: Tensor) -> None:
-        """Remember a grasp that found nothing; what is amiss otherwise is no matter of where."""
+        """Remember a grasp that found nothing; what is amiss otherwise is no matter of where.
+
+        Fingers that shut higher up than proposed stood on something, too.
+        """
         shut = way.slot % SLOTS == END and way.aim is not None and way.aim.fingers == 1
         stood, place = self._hindered(way, state), way.where_fingers_work
         self._miss = None
         if place is not None and (shut or stood):
+            stood |= self._low is not None and self._low - float(place[2]) > self.config.arrived
             assert self.origin is not None
             self._miss = Miss.of(place[:2], way.beside, state, self.origin, stood=stood)
 
