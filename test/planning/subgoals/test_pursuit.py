@@ -117,15 +117,14 @@ def test_after_a_grasp_of_nothing_the_scene_is_seen_from_where_it_was_seen_first
 
 
 def test_it_goes_back_straight_up_at_first():
-    """A cup that a finger is in falls over where the hand goes aside; above it that costs steps."""
+    """A cup that a finger is in falls over where the hand goes aside."""
     world, places = TableWorld(), []
     world.slippery = 1
-    steps = pursue(world, lambda step, world: places.append(world.tool.clone()))
+    pursue(world, lambda step, world: places.append(world.tool.clone()))
     before = next(number for number, one in enumerate(places) if one[2] < LOW + 0.01)
-    risen = next(number for number in range(before, len(places)) if places[number][2] > LOW + 0.12)
+    risen = next(number for number in range(before, len(places)) if places[number][2] > 0.27)
     rise = torch.stack(places[before : risen + 1])
     assert (rise[:, :2] - rise[0, :2]).abs().max() < 0.001
-    assert sum(step.reason.startswith("back to look again") for step in steps) == 4
 
 
 @pytest.mark.parametrize(("fails", "placed"), [(1, True), (2, True), (3, False)])

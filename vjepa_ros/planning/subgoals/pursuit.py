@@ -200,7 +200,7 @@ class Pursuit:
 
     def _try_again(self, way: Way, state: Tensor) -> None:
         """From where the scene was first seen: a hand that is low, or above a place, hides what
-        is under it, and is read as if that were there. Straight up at first, as what a finger is in
+        is under it, and is read as if that were there. Straight up at first: what a finger is in
         would come along, and fall over.
         """
         assert self.origin is not None

@@ -10,9 +10,8 @@ from vjepa_ros.planning.subgoals.keyframes import SLOTS
 from vjepa_ros.planning.subgoals.source import Proposal
 
 BEGIN, END = 1, 2  # of a move of the fingers: places among its four key frames
-RISE, BACK = -SLOTS, -1  # before the first: straight up, then where the scene was first seen from
+RISE, BACK = -SLOTS, -1  # before the first: as high, then where the scene was first seen from
 _CLOSE = 0.1  # metres from which on the hand need not come nearer to see a place well
-_CLEAR = 0.15  # metres up, from which on a hand is above all that its fingers may be in
 _LOWER = 0.012  # metres that demonstrations let go above where a thing stands, at most
 
 
@@ -85,9 +84,7 @@ class Way:
         read as if they held it. What was proposed is forgotten there.
         """
         back = torch.cat((origin[POSITION], origin.new_zeros(1))).float()
-        rise = torch.cat((state[POSITION].to(back), back[3:]))
-        rise[2] = torch.clamp(rise[2] + _CLEAR, max=torch.maximum(rise[2], back[2]))
-        self.sums[BACK], self.sums[RISE] = back, rise
+        self.sums[BACK], self.sums[RISE] = back, torch.cat((state[:2].to(back), back[2:]))
         self.weights[BACK] = self.weights[RISE] = 1.0
         self.slot = RISE
         self.steps, self.lingered, self.stale = 0, 0, True
