@@ -49,7 +49,7 @@ class PursuitConfig:
     lingered: int = 2  # steps as near as for one that is passed: what hinders it will not go away
     moved: float = 0.05  # a place proposed this far from before, twice: the object was moved
     tries: int = 4  # times that the way is begun anew
-    settles: bool = True  # where what is seen at the end does not agree with the picture, too
+    judges_end: bool = True  # an end that does not agree with the picture is tried again, too
     max_steps: int = 80
     stride: float = 0.075  # along an axis in one imagined step
     at_rest: float = 0.03  # of closedness in a step: fingers that move less have come to rest
@@ -254,7 +254,7 @@ class Pursuit:
         if way.slot % SLOTS == END:
             gap = abs(float(way.key_frame[1] - context.states[-1, GRIPPER]))
             return gap < self.config.agape
-        if way.at_goal and self.config.settles:
+        if way.at_goal and self.config.judges_end:
             return self.source.disagreement(context.latents[-1], self.goal) < 1
         return True
 

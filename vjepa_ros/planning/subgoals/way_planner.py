@@ -199,7 +199,7 @@ class WayPlanner(Planner):
         if task.pursuit.number < len(task.sub_goals) - 1:
             # How it ends the way to the next picture sees, too; leave steps for that.
             steps = min(config.max_steps, PursuitConfig.max_steps)
-            config = replace(config, settles=False, max_steps=steps)
+            config = replace(config, judges_end=False, max_steps=steps)
         way = Pursuit(
             source=moving,
             world_model=self.imagination,
