@@ -1,6 +1,6 @@
 """A table with one thing on it, whose only latent token is all there is to know about it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,11 +13,13 @@ from vjepa_ros.conventions import GRIPPER, POSITION
 from vjepa_ros.episodes.episode import Trajectory
 from vjepa_ros.episodes.npz import write_npz
 from vjepa_ros.planning.objectives import Objective
+from vjepa_ros.planning.planner import Planner
 from vjepa_ros.planning.solvers import Cost
 from vjepa_ros.planning.subgoals.driver import towards
 from vjepa_ros.planning.subgoals.pursuit import Pursuit, PursuitConfig, Step
 from vjepa_ros.planning.subgoals.source import Proposal, led_to_the_hand
 from vjepa_ros.planning.subgoals.way import Aim
+from vjepa_ros.planning.task import Decision
 from vjepa_ros.planning.world_model import Context, Goal
 
 LOW, HIGH = 0.02, 0.17
@@ -194,6 +196,24 @@ def pursue(
             world.act(steps[-1].action)
             disturb(len(steps), world)
     return steps
+
+
+def go(
+    planner: Planner,
+    world: TableWorld,
+    goals: Sequence[Tensor],
+    each: Callable[[Decision, TableWorld], None] = lambda decision, world: None,
+) -> list[Decision]:
+    """Go from picture to picture; the decisions that were made, the last of them the end."""
+    task = planner.start(world.context(), [Goal(latents=one) for one in goals])
+    decisions: list[Decision] = []
+    while task.end is None:
+        task, decision = planner.plan(task, world.context())
+        decisions.append(decision)
+        if decision.action is not None:
+            world.act(decision.action)
+            each(decision, world)
+    return decisions
 
 
 def assert_placed(world: TableWorld) -> None:

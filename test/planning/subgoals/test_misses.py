@@ -13,6 +13,7 @@ from table_world import (
     TableWorld,
     WhetherItIsLetGo,
     assert_placed,
+    go,
     goal_picture,
     held_picture,
     pursue,
@@ -24,7 +25,6 @@ from vjepa_ros.planning.config import PLANNERS
 from vjepa_ros.planning.subgoals.misses import Miss
 from vjepa_ros.planning.subgoals.way_planner import WayPlanner
 from vjepa_ros.planning.task import Decision, TaskStatus
-from vjepa_ros.planning.world_model import Goal
 
 READ, CENTRE = torch.tensor((0.6, 0.2)), torch.zeros(2)
 
@@ -110,7 +110,7 @@ class StandsOnTop(TableWorld):
 
 
 def test_fingers_that_shut_on_top_of_a_thing_go_along_their_line():
-    """They are as high as no thing that stood in between would have kept them."""
+    """A hand that is too high where its fingers shut stands on what it was to take."""
     world = StandsOnTop()
     steps = pursue(world, source=ReadsOff((0.0, 0.018)))
     assert_placed(world)
@@ -155,20 +155,10 @@ def test_a_hand_that_goes_back_to_look_again_opens():
 # --- at one of several pictures ----------------------------------------------------------
 
 
-def to_pictures(world, source, *goals, disturb=lambda decision, world: None) -> list[Decision]:
-    """Go from picture to picture by a servo; the decisions that were made."""
-    planner = WayPlanner(
+def servo(world: TableWorld, source: KnowsTheWay) -> WayPlanner:
+    return WayPlanner(
         PLANNERS["plain"], ImaginedTable(), source=source, imagination=world, servo=True
     )
-    task = planner.start(world.context(), [Goal(latents=one) for one in goals])
-    decisions: list[Decision] = []
-    while task.end is None:
-        task, decision = planner.plan(task, world.context())
-        decisions.append(decision)
-        if decision.action is not None:
-            world.act(decision.action)
-            disturb(decision, world)
-    return decisions
 
 
 class ReadsOffWhatToLift(ReadsOff):
@@ -186,7 +176,8 @@ def test_a_grasp_that_found_nothing_is_tried_again_before_the_next_picture():
     """The next picture would take fingers that shut on nothing for what holds."""
     world = TableWorld()
     lifted = held_picture((0.45, -0.20, 0.17))
-    decisions = to_pictures(world, ReadsOffWhatToLift((0.04, 0.0)), lifted, goal_picture())
+    planner = servo(world, ReadsOffWhatToLift((0.04, 0.0)))
+    decisions = go(planner, world, [lifted, goal_picture()])
     assert_placed(world)
     sent = [one for one in decisions if one.action is not None]
     again = [one for one in sent if "back to look again" in one.reason]
@@ -206,6 +197,6 @@ def test_the_scene_is_looked_at_from_where_it_was_at_the_first_picture():
             seen_from.append(world.tool.clone())
 
     lifted = held_picture((0.50, -0.10, 0.17))
-    to_pictures(world, WhetherItIsLetGo(), lifted, goal_picture(), disturb=drop)
+    go(servo(world, WhetherItIsLetGo()), world, [lifted, goal_picture()], drop)
     assert_placed(world)
     assert float((seen_from[-1] - first).norm()) < 0.05

@@ -11,6 +11,7 @@ from table_world import (
     ImaginedTable,
     KnowsTheWay,
     TableWorld,
+    go,
     goal_picture,
     latent,
     way,
@@ -24,7 +25,7 @@ from vjepa_ros.planning.solvers import Cost
 from vjepa_ros.planning.subgoals.explain import NotUnderstood
 from vjepa_ros.planning.subgoals.sheet import sheet, summary
 from vjepa_ros.planning.subgoals.way_planner import WayPlanner, WayTask
-from vjepa_ros.planning.task import TaskStatus
+from vjepa_ros.planning.task import Decision, TaskStatus
 from vjepa_ros.planning.world_model import Context, Goal
 
 PLAIN = PLANNERS["plain"]
@@ -139,14 +140,14 @@ ELSEWHERE = torch.tensor((0.45, -0.2))
 
 
 def test_several_pictures_are_gone_to_one_after_the_other():
-    planner, world = planner_of(servo=True), TableWorld()
-    goals = [Goal(latents=goal_picture(place)) for place in (PLACE, ELSEWHERE)]
-    task, placed = planner.start(world.context(), goals), {}
-    while (decided := planner.plan(task, world.context()))[1].action is not None:
-        placed[decided[1].goal] = world.thing[:2].clone()
-        world.act(decided[1].action)
-        task = decided[0]
-    assert decided[1].status is TaskStatus.REACHED
+    placed = {}
+
+    def note(decision: Decision, world: TableWorld) -> None:
+        placed[decision.goal] = world.thing[:2].clone()
+
+    goals = [goal_picture(place) for place in (PLACE, ELSEWHERE)]
+    decisions = go(planner_of(servo=True), TableWorld(), goals, note)
+    assert decisions[-1].status is TaskStatus.REACHED
     assert placed[0].tolist() == pytest.approx(PLACE.tolist(), abs=0.025)
     assert placed[1].tolist() == pytest.approx(ELSEWHERE.tolist(), abs=0.025)
 
@@ -165,14 +166,10 @@ class NeverAgreesOn(KnowsTheWay):
 def test_what_is_amiss_at_a_picture_is_for_the_way_to_the_next_one():
     first = goal_picture(ELSEWHERE)
     planner, world = planner_of(NeverAgreesOn(first), servo=True), TableWorld()
-    goals = [Goal(latents=one) for one in (first, goal_picture())]
-    task = planner.start(world.context(), goals)
-    while (decided := planner.plan(task, world.context()))[1].action is not None:
-        world.act(decided[1].action)
-        task = decided[0]
-    assert decided[1].status is TaskStatus.REACHED
+    decisions = go(planner, world, [first, goal_picture()])
+    assert decisions[-1].status is TaskStatus.REACHED
     assert world.thing[:2].tolist() == pytest.approx(PLACE.tolist(), abs=0.025)
-    assert task.steps < 60
+    assert len(decisions) <= 60
 
 
 def test_of_several_pictures_one_that_is_not_understood_is_planned_to():
