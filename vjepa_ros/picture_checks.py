@@ -10,8 +10,8 @@ from torch import Tensor
 
 from vjepa_gate.robots import Limits
 from vjepa_ros.model.preprocessing import Preprocessor
+from vjepa_ros.planning.cost_model import energy_nearby
 from vjepa_ros.planning.objectives import Objective
-from vjepa_ros.planning.planner import energy_nearby
 from vjepa_ros.planning.world_model import Context, WorldModel
 
 NEAR, FAR = 0.01, 0.05  # metres, of the moves that an energy is compared with

@@ -68,9 +68,11 @@ def attention():
 def test_frames_see_themselves_and_the_past_only(attention):
     """Against softmax over a mask written out in full."""
     frames, block = 3, 4
-    x, rotary = torch.randn(2, frames * block, 48), rotary_tables(grid_positions(3, 2, 2), 16)
+    positions = grid_positions(3, 2, 2)
+    x, rotary = torch.randn(2, frames * block, 48), rotary_tables(positions, 16, heads=6)
     qkv = attention.qkv(x).view(2, 12, 3, 3, 16).permute(2, 0, 3, 1, 4)
-    queries, keys, values = rotate(qkv[0], rotary), rotate(qkv[1], rotary), qkv[2]
+    one_head = rotary_tables(positions, 16)
+    queries, keys, values = rotate(qkv[0], one_head), rotate(qkv[1], one_head), qkv[2]
     frame = torch.arange(12) // block
     scores = (queries @ keys.mT / 4).masked_fill(frame[:, None] < frame, -torch.inf)
     expected = attention.proj((scores.softmax(-1) @ values).transpose(1, 2).reshape(2, 12, 48))
@@ -78,7 +80,7 @@ def test_frames_see_themselves_and_the_past_only(attention):
 
 
 def test_cache_continues_a_sequence_and_is_shared_over_the_batch(attention):
-    rotary = rotary_tables(grid_positions(3, 2, 2), 16)
+    rotary = rotary_tables(grid_positions(3, 2, 2), 16, heads=6)
     past, rest = torch.randn(1, 4, 48), torch.randn(5, 8, 48)
     whole = attention(torch.cat((past.expand(5, -1, -1), rest), 1), rotary, frames=3)
 
@@ -92,7 +94,7 @@ def test_cache_continues_a_sequence_and_is_shared_over_the_batch(attention):
 
 def test_block_is_pre_norm_with_two_residuals():
     block = Block(width=48, heads=3, mlp_ratio=4)
-    x, rotary = torch.randn(1, 4, 48), rotary_tables(grid_positions(1, 2, 2), 16)
+    x, rotary = torch.randn(1, 4, 48), rotary_tables(grid_positions(1, 2, 2), 16, heads=6)
     middle = x + block.attn(block.norm1(x), rotary)
     torch.testing.assert_close(block(x, rotary), middle + block.mlp(block.norm2(middle)))
     assert block.norm1.eps == block.norm2.eps == 1e-6
@@ -109,7 +111,7 @@ def test_init_scales_residual_branches_by_depth():
 
 def test_float32_tokens_keep_their_precision_between_bf16_blocks():
     block = Block(width=48, heads=3).to(torch.bfloat16)
-    rotary = rotary_tables(grid_positions(1, 2, 2), 16)
+    rotary = rotary_tables(grid_positions(1, 2, 2), 16, heads=6)
     exact = 256 + torch.randn(1, 4, 48) / 256  # bf16 would round this to 256
     output = block(exact, rotary)
     assert output.dtype == torch.float32

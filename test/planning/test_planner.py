@@ -268,6 +268,28 @@ def test_proposals_of_ones_own_are_candidates():
         torch.testing.assert_close(first_samples(decision.solution)[position], proposals[0])
 
 
+# --- how far it looks ahead ----------------------------------------------------------------
+
+
+def test_a_plan_goes_no_further_than_its_goal_has_steps_left():
+    world = PointWorld()
+    planner = make_planner(world, solver="icem", horizon=3, rules=("warm_start",))
+    goals = [goal(0.9, 0.0, 0.3, steps=4), goal(0.1, 0.0, 0.3)]
+    decisions = run(world, planner, make_task(goals, max_steps=6))
+    lengths = [len(one.solution.actions) for one in decisions if one.solution is not None]
+    assert lengths == [3, 3, 2, 1, 2, 1]
+
+
+def test_a_far_horizon_arrives_with_the_last_step():
+    """Planned eight steps ahead each time, an eighth of the way was made, and then of what was
+    left: after ten steps a quarter of it was.
+    """
+    world = PointWorld()
+    planner = make_planner(world, **{**vars(PLANNERS["vjepa2_1"]), "samples": 100})
+    run(world, planner, make_task([goal(0.6, 0.15, 0.2, steps=10)], max_steps=10))
+    assert float((world.position - torch.tensor([0.6, 0.15, 0.2, 0.0]))[POSITION].norm()) < 0.02
+
+
 # --- with the models themselves ------------------------------------------------------------
 
 

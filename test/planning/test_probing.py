@@ -69,7 +69,7 @@ def test_a_search_of_two_steps_goes_on_from_a_probe():
     decisions, off = ended(TINY.rules, horizon=2)
     probes = [one for one in decisions if "probing" in one.reason]
     assert probes
-    assert all(one.solution.actions.shape == (2, 7) for one in probes)
+    assert probes[0].solution.actions.shape == (2, 7)
     assert decisions.index(probes[0]) < len(decisions) - 2
     for one in probes:  # what is published of a plan is there
         assert search_curve(one.solution).best.tolist() == pytest.approx([one.solution.energy])

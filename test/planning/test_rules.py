@@ -6,8 +6,9 @@ import torch
 from vjepa_ros.conventions import GRIPPER, POSITION, apply_action
 from vjepa_ros.planning import rules
 from vjepa_ros.planning.config import PlannerConfig
+from vjepa_ros.planning.cost_model import energy_nearby
 from vjepa_ros.planning.objectives import L1, L2
-from vjepa_ros.planning.planner import Planner, energy_nearby
+from vjepa_ros.planning.planner import Planner
 from vjepa_ros.planning.rules import Fingers, Situation
 from vjepa_ros.planning.world_model import Context, Goal
 

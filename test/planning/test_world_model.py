@@ -218,14 +218,16 @@ class PeakMemory(TorchDispatchMode):
         self.seen = set()
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        for tensor in tree_leaves((args, kwargs)):
-            if isinstance(tensor, torch.Tensor):
-                self._see(tensor.untyped_storage(), made_here=False)
+        self._see_all((args, kwargs), made_here=False)
         results = func(*args, **(kwargs or {}))
-        for tensor in tree_leaves(results):
-            if isinstance(tensor, torch.Tensor):
-                self._see(tensor.untyped_storage(), made_here=True)
+        self._see_all(results, made_here=True)
         return results
+
+    def _see_all(self, values, made_here):
+        for tensor in tree_leaves(values):
+            # A packed weight is no candidate's, and shows no storage.
+            if isinstance(tensor, torch.Tensor) and tensor.layout == torch.strided:
+                self._see(tensor.untyped_storage(), made_here)
 
     def _see(self, storage, made_here):
         if storage._cdata not in self.seen:

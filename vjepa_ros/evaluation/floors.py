@@ -5,7 +5,8 @@ from torch import Tensor
 
 from vjepa_ros.conventions import GRIPPER, POSITION
 from vjepa_ros.planning.config import PlannerConfig
-from vjepa_ros.planning.planner import CostModel, Planner
+from vjepa_ros.planning.cost_model import CostModel
+from vjepa_ros.planning.planner import Planner
 from vjepa_ros.planning.solvers.base import unsought
 from vjepa_ros.planning.task import Decision, Task, TaskStatus, after, ended
 from vjepa_ros.planning.world_model import Context

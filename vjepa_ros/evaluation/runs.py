@@ -20,8 +20,9 @@ from vjepa_ros.evaluation.trials import Trial, look_with, run_expert, run_trial
 from vjepa_ros.evaluation.video import Film
 from vjepa_ros.planning.axes import AxesTurned, load_axes
 from vjepa_ros.planning.config import PlannerConfig
+from vjepa_ros.planning.cost_model import CostModel
 from vjepa_ros.planning.loading import Loaded, load_world_model
-from vjepa_ros.planning.planner import CostModel, Planner
+from vjepa_ros.planning.planner import Planner
 from vjepa_ros.planning.subgoals.loading import source_of
 from vjepa_ros.planning.subgoals.source import SubGoalSource
 from vjepa_ros.planning.subgoals.way_planner import WayPlanner

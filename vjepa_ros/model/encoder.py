@@ -136,7 +136,8 @@ class Encoder(nn.Module):
         if mended:
             rows_and_columns = torch.tensor(grid.shape[3:], device=grid.device)
             positions[:, 1:] *= (_GRID - 1) / (rows_and_columns - 1).clamp(min=1)
-        rotary = rotary_tables(positions, self.config.width // self.config.heads, mended)
+        heads = self.config.heads
+        rotary = rotary_tables(positions, self.config.width // heads, 2 * heads, mended)
         return grid.flatten(2).transpose(1, 2), rotary
 
     @property

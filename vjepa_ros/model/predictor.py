@@ -120,7 +120,7 @@ class Predictor(nn.Module):
         config = self.config
         frames, first = latents.shape[1], past.frames if past else 0
         x = self._tokens(latents, actions, states, extrinsics).flatten(1, 2)
-        rotary = _rotary(config, first, frames, x.device)
+        rotary = _rotary(config, first, frames, x.device, self.predictor_embed.weight.dtype)
         for index, block in enumerate(self.predictor_blocks):
             x = block(x, rotary, frames, past.caches[index] if past else None)
         if past:
@@ -149,14 +149,17 @@ class Predictor(nn.Module):
 
 
 @lru_cache(64)
-def _rotary(config: PredictorConfig, first: int, frames: int, device: torch.device) -> Rotary:
+def _rotary(
+    config: PredictorConfig, first: int, frames: int, device: torch.device, dtype: torch.dtype
+) -> Rotary:
     """Controls are turned by their time alone: they stand at row 0, column 0."""
     patches = grid_positions(frames, config.grid, config.grid, device)
     patches = patches.unflatten(0, (frames, -1))
     controls = patches[:, :1].expand(-1, config.controls, -1)
     positions = torch.cat((controls, patches), 1).flatten(0, 1)
     positions[:, 0] += first
-    return rotary_tables(positions, config.width // config.heads)
+    cosines, sines = rotary_tables(positions, config.width // config.heads, 2 * config.heads)
+    return cosines.to(dtype), sines.to(dtype)
 
 
 def _exact(encoder: nn.Linear, values: Tensor) -> Tensor:

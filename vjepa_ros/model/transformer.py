@@ -13,7 +13,10 @@ from torch import Tensor, nn
 
 NORM_EPS = 1e-6
 
-Rotary = tuple[Tensor, Tensor]  # cosines and signed sines, [L, head_dim] each
+Rotary = tuple[Tensor, Tensor]  # cosines and signed sines, [..., L, heads * head_dim] each
+
+# Bytes of attention's scores at once: on a CPU they stay in its cache until they weigh the values.
+_SCORES = 9 << 18
 
 
 # --- rotary positions --------------------------------------------------------------------
@@ -27,8 +30,10 @@ def grid_positions(
     return torch.cartesian_prod(*axes).float()
 
 
-def rotary_tables(positions: Tensor, head_dim: int, interleaved: bool = False) -> Rotary:
-    """The rotation of tokens at positions [L, 3], for `rotate`.
+def rotary_tables(
+    positions: Tensor, head_dim: int, heads: int = 1, interleaved: bool = False
+) -> Rotary:
+    """The rotation of tokens at positions [L, 3], for `rotate`: of so many heads side by side.
 
     A position of 0 leaves its channels unturned. Angles are float32 whatever the model's
     dtype; the original computes them in the dtype of the tokens.
@@ -40,21 +45,17 @@ def rotary_tables(positions: Tensor, head_dim: int, interleaved: bool = False) -
     # original, which the weights of V-JEPA 2 were trained with; 2.1 mended it.
     angles = angles.repeat_interleave(2, -1) if interleaved else angles.repeat(1, 1, 2)
     angles = angles.flatten(1)
-    angles = F.pad(angles, (0, head_dim - 3 * section))
-    sign = 2.0 * (torch.arange(head_dim, device=positions.device) % 2) - 1  # made on the device
+    angles = F.pad(angles, (0, head_dim - 3 * section)).repeat(1, heads)
+    sign = 2.0 * (torch.arange(angles.shape[1], device=positions.device) % 2) - 1
     return angles.cos(), angles.sin() * sign
 
 
 def rotate(x: Tensor, rotary: Rotary) -> Tensor:
-    """Turn the channel pairs of x [..., L, head_dim] by its tokens' positions."""
+    """Turn the channel pairs of x [..., L, heads * head_dim] by its tokens' positions."""
     cosines, sines = (table.to(x.dtype) for table in rotary)
-    first, second = torch.zeros_like(sines), torch.zeros_like(sines)
-    first[..., ::2], second[..., 1::2] = sines[..., ::2], sines[..., 1::2]
-    # The other of a pair is a neighbour: whole rows, shifted, are read faster than swapped pairs.
-    turned = x * cosines
-    turned[..., :-1].addcmul_(x[..., 1:], first[..., :-1])
-    turned[..., 1:].addcmul_(x[..., :-1], second[..., 1:])
-    return turned
+    pairs = x.unflatten(-1, (-1, 2))
+    swapped = torch.stack((pairs[..., 1], pairs[..., 0]), -1).flatten(-2)
+    return torch.addcmul(x * cosines, swapped, sines)
 
 
 # --- attention ---------------------------------------------------------------------------
@@ -86,7 +87,10 @@ class KeyValueCache:
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention with rotary positions, block-causal over frames."""
+    """Multi-head self-attention with rotary positions, block-causal over frames.
+
+    Its rotary tables are of queries and keys side by side, 2 * heads.
+    """
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -99,9 +103,11 @@ class Attention(nn.Module):
     ) -> Tensor:
         """x [B, L, width] holds `frames` equal blocks of tokens; each sees itself, those
         before it and the cache, which is extended. One block is full attention."""
-        qkv = self.qkv(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        queries, keys = rotate(qkv[:2], rotary)
-        values = qkv[2]
+        qkv = self.qkv(x)
+        # Turned as they lie, heads side by side: head by head, short rows take three times as long.
+        turned = rotate(qkv[..., : 2 * x.shape[-1]], rotary)
+        queries, keys = turned.unflatten(-1, (2, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        values = qkv[..., 2 * x.shape[-1] :].unflatten(-1, (self.heads, -1)).transpose(1, 2)
         if cache is not None:
             keys, values = cache.extend(keys, values)
         return self.proj(_attend(queries, keys, values, frames).transpose(1, 2).flatten(2))
@@ -125,12 +131,20 @@ def _attend(queries: Tensor, keys: Tensor, values: Tensor, frames: int) -> Tenso
 def _attend_all(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     if queries.device.type == "cpu" and queries.dtype == torch.bfloat16:
         # PyTorch's kernel gains nothing from bf16 on a CPU; its matrix products do.
-        batch = queries.shape[:2]
-        queries, keys, values = (part.flatten(0, 1) for part in (queries, keys, values))
-        scale = queries.shape[-1] ** -0.5
-        scores = torch.baddbmm(queries.new_empty(1), queries, keys.mT, beta=0, alpha=scale)
-        return torch.bmm(scores.softmax(-1), values).unflatten(0, batch)
+        heads, pairs = queries.shape[1], queries.shape[2] * keys.shape[2]
+        at_once = max(1, _SCORES // (heads * pairs * queries.itemsize))
+        parts = zip(*(part.split(at_once) for part in (queries, keys, values)), strict=True)
+        outputs = [_attend_by_products(*part) for part in parts]
+        return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
     return F.scaled_dot_product_attention(queries, keys, values)
+
+
+def _attend_by_products(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    batch = queries.shape[:2]
+    queries, keys, values = (part.flatten(0, 1) for part in (queries, keys, values))
+    scale = queries.shape[-1] ** -0.5
+    scores = torch.baddbmm(queries.new_empty(1), queries, keys.mT, beta=0, alpha=scale)
+    return torch.bmm(scores.softmax(-1), values).unflatten(0, batch)
 
 
 # --- blocks ------------------------------------------------------------------------------

@@ -58,8 +58,9 @@ from vjepa_ros.nodes.world import LocalWorld, RemoteWorld, World
 from vjepa_ros.planning.axes import AxesTurned, load_axes
 from vjepa_ros.planning.choice import planner_of
 from vjepa_ros.planning.config import PlannerConfig, choose_planner
+from vjepa_ros.planning.cost_model import CostModel
 from vjepa_ros.planning.loading import Loaded, chosen_device, load_world_model
-from vjepa_ros.planning.planner import CostModel, Planner
+from vjepa_ros.planning.planner import Planner
 from vjepa_ros.planning.subgoals.loading import source_of
 from vjepa_ros.planning.subgoals.source import SubGoalSource
 from vjepa_ros.planning.subgoals.way_planner import WayPlanner

@@ -12,6 +12,7 @@ from rclpy.node import Node
 from vjepa_gate.errors import UserError
 from vjepa_gate.ros.memory import resident
 from vjepa_ros.model.checkpoints import Weights, load_weights
+from vjepa_ros.model.freed_memory import keep_freed_memory
 from vjepa_ros.model.located import located
 from vjepa_ros.nodes.settings import ModelSettings
 from vjepa_ros.planning.loading import chosen_devices
@@ -29,6 +30,7 @@ def load(node: Node, settings: ModelSettings) -> tuple[Weights, tuple[torch.devi
     started = time.monotonic()
     with _progress(node, path, device):
         weights = load_weights(path, device, fast_dtype(device))
+    keep_freed_memory()
     node.get_logger().info(f"loaded {weights.identity} in {time.monotonic() - started:.1f} s")
     return weights, devices
 

@@ -22,9 +22,9 @@ from torch import Tensor
 from vjepa_gate.errors import UserError
 from vjepa_gate.settings import REQUIRED, make, read_yaml, setting
 from vjepa_ros.conventions import action_between
+from vjepa_ros.planning.cost_model import CostModel
 from vjepa_ros.planning.limits import ActionLimits, Box
 from vjepa_ros.planning.objectives import Objective
-from vjepa_ros.planning.planner import CostModel
 from vjepa_ros.planning.solvers import CEM, Cost
 from vjepa_ros.planning.world_model import Context, Goal
 

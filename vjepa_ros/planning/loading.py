@@ -10,6 +10,7 @@ import torch
 
 from vjepa_gate.errors import UserError
 from vjepa_ros.model.checkpoints import load_weights, open_checkpoint
+from vjepa_ros.model.freed_memory import keep_freed_memory
 from vjepa_ros.model.preprocessing import Preprocessor
 from vjepa_ros.model.presets import ModelConfig
 from vjepa_ros.planning.choice import planner_of
@@ -53,6 +54,7 @@ def load_world_model(path: Path, device: torch.device | str = "cpu") -> Loaded:
         Preprocessor(weights.config.image_size, weights.config.crop),
         trained_horizon=weights.config.trained_horizon,
     )
+    keep_freed_memory()
     return Loaded(
         world_model=world_model,
         config=weights.config,

@@ -9,11 +9,12 @@ is decided is what is carried out, published, scored and remembered.
     task, decision = planner.plan(task, context)    # carry out decision.action, look, again
 """
 
+import copy
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
-from typing import Protocol
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -21,7 +22,8 @@ from torch import Tensor
 from vjepa_ros.conventions import GRIPPER, POSITION
 from vjepa_ros.planning import overlap, probing, rules, steering
 from vjepa_ros.planning.config import PlannerConfig
-from vjepa_ros.planning.objectives import Objective, make_objective
+from vjepa_ros.planning.cost_model import CostModel, energy_nearby
+from vjepa_ros.planning.objectives import make_objective
 from vjepa_ros.planning.solvers import (
     Cost,
     PlanningError,
@@ -47,16 +49,6 @@ from vjepa_ros.planning.world_model import Context, Goal, check_finite, check_go
 _CARRIED_ELITES = 3  # that a warm start takes along: iCEM's choice, 0.3 of its 10
 
 
-class CostModel(Protocol):
-    """All that a planner asks of a world model."""
-
-    def cost(self, context: Context, goal: Goal, objective: Objective) -> Cost:
-        """The energies of candidate actions, from a context towards a goal."""
-
-    def rollout(self, context: Context, actions: Tensor) -> Tensor:
-        """The latents [N, H, L, D] that candidate actions [N, H, 7] lead to."""
-
-
 _Search = tuple[Solver, Tensor | None, Tensor | None, float]  # with its beginnings, and the energy
 # that its plan may have
 
@@ -67,12 +59,15 @@ class Planner:
     def __init__(
         self, config: PlannerConfig, world_model: CostModel, *, keep_samples: bool = False
     ) -> None:
-        self.config, self.world_model = config, world_model
+        self.world_model, self._keep_samples = world_model, keep_samples
         self.objective = make_objective(config.objective)
-        self._keep_samples = keep_samples
-        self._solver = make_solver(config, keep_samples=keep_samples)
+        self._configure(config)
+
+    def _configure(self, config: PlannerConfig) -> None:
+        self.config = config
+        self._solver = make_solver(config, keep_samples=self._keep_samples)
         self._correction = (
-            make_solver(overlap.correcting(config), keep_samples=keep_samples)
+            make_solver(overlap.correcting(config), keep_samples=self._keep_samples)
             if config.overlap
             else None
         )
@@ -147,7 +142,24 @@ class Planner:
         task, energy, end = self._look(task, context)
         if end is not None:
             return ended(task, energy, *end)
+        return self._looking_ahead(task)._decide(task, context, energy, ahead, proposals)
 
+    def _looking_ahead(self, task: Task) -> Self:
+        """The same planner, whose plans go no further than its goal has steps left."""
+        if task.steps_left >= self.config.horizon:
+            return self
+        other = copy.copy(self)
+        other._configure(replace(self.config, horizon=task.steps_left))
+        return other
+
+    def _decide(
+        self,
+        task: Task,
+        context: Context,
+        energy: float,
+        ahead: Ahead | None,
+        proposals: Tensor | None,
+    ) -> tuple[Task, Decision]:
         # Prepare: what candidates cost, and what the fingers shall do.
         score = cost = remembering(self.world_model.cost(context, task.goal, self.objective))
         if task.pursuit.alone:
@@ -255,9 +267,9 @@ class Planner:
         last = pursuit.last
         if last is None or "warm_start" not in self.config.rules or self.config.horizon == 1:
             return None, proposals
-        carried = shifted(last.elites[:_CARRIED_ELITES])
+        carried = shifted(last.elites[:_CARRIED_ELITES])[:, : self.config.horizon]
         own = carried[:0] if proposals is None else proposals.to(carried)
-        return shifted(last.actions), torch.cat((own, carried))
+        return shifted(last.actions)[: self.config.horizon], torch.cat((own, carried))
 
     def _effortless(self, context: Context) -> Tensor:
         """The moves [T, 3] of the hand that no energy has to pay for: none."""
@@ -383,15 +395,3 @@ class Planner:
             again = task.tried_again | {here, here - 1}  # then forward, whatever is seen
             return replace(task, tried_again=again, pursuit=Pursuit(number=here - 1))
         return replace(task, pursuit=Pursuit(number=here + 1))
-
-
-def energy_nearby(
-    world_model: CostModel, objective: Objective, context: Context, metres: float
-) -> float:
-    """The mean energy, as the world model sees it, of standing that far from where it is."""
-    moves = torch.zeros(6, 1, 7)
-    for axis in range(3):
-        moves[2 * axis : 2 * axis + 2, 0, axis] = torch.tensor((metres, -metres))
-    here = Goal(latents=context.latents[-1], name=context.name)
-    with torch.no_grad():
-        return float(world_model.cost(context, here, objective)(moves).mean())

@@ -90,6 +90,12 @@ class Task:
         """The one that it heads for."""
         return self.sub_goals[self.pursuit.number].goal
 
+    @property
+    def steps_left(self) -> int:
+        """Until the goal that it heads for is left, at the latest."""
+        overall, most = self.max_steps - self.steps, self.sub_goals[self.pursuit.number].steps
+        return overall if most is None else min(overall, most - self.pursuit.steps)
+
     def endless(self) -> Self:
         """The same task, which plans at any frame, whether or not that shows the goal."""
         goals = tuple(SubGoal(goal=one.goal) for one in self.sub_goals)

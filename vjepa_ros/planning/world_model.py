@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from vjepa_ros.conventions import apply_action, check_action, check_state
 from vjepa_ros.model.encoder import Encoder
+from vjepa_ros.model.packed import packed
 from vjepa_ros.model.predictor import EXTRINSICS_SIZE, Past, Predictor, PredictorConfig
 from vjepa_ros.model.preprocessing import Preprocessor
 from vjepa_ros.planning.objectives import Objective
@@ -87,6 +88,8 @@ class WorldModel:
         self.preprocessor = preprocessor
         self.encoder = None if encoder is None else _in_dtype(encoder, self.dtype)
         predictor = _in_dtype(predictor, self.dtype)
+        if self.device.type == "cpu" and self.dtype == torch.bfloat16 == fast_dtype(self.device):
+            predictor = packed(predictor)
         self._predict: Callable[..., Tensor] = (
             torch.compile(predictor, dynamic=False) if compile else predictor
         )

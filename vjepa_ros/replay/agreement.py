@@ -13,8 +13,9 @@ from vjepa_ros.episodes.episode import EpisodeReader
 from vjepa_ros.model.checkpoints import open_checkpoint
 from vjepa_ros.options import Options
 from vjepa_ros.planning.axes import AxesTurned, load_axes
+from vjepa_ros.planning.cost_model import CostModel
 from vjepa_ros.planning.loading import chosen_device, load_world_model
-from vjepa_ros.planning.planner import CostModel, Planner
+from vjepa_ros.planning.planner import Planner
 from vjepa_ros.planning.task import Task
 from vjepa_ros.planning.world_model import Context, Goal, WorldModel
 from vjepa_ros.replay.player import GraphPlan, Played

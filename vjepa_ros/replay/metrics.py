@@ -13,8 +13,9 @@ from vjepa_ros.conventions import GRIPPER, POSITION, ROTATION
 from vjepa_ros.episodes.episode import EpisodeReader
 from vjepa_ros.planning.axes import Axes, AxesTurned
 from vjepa_ros.planning.config import PlannerConfig
+from vjepa_ros.planning.cost_model import CostModel
 from vjepa_ros.planning.objectives import Objective, make_objective
-from vjepa_ros.planning.planner import CostModel, Planner
+from vjepa_ros.planning.planner import Planner
 from vjepa_ros.planning.solvers import Cost
 from vjepa_ros.planning.surprise import Threshold
 from vjepa_ros.planning.world_model import Context, Goal, WorldModel

@@ -74,7 +74,7 @@ class MaskedPredictor(nn.Module):
         x = self.embed(tokens)
         masks = self.mask_token.to(x.dtype).expand(len(hidden), hidden.shape[1], -1)
         x = torch.cat((x, masks), 1)
-        rotary = rotary_tables(positions, x.shape[-1] // self.heads)
+        rotary = rotary_tables(positions, x.shape[-1] // self.heads, 2 * self.heads)
         rotary = chosen_rotary(rotary, torch.cat((seen, hidden), 1))
         for block in self.blocks:
             x = block(x, rotary)
@@ -82,9 +82,9 @@ class MaskedPredictor(nn.Module):
 
 
 def chosen_rotary(rotary: Rotary, chosen: Tensor) -> Rotary:
-    """Rotary tables [B, 1, N, head_dim] of patches chosen [B, N] among all [L, head_dim]."""
+    """Rotary tables [B, N, width] of patches chosen [B, N] among all [L, width]."""
     cosines, sines = rotary
-    return cosines[chosen][:, None], sines[chosen][:, None]
+    return cosines[chosen], sines[chosen]
 
 
 class Pretraining(nn.Module):

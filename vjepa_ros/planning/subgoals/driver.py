@@ -10,8 +10,9 @@ from torch import Tensor
 from vjepa_ros.conventions import GRIPPER, POSITION
 from vjepa_ros.planning import overlap, rules
 from vjepa_ros.planning.config import PlannerConfig
+from vjepa_ros.planning.cost_model import CostModel
 from vjepa_ros.planning.objectives import Objective
-from vjepa_ros.planning.planner import CostModel, Planner
+from vjepa_ros.planning.planner import Planner
 from vjepa_ros.planning.solvers import Cost
 from vjepa_ros.planning.solvers.base import unsought
 from vjepa_ros.planning.subgoals.way import Aim

@@ -20,7 +20,8 @@ from torch import Tensor
 from vjepa_ros.conventions import POSITION
 from vjepa_ros.planning import overlap, steering
 from vjepa_ros.planning.config import PlannerConfig
-from vjepa_ros.planning.planner import CostModel, Planner
+from vjepa_ros.planning.cost_model import CostModel
+from vjepa_ros.planning.planner import Planner
 from vjepa_ros.planning.subgoals.driver import PlannerDriver, Servo, towards_place
 from vjepa_ros.planning.subgoals.explain import Explanation, NotUnderstood, explain
 from vjepa_ros.planning.subgoals.pursuit import Pursuit, PursuitConfig
