@@ -4,11 +4,13 @@
 
 Of picking and placing, on the table in centimetres: root mean square and median, of where the
 object is read, and of the key frames around it and at its place; and in how many scenes the way
-is known, two moves of the fingers that have not begun.
+is known, two moves of the fingers that have not begun. Then of where the object is read on an
+expert's way to it, step by step until the hand is around it: from afar, and from no more than 8 cm.
 """
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -23,8 +25,10 @@ from vjepa_ros.model.shipped import OBJECTS, shipped
 from vjepa_ros.planning.loading import load_world_model
 from vjepa_ros.planning.subgoals.loading import proposer_beside
 from vjepa_ros.planning.subgoals.proposer import Proposer, ProposerSource, load_proposer
-from vjepa_sim.scene import Scene
-from vjepa_sim.tasks import make_task
+from vjepa_ros.training.data import FAR
+from vjepa_sim.expert import follow
+from vjepa_sim.scene import Observation, Scene
+from vjepa_sim.tasks import Episode, make_task
 
 _ROWS = (
     *(("cube", condition) for condition in CONDITIONS),
@@ -41,44 +45,73 @@ def main() -> None:
     loaded = load_world_model(shipped(OBJECTS))
     net = load_proposer(proposer_beside(shipped(OBJECTS)), loaded.identity)
     seeds = range(arguments.seed, arguments.seed + arguments.episodes)
-    print("object condition    read        around      at place    known")
+    print("object condition    read        around      at place    known     from afar   near")
     with Scene() as scene:
         for thing, condition in _ROWS:
-            offs = np.array(
-                list(_offs(loaded.world_model.encode, net, scene, thing, condition, seeds))
+            reading = Reading(loaded.world_model.encode, net, scene, thing)
+            episodes = (
+                CONDITIONS[condition].begin(scene, make_task("pick_place", thing), seed, "single")
+                for seed in seeds
             )
+            done = [(reading.at_the_start(one), reading.on_the_way(one)) for one in episodes]
+            offs = np.array([start for start, _ in done])
             known = np.isfinite(offs[:, 1])
             figures = "  ".join(_told(offs[known, column]) for column in range(3))
-            print(f"{thing:6} {condition:12} {figures}  {known.sum()} of {len(known)}")
+            apart, off = np.concatenate([way for _, way in done]).T
+            ways = "  ".join(_told(off[chosen]) for chosen in (apart > FAR, apart <= FAR))
+            print(f"{thing:6} {condition:12} {figures}  {known.sum()} of {len(known)}  {ways}")
 
 
-@torch.no_grad()
-def _offs(
-    encode: Callable[[Tensor], Tensor],
-    net: Proposer,
-    scene: Scene,
-    thing: str,
-    condition: str,
-    seeds: range,
-) -> Iterator[NDArray[np.float64]]:
-    """Centimetres that reading and both key frames are off [3]; NaN where the way is not known."""
-    for seed in seeds:
-        task = make_task("pick_place", thing)
-        episode = CONDITIONS[condition].begin(scene, task, seed, "single")
-        seen, goal = scene.observe(), episode.goals[-1].observation
-        state = state_of(seen)
-        now, wanted = (encode(torch.from_numpy(one.rgb.copy())[None]) for one in (seen, goal))
-        read, _ = net.read(now.float(), wanted.float(), state[None].float())
-        there = state[POSITION][:2] + UNIT * read[0, THING][:2]
-        proposal, *_ = ProposerSource(net=net).propose(now[0], wanted[0], state)
+@dataclass(frozen=True)
+class Reading:
+    """Where a proposer has things, held against where they are."""
+
+    encode: Callable[[Tensor], Tensor]
+    net: Proposer
+    scene: Scene
+    thing: str
+
+    @torch.no_grad()
+    def at_the_start(self, episode: Episode) -> NDArray[np.float64]:
+        """Centimetres that reading and key frames are off [3]; NaN where the way is not known."""
+        seen, goal = self.scene.observe(), episode.goals[-1].observation
+        now, wanted = self._latents(seen), self._latents(goal)
+        proposal, *_ = ProposerSource(net=self.net).propose(now, wanted, state_of(seen))
         whole = proposal.phase == 0 and len(proposal) > _AT_PLACE
         around, placed = (
-            proposal.positions[frame, :2] if whole else torch.full((2,), torch.nan)
+            proposal.positions[frame, :2].numpy() if whole else np.full(2, np.nan)
             for frame in (_AROUND, _AT_PLACE)
         )
-        true = scene.truth()[thing].position[:2]
-        places = ((there, true), (around, true), (placed, episode.target[:2]))
-        yield np.array([100 * np.linalg.norm(one.numpy() - place) for one, place in places])
+        true = self.scene.truth()[self.thing].position[:2]
+        assert episode.target is not None
+        places = (around, true), (placed, episode.target[:2])
+        return np.array([self._off(seen, goal), *(_centimetres(*pair) for pair in places)])
+
+    @torch.no_grad()
+    def on_the_way(self, episode: Episode) -> NDArray[np.float64]:
+        """How far hand and object are apart, in metres, and the reading is off, in cm [T, 2]."""
+        goal, found = episode.goals[-1].observation, []
+        for waypoint in episode.task.path(self.scene, episode.target)[: _AROUND + 1]:
+            for _ in follow(self.scene, waypoint):
+                seen = self.scene.observe()
+                true = self.scene.truth()[self.thing].position
+                apart = np.linalg.norm(state_of(seen)[POSITION].numpy() - true)
+                found.append((apart, self._off(seen, goal)))
+        return np.array(found)
+
+    def _off(self, seen: Observation, goal: Observation) -> float:
+        state = state_of(seen)
+        now, wanted = self._latents(seen), self._latents(goal)
+        read, _ = self.net.read(now[None].float(), wanted[None].float(), state[None].float())
+        there = state[POSITION][:2] + UNIT * read[0, THING][:2]
+        return _centimetres(there.numpy(), self.scene.truth()[self.thing].position[:2])
+
+    def _latents(self, seen: Observation) -> Tensor:
+        return self.encode(torch.from_numpy(seen.rgb.copy())[None])[0]
+
+
+def _centimetres(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    return float(100 * np.linalg.norm(one - other))
 
 
 def _told(offs: NDArray[np.float64]) -> str:

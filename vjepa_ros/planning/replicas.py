@@ -47,6 +47,17 @@ class _Replica:
         self.answer = self._thread.submit(self._score, cost, actions, gradient, timed)
         return self.answer
 
+    def ask_alone(self, cost: Cost, actions: Tensor, timed: bool) -> Future[Tensor]:
+        """Score in the asking thread, which has nobody else to wait for: threads take time to
+        wake.
+        """
+        self.answer = Future()
+        try:
+            self.answer.set_result(self._score(cost, actions, torch.is_grad_enabled(), timed))
+        except Exception as error:
+            self.answer.set_exception(error)
+        return self.answer
+
     def _score(self, cost: Cost, actions: Tensor, gradient: bool, timed: bool) -> Tensor:
         started = time.perf_counter()
         with torch.set_grad_enabled(gradient):  # each thread has its own mode
@@ -106,7 +117,8 @@ class Replicas:
             asked = {}
             for replica, share in dealt:
                 candidates = torch.cat([actions[one] for one in share])
-                future = replica.ask(costs[replica.number], candidates, timed=for_all)
+                ask = replica.ask_alone if len(dealt) == 1 else replica.ask
+                future = ask(costs[replica.number], candidates, timed=for_all)
                 asked[future] = replica, share
             failure = self._collect(asked, scored)
             wanted = [grain for grain in wanted if grain.start not in scored]
