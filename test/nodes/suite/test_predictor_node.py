@@ -84,8 +84,11 @@ def test_energies_are_those_of_the_world_model(bench, scene, model, actions, nam
     assert answer.success, answer.message
     assert answer.image_stamp == stamp
     context = Context(latents=to_frame(seen).latents[None], states=torch.tensor([STATE]))
-    expected = model.energies(context, actions, as_goal(goal), objective)
-    torch.testing.assert_close(torch.tensor(answer.energies), expected.detach())
+    with (
+        torch.no_grad()
+    ):  # in bf16 on a CPU, GELU is rounded otherwise where gradients are asked for
+        expected = model.energies(context, actions, as_goal(goal), objective)
+    torch.testing.assert_close(torch.tensor(answer.energies), expected)
 
 
 def test_a_goal_is_a_start_like_an_image(bench, scene, model, actions):
@@ -95,8 +98,9 @@ def test_a_goal_is_a_start_like_an_image(bench, scene, model, actions):
     assert (answer.image_stamp.sec, answer.image_stamp.nanosec) == (0, 0)
     home = as_goal(goal)
     context = Context(latents=home.latents[None], states=torch.tensor([STATE]))
-    expected = model.energies(context, actions, home, L1())
-    torch.testing.assert_close(torch.tensor(answer.energies), expected.detach())
+    with torch.no_grad():
+        expected = model.energies(context, actions, home, L1())
+    torch.testing.assert_close(torch.tensor(answer.energies), expected)
 
 
 def test_what_cannot_be_scored_is_refused_with_the_reason(bench, scene, actions):
