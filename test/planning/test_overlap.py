@@ -65,6 +65,19 @@ def test_what_is_decided_does_not_depend_on_when_it_was_planned(config):
     assert is_corrected(decisions[0])
 
 
+def test_a_plan_ahead_of_another_length_is_dropped():
+    """Its goal had one step left, and is tried anew: a search ahead of one step is none of two."""
+    world = PointWorld()
+    planner = Planner(replace(PLANNERS["notebook"], overlap=True), world)
+    task, seen = begun(world, planner, far(steps=2))
+    task = planner.ahead(task)
+    assert len(task.ahead.decision.solution.actions) == 1
+    anew = replace(task, pursuit=replace(task.pursuit, steps=0))
+    _, decision = planner.plan(anew, seen)
+    assert not is_corrected(decision)
+    assert len(decision.solution.actions) == 2
+
+
 def test_the_frame_that_is_seen_is_asked_about_a_few_candidates_alone():
     world = CountingWorld()
     planner = Planner(TINY, world)

@@ -160,6 +160,7 @@ class Planner:
         ahead: Ahead | None,
         proposals: Tensor | None,
     ) -> tuple[Task, Decision]:
+        """What to do about the goal that is headed for, at a frame of that energy."""
         # Prepare: what candidates cost, and what the fingers shall do.
         score = cost = remembering(self.world_model.cost(context, task.goal, self.objective))
         if task.pursuit.alone:
@@ -224,6 +225,8 @@ class Planner:
         frame's.
         """
         planned = None if ahead is None else ahead.decision.solution
+        if planned and len(planned.actions) != self.config.horizon:  # other steps were left
+            planned = None
         if ahead and planned and ahead.decision.goal == task.pursuit.number:
             assert self._correction is not None
             plan, *others = overlap.from_here(ahead, planned, context, self._correction)
