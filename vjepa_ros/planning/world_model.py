@@ -88,11 +88,11 @@ class WorldModel:
         self.preprocessor = preprocessor
         self.encoder = None if encoder is None else _in_dtype(encoder, self.dtype)
         predictor = _in_dtype(predictor, self.dtype)
-        if self.device.type == "cpu" and self.dtype == torch.bfloat16 == fast_dtype(self.device):
-            predictor = packed(predictor)
-        self._predict: Callable[..., Tensor] = (
-            torch.compile(predictor, dynamic=False) if compile else predictor
-        )
+        self._predict: Callable[..., Tensor] = predictor
+        if compile:
+            self._predict = torch.compile(predictor, dynamic=False)
+        elif self.device.type == "cpu" and self.dtype == torch.bfloat16 == fast_dtype(self.device):
+            self._predict = packed(predictor)
 
     @torch.no_grad()
     def encode(self, rgb: Tensor) -> Tensor:
