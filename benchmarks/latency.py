@@ -214,8 +214,7 @@ def through_the_service(plans: int, count: int) -> None:
             compare(pairs)
             row("CPU of the process that asks, search and all", np.array(asking))
             row("the search itself, without the model", np.array(own))
-            added = list(np.array(added) - np.median(own))
-            row(f"sharing out to {count} adds (limit 5)", np.array(added))
+            row(f"sharing out to {count} adds (limit 5)", np.array(added) - np.median(own))
     finally:
         for predictor in predictors:
             predictor.terminate()

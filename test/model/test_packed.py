@@ -9,7 +9,8 @@ from vjepa_ros.model.transformer import Block, Mlp, grid_positions, rotary_table
 from vjepa_ros.planning.world_model import fast_dtype
 
 pytestmark = pytest.mark.skipif(
-    fast_dtype(torch.device("cpu")) != torch.bfloat16, reason="this CPU does not multiply bfloat16"
+    fast_dtype(torch.device("cpu")) != torch.bfloat16,
+    reason="weights are packed on CPUs that multiply bfloat16 alone: this one does not",
 )
 
 

@@ -84,9 +84,8 @@ def test_energies_are_those_of_the_world_model(bench, scene, model, actions, nam
     assert answer.success, answer.message
     assert answer.image_stamp == stamp
     context = Context(latents=to_frame(seen).latents[None], states=torch.tensor([STATE]))
-    with (
-        torch.no_grad()
-    ):  # in bf16 on a CPU, GELU is rounded otherwise where gradients are asked for
+    # As planners ask: for gradients, GELU is rounded otherwise in bf16 on a CPU.
+    with torch.no_grad():
         expected = model.energies(context, actions, as_goal(goal), objective)
     torch.testing.assert_close(torch.tensor(answer.energies), expected)
 
